@@ -1,0 +1,1 @@
+"""The way out: deliveries to the Webhook URLs of the channels."""

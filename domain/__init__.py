@@ -1,0 +1,1 @@
+"""What may happen: events, states, commands and named errors; pure."""

@@ -1,0 +1,1 @@
+"""Migrations of the tables that are not rebuilt from the log."""
