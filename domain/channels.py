@@ -1,0 +1,176 @@
+"""Custom channels: how a company's own app, account area, bot or forum is connected."""
+
+from typing import Any, Literal
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from kanal.domain.errors import ChannelDeleted, ChannelDisabled, ChannelNotFound
+from kanal.domain.event import Event
+from kanal.domain.stream import Aggregate
+from kanal.domain.work import Work
+
+ChannelType = Literal["async", "sync"]
+
+DEFAULT_ICON = "fa-question-circle"
+"""The icon of Omnidesk's own example; a Font Awesome class."""
+
+
+class ChannelCreated(Event):
+    NAME = "channel.created.1"
+    channel_id: int
+    title: str
+    webhook_url: str
+    channel_type: ChannelType
+    icon: str
+    secret_fingerprint: str
+
+
+class ChannelChanged(Event):
+    """Holds the whole new settings, so that a reader needs no earlier event."""
+
+    NAME = "channel.changed.1"
+    channel_id: int
+    title: str
+    webhook_url: str
+    channel_type: ChannelType
+    icon: str
+
+
+class ChannelWasDisabled(Event):
+    NAME = "channel.disabled.1"
+    channel_id: int
+
+
+class ChannelWasEnabled(Event):
+    NAME = "channel.enabled.1"
+    channel_id: int
+
+
+class ChannelWasDeleted(Event):
+    NAME = "channel.deleted.1"
+    channel_id: int
+
+
+class Channel(Struct, frozen=True):
+    channel_id: int = 0
+    title: str = ""
+    webhook_url: str = ""
+    channel_type: ChannelType = "async"
+    icon: str = DEFAULT_ICON
+    active: bool = False
+    deleted: bool = False
+
+
+def evolve(channel: Channel, event: Event) -> Channel:
+    match event:
+        case ChannelCreated():
+            return Channel(
+                channel_id=event.channel_id,
+                title=event.title,
+                webhook_url=event.webhook_url,
+                channel_type=event.channel_type,
+                icon=event.icon,
+                active=True,
+            )
+        case ChannelChanged():
+            return replace(
+                channel,
+                title=event.title,
+                webhook_url=event.webhook_url,
+                channel_type=event.channel_type,
+                icon=event.icon,
+            )
+        case ChannelWasDisabled():
+            return replace(channel, active=False)
+        case ChannelWasEnabled():
+            return replace(channel, active=True)
+        case ChannelWasDeleted():
+            return replace(channel, active=False, deleted=True)
+    return channel
+
+
+CHANNELS = Aggregate("channel", Channel(), evolve)
+
+
+def create_channel(
+    work: Work,
+    *,
+    title: str,
+    webhook_url: str,
+    channel_type: ChannelType,
+    icon: str = DEFAULT_ICON,
+    secret_fingerprint: str,
+) -> int:
+    """The new channel's id."""
+    channel_id = work.take("channel")
+    work.record(
+        CHANNELS,
+        channel_id,
+        ChannelCreated(
+            channel_id=channel_id,
+            title=title,
+            webhook_url=webhook_url,
+            channel_type=channel_type,
+            icon=icon,
+            secret_fingerprint=secret_fingerprint,
+        ),
+    )
+    return channel_id
+
+
+def change_channel(work: Work, *, channel_id: int, **changes: Any) -> int:
+    """`changes`: any of title, webhook_url, channel_type, icon. What stays the same is no event."""
+    channel = existing_channel(work, channel_id)
+    changed = replace(channel, **changes)
+    if changed != channel:
+        work.record(
+            CHANNELS,
+            channel_id,
+            ChannelChanged(
+                channel_id=channel_id,
+                title=changed.title,
+                webhook_url=changed.webhook_url,
+                channel_type=changed.channel_type,
+                icon=changed.icon,
+            ),
+        )
+    return channel_id
+
+
+def disable_channel(work: Work, *, channel_id: int) -> int:
+    if existing_channel(work, channel_id).active:
+        work.record(CHANNELS, channel_id, ChannelWasDisabled(channel_id))
+    return channel_id
+
+
+def enable_channel(work: Work, *, channel_id: int) -> int:
+    if not existing_channel(work, channel_id).active:
+        work.record(CHANNELS, channel_id, ChannelWasEnabled(channel_id))
+    return channel_id
+
+
+def delete_channel(work: Work, *, channel_id: int) -> int:
+    existing_channel(work, channel_id)
+    work.record(CHANNELS, channel_id, ChannelWasDeleted(channel_id))
+    return channel_id
+
+
+def existing_channel(work: Work, channel_id: int) -> Channel:
+    """A channel that is not deleted. Raises ChannelNotFound."""
+    channel = work.load(CHANNELS, channel_id)
+    if not channel.channel_id or channel.deleted:
+        raise ChannelNotFound(channel_id)
+    return channel
+
+
+def channel_open_to_users(work: Work, channel_id: int) -> Channel:
+    """Raises ChannelNotFound, ChannelDisabled or ChannelDeleted."""
+    channel = work.load(CHANNELS, channel_id)
+    if not channel.channel_id:
+        raise ChannelNotFound(f"cch{channel_id}")
+    if channel.deleted:
+        raise ChannelDeleted(channel_id)
+    if not channel.active:
+        raise ChannelDisabled(channel_id)
+    return channel

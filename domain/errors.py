@@ -1,0 +1,200 @@
+"""Everything the domain can refuse, as named errors with the code that the outside world knows.
+
+    DomainError
+    ├── NotFound
+    │   ├── ChannelNotFound
+    │   ├── CaseNotFound
+    │   ├── UserNotFound
+    │   ├── StaffNotFound
+    │   ├── GroupNotFound
+    │   └── KeyNotFound
+    ├── NotAllowed
+    │   ├── UserHasNoAccess
+    │   └── KeyRevoked
+    ├── Taken
+    │   ├── EmailTaken
+    │   ├── PhoneTaken
+    │   └── ExternalIdTaken
+    ├── ChannelDisabled
+    ├── ChannelDeleted
+    ├── ChannelWithoutId
+    ├── IdWithoutChannel
+    ├── NoIdentity
+    ├── StaffNotActive
+    ├── LastAdministrator
+    └── IdempotencyKeyReused
+
+The codes `case_not_found`, `staff_not_active`, `email_already_exist` and `phone_already_exist` are Omnidesk's.
+"""
+
+from typing import ClassVar
+
+
+class DomainError(Exception):
+    """Root of all refusals; `str(error)` is one human sentence that says what to do."""
+
+    code: ClassVar[str] = "refused"
+
+
+class NotFound(DomainError):
+    pass
+
+
+class ChannelNotFound(NotFound):
+    code = "channel_not_found"
+
+    def __init__(self, channel: object) -> None:
+        super().__init__(
+            f"There is no channel {channel!s}. GET /api/custom_channels.json lists the channels."
+        )
+
+
+class CaseNotFound(NotFound):
+    code = "case_not_found"
+
+    def __init__(self, case_id: object) -> None:
+        super().__init__(f"There is no case {case_id!s}, or it is deleted.")
+
+
+class UserNotFound(NotFound):
+    code = "user_not_found"
+
+    def __init__(self, user_id: object) -> None:
+        super().__init__(
+            f"There is no user {user_id!s}. Use the user_id from the answer that opened the case."
+        )
+
+
+class StaffNotFound(NotFound):
+    code = "staff_not_found"
+
+    def __init__(self, staff_id: object) -> None:
+        super().__init__(f"There is no staff member {staff_id!s}.")
+
+
+class GroupNotFound(NotFound):
+    code = "group_not_found"
+
+    def __init__(self, group_id: object) -> None:
+        super().__init__(f"There is no group {group_id!s}.")
+
+
+class KeyNotFound(NotFound):
+    code = "key_not_found"
+
+    def __init__(self, key_id: object) -> None:
+        super().__init__(f"This staff member has no live API key {key_id!s}.")
+
+
+class NotAllowed(DomainError):
+    pass
+
+
+class UserHasNoAccess(NotAllowed):
+    code = "user_has_not_access"
+
+    def __init__(self, user_id: int, case_id: int) -> None:
+        super().__init__(
+            f"User {user_id} may not write to case {case_id}: "
+            "it belongs to a user with whom this one is not linked."
+        )
+
+
+class KeyRevoked(NotAllowed):
+    code = "unauthorized"
+
+    def __init__(self) -> None:
+        super().__init__("This API key has been revoked. Ask an administrator for a new one.")
+
+
+class Taken(DomainError):
+    pass
+
+
+class EmailTaken(Taken):
+    code = "email_already_exist"
+
+    def __init__(self) -> None:
+        super().__init__("This e-mail already belongs to somebody else.")
+
+
+class PhoneTaken(Taken):
+    code = "phone_already_exist"
+
+    def __init__(self) -> None:
+        super().__init__("This phone number already belongs to another user.")
+
+
+class ExternalIdTaken(Taken):
+    code = "user_custom_id_already_exist"
+
+    def __init__(self, user_id: int) -> None:
+        super().__init__(f"This user_custom_id is already user {user_id} of this channel.")
+
+
+class ChannelDisabled(DomainError):
+    code = "channel_disabled"
+
+    def __init__(self, channel_id: int) -> None:
+        super().__init__(
+            f"Channel cch{channel_id} is disabled: users cannot write until it is enabled again."
+        )
+
+
+class ChannelDeleted(DomainError):
+    code = "channel_deleted"
+
+    def __init__(self, channel_id: int) -> None:
+        super().__init__(f"Channel cch{channel_id} is deleted: users cannot write there any more.")
+
+
+class ChannelWithoutId(DomainError):
+    code = "user_custom_id_required"
+
+    def __init__(self, channel_id: int) -> None:
+        super().__init__(
+            f"Channel cch{channel_id} is a custom channel: give user_custom_id, "
+            "the user's id in your own system."
+        )
+
+
+class IdWithoutChannel(DomainError):
+    code = "channel_required"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "user_custom_id is an id within one custom channel: "
+            "give its channel_api_key (cch...) as channel."
+        )
+
+
+class NoIdentity(DomainError):
+    code = "user_identity_required"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "Say who the user is: user_custom_id with a custom channel, user_email or user_phone."
+        )
+
+
+class StaffNotActive(DomainError):
+    code = "staff_not_active"
+
+    def __init__(self, staff_id: int) -> None:
+        super().__init__(f"Staff member {staff_id} is disabled and cannot write or be assigned.")
+
+
+class LastAdministrator(DomainError):
+    code = "last_administrator"
+
+    def __init__(self) -> None:
+        super().__init__("This is the last active administrator with a key: make another one first.")
+
+
+class IdempotencyKeyReused(DomainError):
+    code = "idempotency_key_reused"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "This Idempotency-Key was used for another request. Use a new key for each new request."
+        )
