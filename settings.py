@@ -1,0 +1,160 @@
+"""Kanal's settings: the only module that reads the environment.
+
+Every setting is a variable `KANAL_<NAME>`; docs/settings.md is the same table for operators.
+"""
+
+import sys
+from ipaddress import IPv4Network, IPv6Network, ip_network
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+from zoneinfo import ZoneInfo
+
+from phonenumbers import SUPPORTED_REGIONS
+from pydantic import BeforeValidator, Field, ValidationError, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+PREFIX = "KANAL_"
+
+# A delivery that has failed for a month is no longer news to its receiver.
+LONGEST_HORIZON_DAYS = 30
+
+Network = IPv4Network | IPv6Network
+
+
+class SettingsError(Exception):
+    """One line for each variable whose value cannot be used."""
+
+
+def _networks(value: object) -> object:
+    """CIDRs out of a text that separates them with commas or spaces."""
+    if isinstance(value, str):
+        return tuple(ip_network(word) for word in value.replace(",", " ").split())
+    return value
+
+
+def _lower(value: object) -> object:
+    return value.lower() if isinstance(value, str) else value
+
+
+def _log_format() -> Literal["json", "console"]:
+    return "console" if sys.stderr.isatty() else "json"
+
+
+Networks = Annotated[tuple[Network, ...], NoDecode, BeforeValidator(_networks)]
+
+
+class Settings(BaseSettings):
+    """What the operator decides. Fields that may hold a secret have `repr=False`."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX, env_ignore_empty=True, frozen=True, validate_default=True
+    )
+
+    host: str = Field("127.0.0.1", description="Address to listen on.")
+    port: int = Field(
+        8080, ge=0, le=65535, description="Port to listen on; 0 takes any that is free."
+    )
+    data_dir: Path = Field(
+        Path("data"), description="Folder of the SQLite database and of everything kept as files."
+    )
+    database_url: str = Field(
+        "",
+        repr=False,
+        description="`postgresql://...` for PostgreSQL; empty for SQLite in the data folder.",
+    )
+    admin_email: str = Field(
+        "",
+        max_length=255,
+        description="E-mail of the first administrator, used once; generated when empty.",
+    )
+    admin_password: str = Field(
+        "",
+        repr=False,
+        description="Password of the first administrator, used once; generated when empty.",
+    )
+    admin_api_key: str = Field(
+        "",
+        repr=False,
+        description="API key of the first administrator, used once; generated when empty.",
+    )
+    files_url: str = Field("", description="Where attachments live; empty: beside the database.")
+    trusted_proxies: Networks = Field(
+        (), description="CIDRs of the proxies whose `X-Forwarded-*` headers are believed."
+    )
+    timezone: ZoneInfo = Field(
+        ZoneInfo("UTC"), description="The account's zone, for dates in answers and webhooks."
+    )
+    public_url: str = Field(
+        "", description="Address used in links; empty: the one that Kanal listens on."
+    )
+    phone_region: str = Field(
+        "RU", description="Country (ISO 3166, two letters) of phones given without its code."
+    )
+    webhook_allow: Networks = Field(
+        (), description="CIDRs that webhooks may reach although they are not public."
+    )
+    webhook_timeout: float = Field(
+        20, gt=0, description="Seconds that one webhook attempt may take in all."
+    )
+    webhook_horizon_days: int = Field(
+        14,
+        ge=1,
+        le=LONGEST_HORIZON_DAYS,
+        description=f"Days that a failing webhook is tried again; {LONGEST_HORIZON_DAYS} at most.",
+    )
+    webhook_concurrency: int = Field(
+        256, ge=1, description="Webhooks that one process may have in flight."
+    )
+    webhook_per_channel: int = Field(
+        16, ge=1, description="Webhooks that one channel may have in flight."
+    )
+    shutdown_seconds: float = Field(
+        8, gt=0, description="Seconds that work in hand gets to finish after SIGTERM or Ctrl-C."
+    )
+    log_format: Annotated[Literal["json", "console"], BeforeValidator(_lower)] = Field(
+        default_factory=_log_format,
+        description="`json` or `console`; by default `console` on a terminal and `json` elsewhere.",
+    )
+    log_level: Annotated[Literal["debug", "info", "warning", "error"], BeforeValidator(_lower)] = (
+        Field("info", description="`debug`, `info`, `warning` or `error`.")
+    )
+
+    @field_validator("database_url")
+    @classmethod
+    def _a_known_database(cls, value: str) -> str:
+        if value and not value.startswith("postgresql://"):
+            raise ValueError("must be empty or begin with postgresql://")
+        return value
+
+    @field_validator("admin_email")
+    @classmethod
+    def _an_email_for_basic_auth(cls, value: str) -> str:
+        name, at, domain = value.partition("@")
+        # RFC 7617: a user name ends at the first colon.
+        if value and (not (name and at and domain) or set(value) & set(" :")):
+            raise ValueError("must look like name@company.example, without spaces and colons")
+        return value
+
+    @field_validator("phone_region")
+    @classmethod
+    def _a_known_region(cls, value: str) -> str:
+        if value.upper() not in SUPPORTED_REGIONS:
+            raise ValueError("must be the two letters of a country, for example RU")
+        return value.upper()
+
+    @classmethod
+    def load(cls, **given: Any) -> Self:
+        """The environment's settings under those given by name; raises SettingsError."""
+        try:
+            return cls(**given)
+        except ValidationError as error:
+            lines = [
+                _line(str(each["loc"][0]), each["msg"], each["input"]) for each in error.errors()
+            ]
+            raise SettingsError("\n".join(dict.fromkeys(lines))) from None
+
+
+def _line(name: str, problem: str, value: object) -> str:
+    field = Settings.model_fields.get(name)
+    shown = f" (it is {value!r})" if field and field.repr else ""
+    return f"{PREFIX}{name.upper()}: {problem.removeprefix('Value error, ')}{shown}"
