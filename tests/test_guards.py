@@ -1,0 +1,212 @@
+"""The rules of the layout: what stands where, and which part may import which."""
+
+import ast
+import subprocess
+import sys
+from configparser import ConfigParser
+from importlib.metadata import version
+from pathlib import Path
+from tomllib import loads
+
+import pytest
+
+import kanal
+
+ROOT = Path(__file__).parents[1]
+
+# Folders of the root that hold programs and papers, not parts of the package.
+NOT_PACKAGED = {"bench", "build", "data", "dist", "docs", "examples", "tests"}
+ROOT_MODULES = {"__init__", "__main__", "bootstrap", "settings"}
+
+# The arrows of docs/architecture.md. Root modules may import everything.
+MAY_IMPORT = {
+    "domain": {"domain"},
+    "eventlog": {"domain", "eventlog"},
+    "projections": {"domain", "eventlog", "projections"},
+    "delivery": {"domain", "eventlog", "delivery"},
+    "http": {"domain", "eventlog", "projections", "delivery", "http"},
+}
+# The domain is pure: beside the standard library only this, and of the standard library nothing
+# that reads a clock, draws at random, waits or touches the outside.
+DOMAIN_LIBRARIES = {"msgspec"}
+IMPURE = {
+    *("asyncio", "logging", "os", "random", "secrets", "socket", "sqlite3", "subprocess"),
+    *("tempfile", "threading", "time"),
+}
+
+# Alembic runs it, inside a migration only.
+NOT_IMPORTABLE = {"kanal.eventlog.migrations.env"}
+# Costly to import again in each of the fresh interpreters, and nothing of ours.
+IMPORTED_BEFORE = (
+    "aiohttp.web, alembic.command, eventsourcing.postgres, prometheus_client, pydantic, sqlalchemy"
+)
+
+
+def folders() -> list[Path]:
+    """The root's folders that make up the package."""
+    return [
+        folder
+        for folder in sorted(ROOT.iterdir())
+        if folder.is_dir()
+        and not folder.name.startswith(".")
+        and folder.name not in NOT_PACKAGED
+        and any(folder.rglob("*.py"))
+    ]
+
+
+def modules() -> list[Path]:
+    """Every file of the package."""
+    return sorted([*ROOT.glob("*.py"), *(file for top in folders() for file in top.rglob("*.py"))])
+
+
+def dotted(file: Path) -> str:
+    parts = ("kanal", *file.relative_to(ROOT).with_suffix("").parts)
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def imports(file: Path) -> set[str]:
+    """Absolute names of what a file imports; of `from kanal import x` both parts."""
+    package = dotted(file) if file.name == "__init__.py" else dotted(file).rpartition(".")[0]
+    found = set()
+    for node in ast.walk(ast.parse(file.read_text())):
+        if isinstance(node, ast.Import):
+            found |= {name.name for name in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            above = package.split(".")[: len(package.split(".")) - node.level + 1]
+            module = ".".join([*(above if node.level else ()), *filter(None, [node.module])])
+            found |= {f"{module}.{name.name}" for name in node.names}
+    return found
+
+
+def layer(name: str) -> str:
+    """`domain` of `kanal.domain.cases`; of a name outside the package its first part."""
+    first, _, rest = name.partition(".")
+    return rest.partition(".")[0] if first == "kanal" else first
+
+
+def setup_cfg() -> ConfigParser:
+    parser = ConfigParser()
+    parser.read(ROOT / "setup.cfg")
+    return parser
+
+
+def test_http_has_no_init_so_the_standard_library_is_not_shadowed() -> None:
+    assert not (ROOT / "http" / "__init__.py").exists()
+    subprocess.run([sys.executable, "-c", "import http.client"], cwd=ROOT, check=True)
+
+
+def test_no_module_in_http_bears_a_name_of_the_standard_library() -> None:
+    assert not {file.stem for file in (ROOT / "http").glob("*.py")} & sys.stdlib_module_names
+
+
+def test_the_root_holds_only_its_own_modules() -> None:
+    assert {file.stem for file in ROOT.glob("*.py")} == ROOT_MODULES
+
+
+def test_the_package_list_is_the_list_of_folders() -> None:
+    holding = {
+        "kanal",
+        *(dotted(top) for top in folders()),
+        *(dotted(file.parent) for file in modules() if file.parent != ROOT),
+    }
+    assert set(setup_cfg()["options"]["packages"].split()) == holding
+
+
+def test_every_package_but_http_has_an_init() -> None:
+    without = {file.parent for file in modules() if not (file.parent / "__init__.py").exists()}
+    assert without <= {ROOT / "http"}
+
+
+def test_no_init_stands_in_the_tests() -> None:
+    assert not list((ROOT / "tests").rglob("__init__.py"))
+
+
+def test_tools_know_every_part() -> None:
+    tops = {folder.name for folder in folders()}
+    makefile = (ROOT / "Makefile").read_text()
+    linked = makefile.partition("LINKED = ")[2].partition("\n\n")[0].replace("\\", " ").split()
+    bans = loads((ROOT / "pyproject.toml").read_text())["tool"]["ruff"]["lint"]
+    banned = set(bans["flake8-tidy-imports"]["banned-api"])
+    assert {name for name in linked if "." not in name} == tops
+    assert tops <= set(setup_cfg()["coverage:run"]["source"].split())
+    assert tops - {"http"} <= banned
+    assert set(MAY_IMPORT) == tops
+
+
+@pytest.mark.parametrize("part", MAY_IMPORT)
+def test_a_part_imports_only_what_lies_below_it(part: str) -> None:
+    wrong = {
+        f"{dotted(file)} imports {name}"
+        for file in (ROOT / part).rglob("*.py")
+        for name in imports(file)
+        if name.startswith("kanal.")
+        and name != "kanal.__version__"
+        and layer(name) not in MAY_IMPORT[part]
+    }
+    assert not wrong
+
+
+def test_the_domain_is_pure() -> None:
+    allowed = (set(sys.stdlib_module_names) - IMPURE) | DOMAIN_LIBRARIES | {"kanal"}
+    wrong = {
+        f"{dotted(file)} imports {name}"
+        for file in (ROOT / "domain").rglob("*.py")
+        for name in imports(file)
+        if name.partition(".")[0] not in allowed
+    }
+    assert not wrong
+
+
+def test_only_settings_reads_the_environment() -> None:
+    names = {"environ", "environb", "getenv"}
+    readers = {
+        dotted(file)
+        for file in modules()
+        if file != ROOT / "settings.py"
+        for node in ast.walk(ast.parse(file.read_text()))
+        if (isinstance(node, ast.Attribute) and node.attr in names)
+        or imports(file) & {f"os.{name}" for name in names}
+    }
+    assert not readers
+
+
+def test_examples_import_nothing_of_kanal() -> None:
+    wrong = {
+        f"{file.relative_to(ROOT)} imports {name}"
+        for file in (ROOT / "examples").rglob("*.py")
+        for name in imports(file)
+        if name.partition(".")[0] == "kanal"
+    }
+    assert not wrong
+
+
+def test_every_module_imports_alone_in_a_fresh_interpreter() -> None:
+    names = sorted({dotted(file) for file in modules()} - NOT_IMPORTABLE)
+    script = f"""
+import os, sys, traceback
+import {IMPORTED_BEFORE}
+for name in sys.argv[1:]:
+    child = os.fork()
+    if not child:
+        try:
+            __import__(name)
+        except BaseException:
+            print(name, "does not import:")
+            traceback.print_exc(file=sys.stdout)
+            sys.stdout.flush()
+            os._exit(1)
+        os._exit(0)
+    os.waitpid(child, 0)
+"""
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", script, *names],
+        cwd=ROOT / "docs",
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert not done.stdout
+
+
+def test_the_version_stands_in_one_place() -> None:
+    assert version("kanal") == kanal.__version__
