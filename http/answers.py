@@ -1,0 +1,43 @@
+"""JSON answers in the form that Omnidesk's clients know: indented by four, lists as objects."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import msgspec
+from aiohttp import web
+
+INDENT = 4
+"""Two known clients compare whole answers with PHP's JSON_PRETTY_PRINT."""
+
+JSON = "application/json"
+"""Without a charset: one known client parses only when the header ends in `json`, and RFC 8259
+gives the type no such parameter."""
+
+_encoder = msgspec.json.Encoder()
+
+
+def answer(
+    data: object, status: int = 200, *, headers: Mapping[str, str] | None = None
+) -> web.Response:
+    response = web.Response(body=encode(data), status=status, headers=headers)
+    response.content_type = JSON
+    return response
+
+
+def encode(data: object) -> bytes:
+    return msgspec.json.format(_encoder.encode(data), indent=INDENT)
+
+
+def listing(entity: str, items: Iterable[object], total: int) -> dict[str, Any]:
+    """{"0": {entity: item}, "1": ..., "total_count": total}; no items: only the total.
+
+    Clients index every key but total_count by the entity's name, so nothing else may stand here.
+    """
+    rows: dict[str, Any] = {str(at): {entity: item} for at, item in enumerate(items)}
+    rows["total_count"] = total
+    return rows
+
+
+def empty() -> web.Response:
+    """What a DELETE answers: 200 and no body."""
+    return web.Response(body=b"", content_type=JSON)

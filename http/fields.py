@@ -1,0 +1,273 @@
+"""Reading fields the way Omnidesk's clients send them: lenient in form, strict in meaning.
+
+Ids come as strings and texts as numbers; null, "" and [] mean `not given`; unknown keys are
+ignored. A text itself is never trimmed or changed. All wrong fields are named at once.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Annotated, Any, ClassVar, Self, cast
+
+from aiohttp import web
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainValidator,
+    ValidationError,
+    ValidationInfo,
+    WithJsonSchema,
+)
+from pydantic_core import ErrorDetails, PydanticCustomError
+
+from kanal.domain.links import Contact
+from kanal.http import body, contacts
+from kanal.http.dates import Dates
+from kanal.http.errors import ApiError
+
+MAX_CONTENT = 1024 * 1024
+"""Octets of UTF-8: half of what a body may have, so a text and its HTML fit in one request."""
+MAX_LINE = 255
+"""Characters of a subject, an external id, a name."""
+MAX_ID = 2**63 - 1
+"""Ids outside are the databases' 64-bit integers."""
+MAX_DIGITS = 100
+"""A number that stands for a text is copied digit by digit; no id is longer."""
+
+MAX_PAGE = 500
+MAX_LIMIT = 100
+"""Both are Omnidesk's."""
+
+INVALID = "invalid_parameters"
+"""The code when no field has a code of its own."""
+
+NOT_GIVEN: tuple[object, ...] = (None, "", [])
+"""PHP clients send all keys of a form, the unset ones as one of these."""
+
+
+class Fields(BaseModel):
+    """The fields of one call; each is optional unless a model says otherwise.
+
+    `CODES` gives a field's own error code: {"user_email": "incorrect_user_email"}.
+    """
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+    CODES: ClassVar[Mapping[str, str]] = {}
+
+    @classmethod
+    def read(cls, data: Mapping[str, Any], dates: Dates | None = None) -> Self:
+        """`dates` is needed if there are fields of the type `Moment`.
+
+        Raises ApiError 400 that names all wrong fields.
+        """
+        given = {key: value for key, value in data.items() if value not in NOT_GIVEN}
+        try:
+            return cast(Self, cls.__pydantic_validator__.validate_python(given, context=dates))
+        except ValidationError as error:
+            raise _refusal(cls, error) from None
+
+    def given(self) -> dict[str, Any]:
+        """Only the fields that the caller gave, in the model's order."""
+        there = self.__pydantic_fields_set__
+        return {name: value for name, value in self.__dict__.items() if name in there}
+
+
+def section(data: Mapping[str, Any], name: str, *others: str, bare: bool = False) -> dict[str, Any]:
+    """The object that wraps a call's fields: {"case": {...}}.
+
+    `others` are further names that clients use; `bare`: without a wrapper the body itself is it.
+    Raises ApiError.
+    """
+    for each in (name, *others):
+        value = data.get(each)
+        if type(value) is dict:
+            return cast(dict[str, Any], value)
+        if value is not None and value != [] and value != "":
+            break
+        if each in data:
+            return {}
+    else:
+        if bare:
+            return dict(data)
+    raise ApiError(
+        400,
+        INVALID,
+        f'Put the fields into an object called "{name}": {{"{name}": {{...}}}}.',
+        fields={name: "must be an object"},
+    )
+
+
+def read_query(request: web.Request) -> dict[str, Any]:
+    """The query as a tree: `status=open&status[]=waiting`, `custom_fields[cf_1]=x`. For `Fields`."""
+    text = request.rel_url.raw_query_string
+    return body.from_urlencoded(text, gather=True) if text else {}
+
+
+def _wrong(sentence: str, code: str = "invalid") -> PydanticCustomError:
+    # The library formats braces in the template, and the sentence may hold some.
+    return PydanticCustomError(code, "{sentence}", {"sentence": sentence})
+
+
+def _text(value: object) -> str:
+    kind = type(value)
+    if kind is str:
+        text = cast(str, value)
+        if not text.isascii():
+            try:
+                text.encode()
+            except UnicodeEncodeError:
+                raise _wrong("must not hold half a surrogate pair") from None
+        return text
+    if kind is int and abs(cast(int, value)) < 10**MAX_DIGITS:
+        return str(value)
+    raise _wrong("must be a text")
+
+
+def _line(value: object) -> str:
+    text = _text(value)
+    if len(text) > MAX_LINE:
+        raise _wrong(f"may have up to {MAX_LINE} characters", "too_long")
+    return text
+
+
+def _content(value: object) -> str:
+    text = _text(value)
+    # A character is at most four octets: most texts need no second look.
+    if len(text) * 4 > MAX_CONTENT and len(text.encode()) > MAX_CONTENT:
+        raise _wrong(f"may have up to {MAX_CONTENT} octets of UTF-8", "content_too_long")
+    return text
+
+
+def _whole(value: object) -> int:
+    kind = type(value)
+    if kind is int:
+        return cast(int, value)
+    if kind is str:
+        digits = cast(str, value).strip()
+        if len(digits) <= MAX_DIGITS and digits.removeprefix("-").isdecimal():
+            return int(digits)
+    raise _wrong("must be a whole number")
+
+
+def _id(value: object) -> int:
+    number = _whole(value)
+    if not 0 <= number <= MAX_ID:
+        raise _wrong("must be an id")
+    return number
+
+
+def _flag(value: object) -> bool:
+    if type(value) is bool:
+        return value
+    word = str(value).lower() if type(value) in (str, int) else ""
+    if word in ("1", "true"):
+        return True
+    if word in ("0", "false"):
+        return False
+    raise _wrong("must be true or false")
+
+
+def _many(value: object) -> object:
+    """`1`, `[1, 2]`, `1,2`: a list."""
+    if isinstance(value, list):
+        return [each for each in value if each not in NOT_GIVEN]
+    if isinstance(value, str):
+        return [each for each in value.split(",") if each]
+    return [value]
+
+
+def _sentence(rule: Callable[[str], Contact], code: str) -> Callable[[object], Contact]:
+    def check(value: object) -> Contact:
+        try:
+            return rule(_text(value))
+        except ValueError as error:
+            raise _wrong(str(error), code) from None
+
+    return check
+
+
+def _moment(value: object, info: ValidationInfo) -> int:
+    dates = cast(Dates, info.context)
+    try:
+        return dates.parse(value)
+    except ValueError as error:
+        raise _wrong(str(error), "wrong_date") from None
+
+
+Text = Annotated[str, BeforeValidator(_text)]
+Line = Annotated[str, BeforeValidator(_line), Field(json_schema_extra={"maxLength": MAX_LINE})]
+"""A subject, an external id, a name."""
+Content = Annotated[str, BeforeValidator(_content)]
+Id = Annotated[int, BeforeValidator(_id)]
+"""0 means none where that makes sense (staff_id, group_id)."""
+Whole = Annotated[int, BeforeValidator(_whole)]
+Flag = Annotated[bool, BeforeValidator(_flag)]
+Many = BeforeValidator(_many)
+"""Annotated[list[Id], Many]"""
+Email = Annotated[
+    Contact,
+    PlainValidator(_sentence(contacts.email, "wrong_email")),
+    WithJsonSchema({"type": "string", "format": "email"}),
+]
+Phone = Annotated[
+    Contact,
+    PlainValidator(_sentence(contacts.phone, "wrong_phone")),
+    WithJsonSchema({"type": "string"}),
+]
+Moment = Annotated[
+    int,
+    PlainValidator(_moment),
+    WithJsonSchema({"type": ["string", "integer"]}),
+]
+"""Microseconds since the epoch; the account's zone counts if the caller names none."""
+
+
+class Paging(Fields):
+    """`page` and `limit` of every list: what is out of range is brought into it."""
+
+    page: Annotated[int, BeforeValidator(lambda value: max(1, _whole(value)))] = 1
+    limit: Annotated[int, BeforeValidator(lambda value: min(max(1, _whole(value)), MAX_LIMIT))] = (
+        MAX_LIMIT
+    )
+
+    @property
+    def rows(self) -> int:
+        """How many rows to read: none past the last page that there can be."""
+        return self.limit if self.page <= MAX_PAGE else 0
+
+    @property
+    def offset(self) -> int:
+        return (min(self.page, MAX_PAGE) - 1) * self.limit
+
+
+SENTENCES: dict[str, str] = {
+    "missing": "is required",
+    "model_type": "must be an object",
+    "dict_type": "must be an object",
+    "list_type": "must be a list",
+    "string_type": "must be a text",
+}
+"""Our words for what pydantic itself finds wrong; for other kinds its own are fine."""
+
+OWN_CODES = frozenset({"wrong_email", "wrong_phone", "wrong_date", "too_long", "content_too_long"})
+"""Kinds of errors whose name is the answer's code."""
+
+
+def _refusal(model: type[Fields], error: ValidationError) -> ApiError:
+    errors = error.errors(include_url=False, include_input=False)
+    wrong: dict[str, str] = {}
+    codes: list[str] = []
+    for each in errors:
+        name = ".".join(map(str, each["loc"])) or "body"
+        wrong.setdefault(name, _words(each))
+        kind = model.CODES.get(str(each["loc"][0]) if each["loc"] else "", each["type"])
+        if kind in OWN_CODES or kind in model.CODES.values():
+            codes.append(kind)
+    message = "; ".join(f"{name} {words}" for name, words in wrong.items())
+    return ApiError(400, codes[0] if codes else INVALID, f"{message}.", fields=wrong)
+
+
+def _words(error: ErrorDetails) -> str:
+    if error["type"] == "literal_error":
+        return f"must be {error['ctx']['expected']}"
+    return SENTENCES.get(error["type"]) or error["msg"]

@@ -1,0 +1,77 @@
+"""Structured logs: one line per event, an event name and fields, never a sentence.
+
+JSON for machines, columns for a developer's terminal. Records of libraries that use the standard
+logging come out the same way.
+"""
+
+import logging
+import sys
+from typing import Any, BinaryIO
+
+import msgspec
+import structlog
+from structlog.typing import EventDict, Processor, WrappedLogger
+
+LIBRARY_LEVEL = logging.WARNING
+"""Below it aiohttp, sqlalchemy and eventsourcing talk to their own developers."""
+
+_encoder = msgspec.json.Encoder(enc_hook=repr)
+
+
+def configure(*, console: bool = False, level: int = logging.INFO) -> None:
+    """Called once by the process, before anything logs. Writes to stderr: stdout is for answers
+    of the command line."""
+    structlog.configure(
+        processors=_processors(console=console),
+        wrapper_class=structlog.make_filtering_bound_logger(level),
+        logger_factory=(
+            structlog.WriteLoggerFactory(sys.stderr)
+            if console
+            else structlog.BytesLoggerFactory(_stderr())
+        ),
+        cache_logger_on_first_use=True,
+    )
+    root = logging.getLogger()
+    root.handlers[:] = [LibraryRecords()]
+    root.setLevel(max(level, LIBRARY_LEVEL))
+
+
+class LibraryRecords(logging.Handler):
+    """Hands the records of the standard logging to structlog."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            structlog.get_logger().log(
+                record.levelno,
+                "library.record",
+                logger=record.name,
+                message=record.getMessage(),
+                exc_info=record.exc_info,
+            )
+        except Exception:  # noqa: BLE001 - a log line must not fail its request
+            self.handleError(record)
+
+
+def render_json(_: WrappedLogger, __: str, event: EventDict) -> bytes:
+    line: dict[str, Any] = {name: event.pop(name) for name in ("at", "level", "event")}
+    line.update(event)
+    try:
+        return _encoder.encode(line)
+    except UnicodeEncodeError:
+        # Octets of a request that are not UTF-8 arrive as half surrogate pairs.
+        clean = repr(line).encode("ascii", "backslashreplace").decode()
+        return _encoder.encode({"at": line["at"], "level": line["level"], "unprintable": clean})
+
+
+def _processors(*, console: bool) -> list[Processor]:
+    first: list[Processor] = [
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True, key="at"),
+    ]
+    if console:
+        return [*first, structlog.dev.ConsoleRenderer(timestamp_key="at")]
+    return [*first, structlog.processors.format_exc_info, render_json]
+
+
+def _stderr() -> BinaryIO:
+    return sys.stderr.buffer

@@ -1,0 +1,193 @@
+"""What surrounds every request, in one place because it is on the hot path: request id, error
+envelope, headers, access log, metrics, the caller's address, and what aiohttp answers by itself.
+"""
+
+import asyncio
+import ipaddress
+import re
+import secrets
+import shutil
+from collections.abc import Awaitable, Callable, Iterable
+from time import perf_counter
+from typing import Any
+
+import structlog
+from aiohttp import web
+from aiohttp.typedefs import Handler, Middleware
+
+from kanal.http.body import UPLOADS
+from kanal.http.errors import ApiError, refusal, refuse, unexpected
+from kanal.http.metrics import UNMATCHED, Metrics
+
+API = "/api/"
+
+API_CALLS_LEFT = "1000000"
+"""There is no limit on calls yet, so this never falls. One known client fails without the header,
+another sleeps when it is low."""
+
+REQUEST_ID: web.RequestKey[str] = web.RequestKey("request_id", str)
+REMOTE: web.RequestKey[str] = web.RequestKey("remote", str)
+"""The caller's address, behind trusted proxies the one that they saw."""
+WHO: web.RequestKey[str] = web.RequestKey("who", str)
+"""`staff:1`, set by whoever authenticates; stands in the access log."""
+
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+_SANE_ID = re.compile(r"[A-Za-z0-9._:\-]{1,64}")
+"""Taken from the caller as it is; anything else could forge log lines."""
+
+log = structlog.get_logger()
+
+
+def surround(metrics: Metrics, trusted_proxies: Iterable[str] = ()) -> Middleware:
+    """The application's only middleware. `trusted_proxies`: CIDRs whose X-Forwarded-For counts."""
+    trusted = tuple(ipaddress.ip_network(each) for each in trusted_proxies)
+    access = log.bind()
+    observe = metrics.observe
+
+    @web.middleware
+    async def surrounded(request: web.Request, handler: Handler) -> web.StreamResponse:
+        started = perf_counter()
+        headers = request.headers
+        given = headers.get("X-Request-Id")
+        request_id = given if given and _SANE_ID.fullmatch(given) else secrets.token_hex(8)
+        request[REQUEST_ID] = request_id
+        remote = request.remote or ""
+        if trusted and "X-Forwarded-For" in headers:
+            remote = _behind(trusted, remote, headers.getall("X-Forwarded-For"))
+        request[REMOTE] = remote
+        path = request.path
+        metrics.in_flight += 1
+        status = 499
+        size: int | None = None
+        try:
+            try:
+                response = await handler(request)
+            except Exception as error:
+                response = _answer(error, request_id, path)
+                if request.writer.output_size:
+                    # Half an answer is out already: only closing tells the client.
+                    raise
+            if not response.prepared:
+                sent = response.headers
+                sent["X-Request-Id"] = request_id
+                if path.startswith(API):
+                    sent["api_calls_left"] = API_CALLS_LEFT
+            status = response.status
+            size = response.content_length
+            return response
+        finally:
+            metrics.in_flight -= 1
+            seconds = perf_counter() - started
+            resource = request.match_info.route.resource
+            route = resource.canonical if resource else UNMATCHED
+            observe(route, request.method, status, seconds)
+            access.info(
+                "http.request",
+                request=request_id,
+                method=request.method,
+                path=path,
+                route=route,
+                status=status,
+                ms=round(seconds * 1000, 3),
+                octets=size,
+                remote=remote,
+                who=request.get(WHO),
+            )
+            if UPLOADS in request:
+                await asyncio.to_thread(shutil.rmtree, request[UPLOADS], ignore_errors=True)
+
+    return surrounded
+
+
+class ApiRunner(web.AppRunner):
+    """An AppRunner whose answers to malformed HTTP have the API's form too.
+
+    aiohttp makes those before there is an application, as plain text and with a traceback logged.
+    """
+
+    async def _make_server(self) -> web.Server:
+        server = await super()._make_server()
+        return _Server(
+            _expecting(server.request_handler),
+            request_factory=server.request_factory,
+            handler_cancellation=server.handler_cancellation,
+            loop=asyncio.get_running_loop(),
+            **server._kwargs,
+        )
+
+
+class _Server(web.Server):
+    def __call__(self) -> web.RequestHandler:
+        return _Protocol(self, loop=self._loop, **self._kwargs)
+
+
+class _Protocol(web.RequestHandler):
+    def handle_error(
+        self,
+        request: web.BaseRequest,
+        status: int = 500,
+        exc: BaseException | None = None,
+        message: str | None = None,
+    ) -> web.StreamResponse:
+        if status != 400:
+            return super().handle_error(request, status, exc, message)
+        log.info("http.malformed", remote=request.remote, reason=str(message or exc))
+        response = refuse(ApiError(400, "bad_request", "This is not well-formed HTTP."))
+        response.headers["api_calls_left"] = API_CALLS_LEFT
+        response.force_close()
+        return response
+
+
+def _expecting(
+    handle: Callable[[Any], Awaitable[web.StreamResponse]],
+) -> Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]:
+    """An unknown `Expect` is refused before any middleware runs."""
+
+    async def handled(request: web.BaseRequest) -> web.StreamResponse:
+        try:
+            return await handle(request)
+        except web.HTTPExpectationFailed as error:
+            response = _answer(error, "", request.path)
+            response.headers["api_calls_left"] = API_CALLS_LEFT
+            return response
+
+    return handled
+
+
+def _answer(error: Exception, request_id: str, path: str) -> web.StreamResponse:
+    if isinstance(error, web.HTTPException) and (error.status < 400 or not path.startswith(API)):
+        return _copy(error)
+    refused = refusal(error)
+    if refused:
+        return refuse(refused)
+    error_id = secrets.token_hex(8)
+    log.error("http.failed", request=request_id, error_id=error_id, exc_info=error)
+    return unexpected(error_id)
+
+
+def _copy(error: web.HTTPException) -> web.Response:
+    """Returning the exception itself is deprecated, raising it would lose our headers."""
+    return web.Response(
+        status=error.status, reason=error.reason, body=error.body, headers=error.headers
+    )
+
+
+def _behind(trusted: tuple[Network, ...], remote: str, forwarded: list[str]) -> str:
+    """The last address that no trusted proxy wrote for another trusted proxy."""
+    hops = [hop.strip() for line in forwarded for hop in line.split(",")]
+    while hops and _is_trusted(trusted, remote):
+        hop = hops.pop()
+        try:
+            remote = str(ipaddress.ip_address(hop))
+        except ValueError:
+            break
+    return remote
+
+
+def _is_trusted(trusted: tuple[Network, ...], address: str) -> bool:
+    try:
+        ip = ipaddress.ip_address(address)
+    except ValueError:
+        return False
+    return any(ip in network for network in trusted)
