@@ -188,7 +188,9 @@ class LastAdministrator(DomainError):
     code = "last_administrator"
 
     def __init__(self) -> None:
-        super().__init__("This is the last active administrator with a key: make another one first.")
+        super().__init__(
+            "This is the last active administrator with a key: make another one first."
+        )
 
 
 class IdempotencyKeyReused(DomainError):

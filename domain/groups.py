@@ -33,9 +33,7 @@ GROUPS = Aggregate("group", Group(), evolve)
 def create_group(work: Work, *, title: str, from_name: str = "", signature: str = "") -> int:
     """The new group's id."""
     group_id = work.take("group")
-    created = GroupCreated(
-        group_id=group_id, title=title, from_name=from_name, signature=signature
-    )
+    created = GroupCreated(group_id=group_id, title=title, from_name=from_name, signature=signature)
     work.record(GROUPS, group_id, created)
     return group_id
 

@@ -1,0 +1,159 @@
+"""One door to SQLite and PostgreSQL: the writer's connection, the readers' pool, and reading the log."""
+
+import asyncio
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import Any, TypeVar
+from uuid import UUID
+
+from eventsourcing.persistence import StoredEvent
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Connection,
+    Engine,
+    LargeBinary,
+    MetaData,
+    Table,
+    Text,
+    Uuid,
+    func,
+    select,
+)
+
+from kanal.domain.stream import Recorded
+from kanal.eventlog.mapper import EventMapper
+from kanal.eventlog.tables import EVENTS_TABLE
+
+R = TypeVar("R")
+
+READER_THREADS = 4
+"""Reads are short; more threads only queue on the interpreter's lock."""
+LOG_SECTION = 2000
+"""Events read from the log at once: few round trips, and memory stays flat."""
+
+
+class Database(ABC):
+    """Closed by `close`."""
+
+    position_column: str
+    """What the recorder's table calls the position."""
+
+    def __init__(self, recorder: Any, writer: Engine, reader: Engine) -> None:
+        self.mapper = EventMapper()
+        self.recorder = recorder
+        self.writer = writer
+        self.reader = reader
+        self._threads = ThreadPoolExecutor(READER_THREADS, thread_name_prefix="kanal-reader")
+        self.events = Table(
+            EVENTS_TABLE,
+            MetaData(),
+            Column(self.position_column, BigInteger, key="position", primary_key=True),
+            Column("originator_id", Uuid, key="stream_id"),
+            Column("originator_version", BigInteger, key="version"),
+            Column("topic", Text, key="name"),
+            Column("state", LargeBinary, key="body"),
+        )
+
+    def close(self) -> None:
+        self._threads.shutdown()
+        self.reader.dispose()
+        self.writer.dispose()
+        self.recorder.datastore.close()
+
+    # -- reading ---------------------------------------------------------------------------------
+
+    @contextmanager
+    def reading(self) -> Iterator[Connection]:
+        """A connection whose statements all see the same moment."""
+        with self.reader.connect() as connection:
+            yield connection
+
+    async def read(self, query: Callable[..., R], *args: Any, **kwargs: Any) -> R:
+        """Run `query(connection, ...)` on a reader's thread."""
+
+        def work() -> R:
+            with self.reading() as connection:
+                return query(connection, *args, **kwargs)
+
+        return await asyncio.get_running_loop().run_in_executor(self._threads, work)
+
+    def events_after(
+        self, position: int, *, limit: int = LOG_SECTION, upto: int | None = None
+    ) -> list[Recorded]:
+        """Events behind that position, in the log's order, over the library's own recorder."""
+        notifications = self.recorder.select_notifications(
+            position, limit, upto, inclusive_of_start=False
+        )
+        return [self.mapper.to_domain_event(n) for n in notifications]
+
+    def streams(
+        self,
+        connection: Connection,
+        stream_ids: Iterable[UUID],
+        *,
+        after: int = 0,
+        upto: int | None = None,
+    ) -> list[Recorded]:
+        """Events of these streams in the log's order: behind that version, up to that position."""
+        events = self.events
+        query = (
+            select(events)
+            .where(events.c.stream_id.in_(list(stream_ids)))
+            .where(events.c.version > after)
+            .order_by(events.c.position)
+        )
+        if upto is not None:
+            query = query.where(events.c.position <= upto)
+        return self.decoded(connection, query)
+
+    def decoded(self, connection: Connection, query: Any) -> list[Recorded]:
+        """The rows of a query over `self.events`."""
+        decode = self.mapper.decode
+        return [
+            Recorded(position, stream_id.hex, version, *decode(name, body))
+            for position, stream_id, version, name, body in connection.execute(query)
+        ]
+
+    def head(self, connection: Connection) -> int:
+        """Position of the last event, 0 while the log is empty."""
+        return connection.scalar(select(func.max(self.events.c.position))) or 0
+
+    def position_at(self, connection: Connection, at: int) -> int:
+        """Position of the last event that is not later than `at` (microseconds), 0 for before them all.
+
+        Time never goes back in the log, so this is a binary search: about log2(events) look-ups, no index.
+        """
+        events = self.events
+        low, high = 0, self.head(connection)
+        while low < high:
+            middle = (low + high + 1) // 2
+            query = select(events).where(events.c.position >= middle)
+            found = self.decoded(connection, query.order_by(events.c.position).limit(1))
+            if found and found[0].position <= high and found[0].envelope.at <= at:
+                low = found[0].position
+            else:
+                high = middle - 1
+        return low
+
+    # -- the writer's side -----------------------------------------------------------------------
+
+    @property
+    @abstractmethod
+    def shared(self) -> bool:
+        """Whether other processes write to this log too."""
+
+    @abstractmethod
+    def lock(self, connection: Connection) -> None:
+        """First statement of a batch: from here to the commit nobody else appends."""
+
+    @abstractmethod
+    def append(self, connection: Connection, events: Sequence[StoredEvent]) -> Sequence[int]:
+        """Insert under the lock; returns the positions."""
+
+    @abstractmethod
+    @contextmanager
+    def setting_up(self) -> Iterator[Connection]:
+        """A connection for migrations, one process at a time."""

@@ -1,0 +1,130 @@
+"""The log on PostgreSQL: the library's recorder, inserting under the table's lock on the writer's connection.
+
+`POSTGRES_ENABLE_DB_FUNCTIONS` must stay off: that path takes no lock, and a reader that follows the log loses events.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import psycopg
+from eventsourcing.persistence import StoredEvent
+from eventsourcing.postgres import PostgresApplicationRecorder, PostgresFactory
+from eventsourcing.utils import Environment
+from psycopg.conninfo import conninfo_to_dict
+from psycopg.sql import SQL, Identifier
+from sqlalchemy import Connection, create_engine, text
+
+from kanal.eventlog.database import READER_THREADS, Database
+from kanal.eventlog.tables import EVENTS_TABLE
+
+LOCK_TIMEOUT_SECONDS = 10
+"""How long a batch waits for another process' batch before its callers are told to come again."""
+SETTING_UP = 0x6B616E616C
+"""Key of the advisory lock for migrations ("kanal")."""
+
+
+class PostgresRecorder(PostgresApplicationRecorder):
+    def __init__(
+        self, datastore: Any, *, events_table_name: str = EVENTS_TABLE, **kwargs: Any
+    ) -> None:
+        super().__init__(datastore, events_table_name=events_table_name, **kwargs)
+        table = Identifier(datastore.schema, events_table_name)
+        guard = Identifier(datastore.schema, f"{events_table_name}_only_grows")
+        # The library would make a function whose name two applications of one schema share.
+        del self.sql_create_statements[self.create_insert_function_statement_index]
+        self.sql_create_statements += [
+            SQL(
+                "CREATE OR REPLACE FUNCTION {guard}() RETURNS trigger LANGUAGE plpgsql AS "
+                "$$BEGIN RAISE EXCEPTION 'the log is append-only'; END$$"
+            ).format(guard=guard),
+            SQL(
+                "CREATE OR REPLACE TRIGGER {name} BEFORE UPDATE OR DELETE OR TRUNCATE ON {table} "
+                "FOR EACH STATEMENT EXECUTE FUNCTION {guard}()"
+            ).format(name=Identifier(f"{events_table_name}_only_grows"), table=table, guard=guard),
+        ]
+        self._insert_locked = (
+            SQL(
+                "INSERT INTO {table} (originator_id, originator_version, topic, state) "
+                "SELECT o, v, t, s FROM unnest(%s::uuid[], %s::bigint[], %s::text[], %s::bytea[]) "
+                "WITH ORDINALITY AS e(o, v, t, s, n) ORDER BY n RETURNING notification_id"
+            )
+            .format(table=table)
+            .as_string()
+        )
+
+    def insert_under_lock(self, cursor: Any, stored_events: Sequence[StoredEvent]) -> list[int]:
+        """In one round trip, on a transaction that holds the table's lock; returns the positions."""
+        cursor.execute(
+            self._insert_locked,
+            (
+                [s.originator_id for s in stored_events],
+                [s.originator_version for s in stored_events],
+                [s.topic for s in stored_events],
+                [s.state for s in stored_events],
+            ),
+        )
+        return [row[0] for row in cursor.fetchall()]
+
+
+class Factory(PostgresFactory):
+    application_recorder_class = PostgresRecorder
+
+
+class PostgresDatabase(Database):
+    """Several processes write one serial log: whoever holds the table's lock appends."""
+
+    position_column = "notification_id"
+    shared = True
+
+    def __init__(self, url: str) -> None:
+        parts = conninfo_to_dict(url)
+        environment = Environment(
+            "kanal",
+            {
+                "POSTGRES_DBNAME": str(parts.get("dbname") or "postgres"),
+                "POSTGRES_HOST": str(parts.get("host") or ""),
+                "POSTGRES_PORT": str(parts.get("port") or "5432"),
+                "POSTGRES_USER": str(parts.get("user") or ""),
+                "POSTGRES_PASSWORD": str(parts.get("password") or ""),
+                "POSTGRES_POOL_SIZE": "1",
+                "POSTGRES_MAX_OVERFLOW": "4",
+                "CREATE_TABLE": "n",
+            },
+        )
+        self.url = url
+
+        def connect() -> psycopg.Connection[Any]:
+            return psycopg.connect(url, connect_timeout=10, application_name="kanal")
+
+        writer = create_engine(
+            "postgresql+psycopg://", creator=connect, pool_size=1, max_overflow=0
+        )
+        reader = create_engine(
+            "postgresql+psycopg://",
+            creator=connect,
+            pool_size=READER_THREADS + 1,
+            pool_pre_ping=True,
+            isolation_level="REPEATABLE READ",
+        )
+        super().__init__(PostgresRecorder(Factory(environment).datastore), writer, reader)
+
+    def lock(self, connection: Connection) -> None:
+        connection.exec_driver_sql(
+            f"SET LOCAL lock_timeout = '{LOCK_TIMEOUT_SECONDS}s'; "
+            f"LOCK TABLE {EVENTS_TABLE} IN EXCLUSIVE MODE"
+        )
+
+    def append(self, connection: Connection, events: Sequence[StoredEvent]) -> Sequence[int]:
+        with connection.connection.cursor() as cursor:
+            return self.recorder.insert_under_lock(cursor, events)
+
+    @contextmanager
+    def setting_up(self) -> Iterator[Connection]:
+        """Several processes may start at once; the library's own set-up dies of that."""
+        with self.reader.connect() as connection:
+            connection = connection.execution_options(isolation_level="READ COMMITTED")
+            with connection.begin():
+                connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": SETTING_UP})
+                self.recorder.create_table()
+                yield connection

@@ -1,0 +1,142 @@
+"""What the log knows of read models: a fold from events to row changes, and the row changes of one transaction."""
+
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from operator import itemgetter
+from typing import Any, Protocol
+
+from sqlalchemy import Connection, Table, bindparam, delete, insert, update
+
+from kanal.domain.event import Event
+from kanal.domain.stream import Recorded
+
+Row = dict[str, Any]
+Key = tuple[Any, ...]
+
+
+class InlineProjection(Protocol):
+    """Applied inside the writer's transaction: its rows and the events are committed together or not at all."""
+
+    def apply(self, connection: Connection, events: Sequence[Recorded]) -> None: ...
+
+    def committed(self, events: Sequence[Recorded]) -> None:
+        """The transaction is durable. Called on the writer's thread: wake somebody, no more."""
+        ...
+
+
+Tables = Mapping[str, Table]
+Fold = Callable[["Changes", Tables, Recorded], None]
+
+
+class Projection(Protocol):
+    """A read model: a pure fold over tables of its own, the same for live, rebuilding and `as_of`."""
+
+    name: str
+    version: int
+    """Grows with each change of the tables or of the fold; a new version is built beside the old one."""
+    handles: Mapping[type[Event], Fold]
+
+    def tables(self, generation: int) -> Tables:
+        """The tables of that generation, by their plain names."""
+        ...
+
+
+class Changes:
+    """Row changes, gathered over many events, flushed as one `executemany` for each table and shape.
+
+    Keys are primary keys. A later change of a key is merged into the earlier one; a fold never reads rows, it takes
+    what it needs from the events, so the order of the flush (deletes, inserts, updates) cannot matter.
+    """
+
+    def __init__(self) -> None:
+        self._tables: dict[Table, _TableChanges] = {}
+
+    def insert(self, table: Table, row: Row) -> None:
+        """`row` has a value for every column."""
+        self._of(table).insert(row)
+
+    def update(self, table: Table, key: Key, values: Row) -> None:
+        self._of(table).update(key, values)
+
+    def delete(self, table: Table, key: Key) -> None:
+        self._of(table).delete(key)
+
+    def flush(self, connection: Connection) -> None:
+        for changes in self._tables.values():
+            changes.flush(connection)
+        self._tables.clear()
+
+    def _of(self, table: Table) -> "_TableChanges":
+        changes = self._tables.get(table)
+        if changes is None:
+            changes = self._tables[table] = _TableChanges(table)
+        return changes
+
+
+class _TableChanges:
+    def __init__(self, table: Table) -> None:
+        self._table = table
+        self._key_names = [column.name for column in table.primary_key.columns]
+        self._inserts: dict[Key, Row] = {}
+        self._updates: dict[Key, Row] = {}
+        self._deletes: dict[Key, None] = {}
+
+    def insert(self, row: Row) -> None:
+        self._inserts[tuple([row[name] for name in self._key_names])] = row
+
+    def update(self, key: Key, values: Row) -> None:
+        row = self._inserts.get(key) or self._updates.get(key)
+        if row is None:
+            self._updates[key] = dict(values)
+        else:
+            row.update(values)
+
+    def delete(self, key: Key) -> None:
+        if self._inserts.pop(key, None) is None:
+            self._updates.pop(key, None)
+            self._deletes[key] = None
+
+    def flush(self, connection: Connection) -> None:
+        if self._deletes:
+            rows = [dict(zip(self._key_names, key, strict=True)) for key in self._deletes]
+            self._execute(connection, "delete", (), rows)
+        if self._inserts:
+            self._execute(connection, "insert", (), list(self._inserts.values()))
+        shapes: defaultdict[tuple[str, ...], list[Row]] = defaultdict(list)
+        for key, values in self._updates.items():
+            names = tuple(values)
+            values.update(zip(self._key_names, key, strict=True))
+            shapes[names].append(values)
+        for names, rows in shapes.items():
+            self._execute(connection, "update", names, rows)
+
+    def _execute(
+        self, connection: Connection, kind: str, names: tuple[str, ...], rows: list[Row]
+    ) -> None:
+        """Compiled once for each table and shape: SQLAlchemy's work for each row would be most of the cost."""
+        compiled = self._table.info.setdefault("compiled", {})
+        key = (connection.dialect.name, kind, names)
+        if key not in compiled:
+            compiled[key] = self._compile(connection, kind, names)
+        sql, as_parameters = compiled[key]
+        connection.exec_driver_sql(sql, [as_parameters(row) for row in rows])
+
+    def _compile(
+        self, connection: Connection, kind: str, names: tuple[str, ...]
+    ) -> tuple[str, Callable[[Row], Any]]:
+        table = self._table
+        where = [table.c[name] == bindparam(f"{name}_") for name in self._key_names]
+        statement: Any = {
+            "delete": lambda: delete(table).where(*where),
+            "insert": lambda: insert(table),
+            "update": lambda: (
+                update(table).where(*where).values({name: bindparam(name) for name in names})
+            ),
+        }[kind]()
+        statement = statement.compile(dialect=connection.dialect)
+        if statement.positional:
+            columns = [name.removesuffix("_") for name in statement.positiontup]
+            pick = itemgetter(*columns)
+            return str(statement), pick if len(columns) > 1 else lambda row: (pick(row),)
+        suffixed = [(f"{name}_", name) for name in self._key_names]
+        return str(statement), lambda row: row | {to: row[of] for to, of in suffixed}

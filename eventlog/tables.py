@@ -1,0 +1,89 @@
+"""The tables that are neither events nor derived from them, and the two that the log keeps for its own speed.
+
+They are made by the migrations, are in every backup (but for what `DERIVED` names), and hold no event's truth:
+secrets, counters, key hashes, the pointers to the live read models.
+"""
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    Table,
+    Text,
+)
+
+METADATA = MetaData()
+
+EVENTS_TABLE = "events"
+"""The log itself; made by the recorders (sqlite.py, postgres.py), not by a migration."""
+
+installation = Table(
+    "installation",
+    METADATA,
+    Column("name", Text, primary_key=True),
+    Column("value", Text, nullable=False),
+)
+"""One row a fact: `secret` (hexadecimal; keys of personal streams and of fingerprints), `created_at`."""
+
+counters = Table(
+    "counters",
+    METADATA,
+    Column("name", Text, primary_key=True),
+    Column("value", BigInteger, nullable=False),
+)
+"""The last number given out; taken in the batch's own transaction, so that no rebuild can reset it."""
+
+api_keys = Table(
+    "api_keys",
+    METADATA,
+    Column("key_id", BigInteger, primary_key=True, autoincrement=False),
+    Column("staff_id", BigInteger, nullable=False),
+    Column("email", Text, nullable=False),
+    Column("key_hash", LargeBinary, nullable=False),
+    Index("api_keys_hash", "key_hash"),
+)
+"""SHA-256 of each live key beside its holder's normalised e-mail; a revoked key's row is gone."""
+
+passwords = Table(
+    "passwords",
+    METADATA,
+    Column("staff_id", BigInteger, primary_key=True, autoincrement=False),
+    Column("hash", Text, nullable=False),
+)
+"""Argon2 hashes."""
+
+channel_secrets = Table(
+    "channel_secrets",
+    METADATA,
+    Column("channel_id", BigInteger, primary_key=True, autoincrement=False),
+    Column("created_at", BigInteger, primary_key=True, autoincrement=False),
+    Column("secret", Text, nullable=False),
+)
+"""Signing secrets (`whsec_...`); several live ones all sign."""
+
+snapshots = Table(
+    "snapshots",
+    METADATA,
+    Column("stream_id", Text, primary_key=True),
+    Column("version", BigInteger, nullable=False),
+    Column("shape", Text, nullable=False),
+    Column("state", LargeBinary, nullable=False),
+)
+"""Derived: the state of long streams at a version, so that loading one costs the same at any length."""
+
+generations = Table(
+    "generations",
+    METADATA,
+    Column("name", Text, primary_key=True),
+    Column("generation", Integer, primary_key=True, autoincrement=False),
+    Column("version", Integer, nullable=False),
+    Column("position", BigInteger, nullable=False),
+    Column("active", Boolean, nullable=False),
+)
+"""Derived: which tables of each read model are live, and up to which position of the log they are folded."""
+
+DERIVED = frozenset({"snapshots", "generations"})
