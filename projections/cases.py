@@ -1,0 +1,347 @@
+"""Cases: one row for each conversation, with all that its answer shows."""
+
+from collections.abc import Iterable, Sequence
+from typing import Literal, NamedTuple, get_args
+
+from sqlalchemy import ColumnElement, Connection, Index, MetaData, Table, and_, case, func, select
+
+from kanal.domain.cases import (
+    CaseAssigned,
+    CaseDeleted,
+    CaseGroupChanged,
+    CaseMarkedAsSpam,
+    CaseOpened,
+    CasePriorityChanged,
+    CaseRestored,
+    CaseStatusChanged,
+    CaseSubjectChanged,
+    CaseTrashed,
+    MessageAdded,
+    Priority,
+    Status,
+)
+from kanal.domain.stream import Recorded
+from kanal.eventlog.projection import Changes, Tables
+from kanal.projections.links import having_contact
+from kanal.projections.read_model import (
+    Found,
+    Names,
+    Page,
+    ReadModel,
+    Views,
+    columns_of,
+    flag,
+    found,
+    number,
+    text,
+)
+from kanal.projections.search import between, searched
+
+Sort = Literal[
+    "updated_at_desc",
+    "updated_at_asc",
+    "created_at_desc",
+    "created_at_asc",
+    "response_desc",
+    "response_asc",
+    "priority_desc",
+    "priority_asc",
+    "status_asc",
+    "status_desc",
+]
+
+DEFAULT_SORT: Sort = "created_at_desc"
+"""Known clients walk through all pages without naming a sort. While they do so, cases change and new ones come in:
+by `updated_at` a case that changes would jump to a page already read and be missed; by creation none is ever missed.
+"""
+
+
+class CaseRow(NamedTuple):
+    case_id: int
+    user_id: int
+    staff_id: int
+    """0 for nobody."""
+    group_id: int
+    status: Status
+    priority: Priority
+    channel: str
+    """`cch<id>` for a custom channel, else the name of a standard one."""
+    channel_id: int
+    """0 for a standard channel."""
+    subject: str
+    recipient: str
+    cc_emails: str
+    bcc_emails: str
+    deleted: bool
+    """In the trash. A case that was deleted for good has no row."""
+    spam: bool
+    parent_case_id: int
+    language_id: int
+    opened_by: Literal["user", "staff"]
+    created_at: int
+    updated_at: int
+    last_response_at: int
+    """Time of the last message that is not a note."""
+    closed_at: int
+    """0 while it is not closed."""
+
+
+class CaseFilter(NamedTuple):
+    """An empty field does not filter. Several values of one field are joined by "or", fields by "and"."""
+
+    channel: Sequence[str] = ()
+    status: Sequence[str] = ()
+    priority: Sequence[str] = ()
+    user_id: Sequence[int] = ()
+    user_custom_id: Sequence[str] = ()
+    """External ids, byte for byte."""
+    user_email: Sequence[str] = ()
+    """Parts of any of the user's e-mails, with the search marks (search.py)."""
+    user_phone: Sequence[str] = ()
+    staff_id: Sequence[int] = ()
+    """0 finds the cases that are nobody's."""
+    group_id: Sequence[int] = ()
+    subject: str = ""
+    """A part of it, with the search marks, without regard to case."""
+    from_time: int | None = None
+    """Of creation; all times in microseconds."""
+    to_time: int | None = None
+    from_updated_time: int | None = None
+    to_updated_time: int | None = None
+    deleted: bool = False
+    """What lies in the trash, spam or not, instead of what does not."""
+    spam: bool = False
+    """Spam instead of what is not."""
+
+
+def define(metadata: MetaData, name: Names) -> Iterable[Table]:
+    cases = name("cases")
+    table = Table(
+        cases,
+        metadata,
+        number("case_id", key=True),
+        number("user_id"),
+        number("staff_id"),
+        number("group_id"),
+        text("status"),
+        text("priority"),
+        text("channel"),
+        number("channel_id"),
+        text("subject"),
+        text("subject_folded"),
+        text("recipient"),
+        text("cc_emails"),
+        text("bcc_emails"),
+        flag("deleted"),
+        flag("spam"),
+        number("parent_case_id"),
+        number("language_id"),
+        text("opened_by"),
+        number("created_at"),
+        number("updated_at"),
+        number("last_response_at"),
+        number("closed_at"),
+    )
+    # Lists and their totals are read from these alone, so they hold exactly what a plain list shows.
+    shown = _shown(table)
+    for end, columns in {
+        "created": ("created_at",),
+        "updated": ("updated_at",),
+        "user": ("user_id", "created_at"),
+        "channel": ("channel", "created_at"),
+        "status": ("status", "updated_at"),
+        "staff": ("staff_id", "status"),
+    }.items():
+        Index(
+            f"{cases}_{end}",
+            *[table.c[column] for column in columns],
+            table.c.case_id,
+            sqlite_where=shown,
+            postgresql_where=shown,
+        )
+    yield table
+
+
+def _shown(cases: Table) -> ColumnElement[bool]:
+    return and_(cases.c.deleted.is_(False), cases.c.spam.is_(False))
+
+
+def fold(changes: Changes, tables: Tables, recorded: Recorded) -> None:
+    cases = tables["cases"]
+    event, at = recorded.event, recorded.envelope.at
+    match event:
+        case MessageAdded(kind="note"):
+            changes.update(cases, (event.case_id,), {"updated_at": at})
+        case MessageAdded():
+            changes.update(cases, (event.case_id,), {"updated_at": at, "last_response_at": at})
+        case CaseOpened():
+            row = {
+                "case_id": event.case_id,
+                "user_id": event.user_id,
+                "staff_id": event.staff_id,
+                "group_id": event.group_id,
+                "status": event.status,
+                "priority": event.priority,
+                "channel": event.channel,
+                "channel_id": event.channel_id,
+                "subject": event.subject,
+                "subject_folded": event.subject.casefold(),
+                "recipient": event.recipient,
+                "cc_emails": "",
+                "bcc_emails": "",
+                "deleted": False,
+                "spam": False,
+                "parent_case_id": 0,
+                "language_id": event.language_id,
+                "opened_by": event.opened_by,
+                "created_at": at,
+                "updated_at": at,
+                "last_response_at": at,
+                "closed_at": at if event.status == "closed" else 0,
+            }
+            changes.insert(cases, row)
+        case CaseStatusChanged():
+            closed_at = at if event.new == "closed" else 0
+            status = {"status": event.new, "closed_at": closed_at, "updated_at": at}
+            changes.update(cases, (event.case_id,), status)
+        case CasePriorityChanged():
+            changes.update(cases, (event.case_id,), {"priority": event.new, "updated_at": at})
+        case CaseAssigned():
+            changes.update(cases, (event.case_id,), {"staff_id": event.new, "updated_at": at})
+        case CaseGroupChanged():
+            changes.update(cases, (event.case_id,), {"group_id": event.new, "updated_at": at})
+        case CaseSubjectChanged():
+            subject = {
+                "subject": event.new,
+                "subject_folded": event.new.casefold(),
+                "updated_at": at,
+            }
+            changes.update(cases, (event.case_id,), subject)
+        case CaseTrashed():
+            changes.update(cases, (event.case_id,), {"deleted": True, "updated_at": at})
+        case CaseMarkedAsSpam():
+            changes.update(cases, (event.case_id,), {"spam": True, "updated_at": at})
+        case CaseRestored():
+            restored = {"deleted": False, "spam": False, "updated_at": at}
+            changes.update(cases, (event.case_id,), restored)
+        case CaseDeleted():
+            changes.delete(cases, (event.case_id,))
+
+
+PROJECTION = ReadModel(
+    name="cases",
+    version=1,
+    handles=dict.fromkeys(
+        (
+            MessageAdded,
+            CaseOpened,
+            CaseStatusChanged,
+            CasePriorityChanged,
+            CaseAssigned,
+            CaseGroupChanged,
+            CaseSubjectChanged,
+            CaseTrashed,
+            CaseMarkedAsSpam,
+            CaseRestored,
+            CaseDeleted,
+        ),
+        fold,
+    ),
+    define=define,
+)
+
+
+def find(connection: Connection, views: Views, case_id: int) -> CaseRow | None:
+    """Also what lies in the trash or is spam."""
+    cases = views.cases["cases"]
+    query = columns_of(cases, CaseRow).where(cases.c.case_id == case_id)
+    row = connection.execute(query).first()
+    return CaseRow._make(row) if row else None
+
+
+def listed(
+    connection: Connection,
+    views: Views,
+    wanted: CaseFilter,
+    page: Page,
+    sort: Sort = DEFAULT_SORT,
+) -> Found[CaseRow]:
+    """Without `wanted.deleted` or `wanted.spam` neither trash nor spam is listed."""
+    cases = views.cases["cases"]
+    query = columns_of(cases, CaseRow).where(*_conditions(views, wanted))
+    return found(connection, query.order_by(*_order(cases, sort)), page, CaseRow._make)
+
+
+def amounts_of_cases(
+    connection: Connection, views: Views, user_ids: Sequence[int]
+) -> dict[int, int]:
+    """How many cases each of these users has, neither trash nor spam counted."""
+    cases = views.cases["cases"]
+    query = (
+        select(cases.c.user_id, func.count())
+        .where(cases.c.user_id.in_(user_ids), _shown(cases))
+        .group_by(cases.c.user_id)
+    )
+    amounts = dict.fromkeys(user_ids, 0)
+    amounts.update((user_id, amount) for user_id, amount in connection.execute(query))
+    return amounts
+
+
+def _conditions(views: Views, wanted: CaseFilter) -> list[ColumnElement[bool]]:
+    table, c = views.cases["cases"], views.cases["cases"].c
+    conditions = [
+        *between(c.created_at, wanted.from_time, wanted.to_time),
+        *between(c.updated_at, wanted.from_updated_time, wanted.to_updated_time),
+    ]
+    if wanted.deleted:
+        conditions.append(c.deleted.is_(True))
+    if wanted.spam:
+        conditions.append(c.spam.is_(True))
+        if not wanted.deleted:
+            conditions.append(c.deleted.is_(False))
+    if not wanted.deleted and not wanted.spam:
+        conditions.append(_shown(table))
+    for column, values in (
+        (c.channel, wanted.channel),
+        (c.status, wanted.status),
+        (c.priority, wanted.priority),
+        (c.user_id, wanted.user_id),
+        (c.staff_id, wanted.staff_id),
+        (c.group_id, wanted.group_id),
+    ):
+        if values:
+            conditions.append(column == values[0] if len(values) == 1 else column.in_(values))
+    if wanted.user_custom_id:
+        users = views.users["users"].c
+        those = select(users.user_id).where(
+            users.identity.in_(wanted.user_custom_id), users.type == "custom"
+        )
+        conditions.append(c.user_id.in_(those))
+    if wanted.user_email:
+        conditions.append(c.user_id.in_(having_contact(views, "email", wanted.user_email)))
+    if wanted.user_phone:
+        conditions.append(c.user_id.in_(having_contact(views, "phone", wanted.user_phone)))
+    if wanted.subject:
+        conditions.append(searched(c.subject_folded, wanted.subject.casefold()))
+    return conditions
+
+
+def _order(cases: Table, sort: Sort) -> tuple[ColumnElement[int], ColumnElement[int]]:
+    """The id last, so that no case stands on two pages. Among equal statuses and priorities the newest first."""
+    c = cases.c
+    by, _, direction = sort.rpartition("_")
+    ranked: dict[str, ColumnElement[int]] = {
+        "updated_at": c.updated_at,
+        "created_at": c.created_at,
+        "response": c.last_response_at,
+        "priority": _rank(c.priority, get_args(Priority)),
+        "status": _rank(c.status, get_args(Status)),
+    }
+    rank = ranked[by].asc() if direction == "asc" else ranked[by].desc()
+    newest_first = direction == "desc" or by in ("priority", "status")
+    return rank, c.case_id.desc() if newest_first else c.case_id.asc()
+
+
+def _rank(column: ColumnElement[str], values: Sequence[str]) -> ColumnElement[int]:
+    """`Status` and `Priority` name their values in rising order."""
+    return case({value: place for place, value in enumerate(values)}, value=column)

@@ -1,0 +1,115 @@
+"""Custom channels as `GET /api/custom_channels.json` lists them."""
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from sqlalchemy import Connection, MetaData, Table
+
+from kanal.domain.channels import (
+    ChannelChanged,
+    ChannelCreated,
+    ChannelType,
+    ChannelWasDeleted,
+    ChannelWasDisabled,
+    ChannelWasEnabled,
+)
+from kanal.domain.stream import Recorded
+from kanal.eventlog.projection import Changes, Tables
+from kanal.projections.read_model import Names, ReadModel, Views, columns_of, flag, number, text
+
+
+class ChannelRow(NamedTuple):
+    channel_id: int
+    title: str
+    channel_type: ChannelType
+    icon: str
+    webhook_url: str
+    active: bool
+    deleted: bool
+    """Its cases are still there, so the row stays."""
+    created_at: int
+    updated_at: int
+
+
+def define(metadata: MetaData, name: Names) -> Iterable[Table]:
+    yield Table(
+        name("channels"),
+        metadata,
+        number("channel_id", key=True),
+        text("title"),
+        text("channel_type"),
+        text("icon"),
+        text("webhook_url"),
+        flag("active"),
+        flag("deleted"),
+        number("created_at"),
+        number("updated_at"),
+    )
+
+
+def fold(changes: Changes, tables: Tables, recorded: Recorded) -> None:
+    channels = tables["channels"]
+    event, at = recorded.event, recorded.envelope.at
+    match event:
+        case ChannelCreated():
+            row = {
+                "channel_id": event.channel_id,
+                "title": event.title,
+                "channel_type": event.channel_type,
+                "icon": event.icon,
+                "webhook_url": event.webhook_url,
+                "active": True,
+                "deleted": False,
+                "created_at": at,
+                "updated_at": at,
+            }
+            changes.insert(channels, row)
+        case ChannelChanged():
+            settings = {
+                "title": event.title,
+                "channel_type": event.channel_type,
+                "icon": event.icon,
+                "webhook_url": event.webhook_url,
+                "updated_at": at,
+            }
+            changes.update(channels, (event.channel_id,), settings)
+        case ChannelWasDisabled():
+            changes.update(channels, (event.channel_id,), {"active": False, "updated_at": at})
+        case ChannelWasEnabled():
+            changes.update(channels, (event.channel_id,), {"active": True, "updated_at": at})
+        case ChannelWasDeleted():
+            gone = {"active": False, "deleted": True, "updated_at": at}
+            changes.update(channels, (event.channel_id,), gone)
+
+
+PROJECTION = ReadModel(
+    name="channels",
+    version=1,
+    handles=dict.fromkeys(
+        (
+            ChannelCreated,
+            ChannelChanged,
+            ChannelWasDisabled,
+            ChannelWasEnabled,
+            ChannelWasDeleted,
+        ),
+        fold,
+    ),
+    define=define,
+)
+
+
+def find(connection: Connection, views: Views, channel_id: int) -> ChannelRow | None:
+    """Deleted ones too."""
+    channels = views.channels["channels"]
+    query = columns_of(channels, ChannelRow).where(channels.c.channel_id == channel_id)
+    row = connection.execute(query).first()
+    return ChannelRow._make(row) if row else None
+
+
+def listed(connection: Connection, views: Views) -> list[ChannelRow]:
+    """All that are not deleted, the oldest first."""
+    channels = views.channels["channels"]
+    query = columns_of(channels, ChannelRow).where(channels.c.deleted.is_(False))
+    rows = connection.execute(query.order_by(channels.c.channel_id))
+    return [ChannelRow._make(row) for row in rows]

@@ -1,0 +1,113 @@
+"""What a read model is made of: versioned tables, a fold, and pages of rows for its queries."""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from functools import cache
+from typing import Any, Generic, NamedTuple, TypeVar
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Connection,
+    Integer,
+    MetaData,
+    Select,
+    Table,
+    Text,
+    func,
+    select,
+)
+
+from kanal.domain.event import Event
+from kanal.eventlog.projection import Fold, Tables
+
+R = TypeVar("R")
+
+NUMBER = BigInteger().with_variant(Integer(), "sqlite")
+"""64 bits on both. Only `INTEGER` makes a primary key of SQLite the row's own place, without an index beside it."""
+
+Names = Callable[[str], str]
+"""Plain name of a table -> its name in this generation."""
+Define = Callable[[MetaData, Names], Iterable[Table]]
+
+
+@dataclass(eq=False)
+class ReadModel:
+    """Satisfies the log's `Projection`."""
+
+    name: str
+    version: int
+    handles: Mapping[type[Event], Fold]
+    define: Define
+
+    def tables(self, generation: int) -> Tables:
+        return _tables(self.define, generation)
+
+
+@cache
+def _tables(define: Define, generation: int) -> Tables:
+    suffix = f"_v{generation}"
+    tables = define(MetaData(), lambda name: name + suffix)
+    return {table.name.removesuffix(suffix): table for table in tables}
+
+
+class Views(dict[str, Tables]):
+    """Read model -> the tables that answer now; `views.cases["cases"]` is the table of cases."""
+
+    def __getattr__(self, name: str) -> Tables:
+        try:
+            return self[name]
+        except KeyError:
+            raise AttributeError(f"no read model {name!r} here") from None
+
+
+def number(name: str, *, key: bool = False) -> Column[int]:
+    """An id, a count, or a time in microseconds (0: never)."""
+    return Column(name, NUMBER, primary_key=key, autoincrement=False, nullable=False)
+
+
+def text(name: str, *, key: bool = False) -> Column[str]:
+    return Column(name, Text, primary_key=key, nullable=False)
+
+
+def flag(name: str) -> Column[bool]:
+    return Column(name, Boolean, nullable=False)
+
+
+class Page(NamedTuple):
+    """One page of a list, counted from 1."""
+
+    number: int = 1
+    limit: int = 100
+
+    @property
+    def offset(self) -> int:
+        return (self.number - 1) * self.limit
+
+
+class Found(NamedTuple, Generic[R]):
+    rows: list[R]
+    total: int
+    """How many there are on all pages."""
+
+
+def columns_of(table: Table, row_type: Any) -> Select[Any]:
+    """The columns that a NamedTuple names, in its order."""
+    return select(*[table.c[name] for name in row_type._fields])
+
+
+def found(
+    connection: Connection, query: Select[Any], page: Page, make: Callable[[Iterable[Any]], R]
+) -> Found[R]:
+    """One page and the total under the same filters, counted only where the page does not tell it."""
+    offset = page.offset
+    rows = [make(row) for row in connection.execute(query.limit(page.limit).offset(offset))]
+    if len(rows) < page.limit and (rows or not offset):
+        return Found(rows, offset + len(rows))
+    return Found(rows, counted(connection, query))
+
+
+def counted(connection: Connection, query: Select[Any]) -> int:
+    count = query.with_only_columns(func.count(), maintain_column_froms=True).order_by(None)
+    return connection.scalar(count) or 0

@@ -1,0 +1,18 @@
+"""Every read model there is, and how each is kept up."""
+
+from kanal.eventlog.projection import Projection
+from kanal.projections import cases, channels, groups, history, links, messages, staff, users
+
+CORE: tuple[Projection, ...] = (
+    channels.PROJECTION,
+    users.PROJECTION,
+    links.PROJECTION,
+    cases.PROJECTION,
+    messages.PROJECTION,
+    staff.PROJECTION,
+    groups.PROJECTION,
+)
+"""Applied inside the writer's transaction: what was answered can be read."""
+
+FOLLOWED: tuple[Projection, ...] = (history.PROJECTION,)
+"""Applied a moment later, behind the log."""

@@ -1,0 +1,188 @@
+"""Users: one row for each profile."""
+
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+from sqlalchemy import ColumnElement, Connection, Index, MetaData, Table
+
+from kanal.domain.cases import MessageAdded
+from kanal.domain.stream import Recorded
+from kanal.domain.users import UserChanged, UserLinked, UserRegistered, UserType
+from kanal.eventlog.projection import Changes, Tables
+from kanal.projections.links import having_contact
+from kanal.projections.read_model import (
+    Found,
+    Names,
+    Page,
+    ReadModel,
+    Views,
+    columns_of,
+    flag,
+    found,
+    number,
+    text,
+)
+from kanal.projections.search import between
+
+
+class UserRow(NamedTuple):
+    user_id: int
+    type: UserType
+    channel_id: int
+    """0 for a profile that is not of a custom channel."""
+    identity: str
+    """The external id byte for byte, or the e-mail or phone as first given."""
+    linked_email: str
+    """As given; the latest if there are several, "" without any."""
+    linked_phone: str
+    full_name: str
+    company_name: str
+    company_position: str
+    note: str
+    language_id: int
+    confirmed: bool
+    active: bool
+    deleted: bool
+    created_at: int
+    updated_at: int
+    last_contact_at: int
+    """Time of the user's last message, 0 before the first."""
+
+    @property
+    def email(self) -> str:
+        return self.identity if self.type == "email" else self.linked_email
+
+    @property
+    def phone(self) -> str:
+        return self.identity if self.type == "phone" else self.linked_phone
+
+
+class UserFilter(NamedTuple):
+    """An empty field does not filter. Several values of one field are joined by "or", fields by "and"."""
+
+    user_email: Sequence[str] = ()
+    """Parts of any of the user's e-mails, with the search marks (search.py)."""
+    user_phone: Sequence[str] = ()
+    user_custom_id: Sequence[str] = ()
+    """External ids, byte for byte."""
+    channel_id: Sequence[int] = ()
+    """`user_custom_channel` without its `cch`."""
+    language_id: Sequence[int] = ()
+    from_time: int | None = None
+    """Of registration; all times in microseconds."""
+    to_time: int | None = None
+    from_updated_time: int | None = None
+    to_updated_time: int | None = None
+    from_last_contact_time: int | None = None
+    to_last_contact_time: int | None = None
+
+
+def define(metadata: MetaData, name: Names) -> Iterable[Table]:
+    users = name("users")
+    yield Table(
+        users,
+        metadata,
+        number("user_id", key=True),
+        text("type"),
+        number("channel_id"),
+        text("identity"),
+        text("linked_email"),
+        text("linked_phone"),
+        text("full_name"),
+        text("company_name"),
+        text("company_position"),
+        text("note"),
+        number("language_id"),
+        flag("confirmed"),
+        flag("active"),
+        flag("deleted"),
+        number("created_at"),
+        number("updated_at"),
+        number("last_contact_at"),
+        Index(f"{users}_identity", "identity"),
+    )
+
+
+def fold(changes: Changes, tables: Tables, recorded: Recorded) -> None:
+    users = tables["users"]
+    event, at = recorded.event, recorded.envelope.at
+    match event:
+        case MessageAdded():
+            if event.kind == "user_message":
+                changes.update(users, (event.user_id,), {"last_contact_at": at})
+        case UserRegistered():
+            row = {
+                "user_id": event.user_id,
+                "type": event.type,
+                "channel_id": event.channel_id,
+                "identity": event.identity,
+                "linked_email": "",
+                "linked_phone": "",
+                "full_name": event.full_name,
+                "company_name": event.company_name,
+                "company_position": event.company_position,
+                "note": event.note,
+                "language_id": event.language_id,
+                "confirmed": False,
+                "active": True,
+                "deleted": False,
+                "created_at": at,
+                "updated_at": at,
+                "last_contact_at": 0,
+            }
+            changes.insert(users, row)
+        case UserChanged():
+            details = {
+                "full_name": event.full_name,
+                "company_name": event.company_name,
+                "company_position": event.company_position,
+                "note": event.note,
+                "language_id": event.language_id,
+                "updated_at": at,
+            }
+            changes.update(users, (event.user_id,), details)
+        case UserLinked():
+            contact = {f"linked_{event.kind}": event.given.strip(), "updated_at": at}
+            changes.update(users, (event.user_id,), contact)
+
+
+PROJECTION = ReadModel(
+    name="users",
+    version=1,
+    handles=dict.fromkeys((MessageAdded, UserRegistered, UserChanged, UserLinked), fold),
+    define=define,
+)
+
+
+def find(connection: Connection, views: Views, user_id: int) -> UserRow | None:
+    users = views.users["users"]
+    query = columns_of(users, UserRow).where(users.c.user_id == user_id)
+    row = connection.execute(query).first()
+    return UserRow._make(row) if row else None
+
+
+def listed(connection: Connection, views: Views, wanted: UserFilter, page: Page) -> Found[UserRow]:
+    """The oldest first: whoever walks through the pages while users register misses none and sees none twice."""
+    users = views.users["users"]
+    query = columns_of(users, UserRow).where(*_conditions(views, wanted))
+    return found(connection, query.order_by(users.c.user_id), page, UserRow._make)
+
+
+def _conditions(views: Views, wanted: UserFilter) -> list[ColumnElement[bool]]:
+    c = views.users["users"].c
+    conditions = [
+        *between(c.created_at, wanted.from_time, wanted.to_time),
+        *between(c.updated_at, wanted.from_updated_time, wanted.to_updated_time),
+        *between(c.last_contact_at, wanted.from_last_contact_time, wanted.to_last_contact_time),
+    ]
+    if wanted.user_email:
+        conditions.append(c.user_id.in_(having_contact(views, "email", wanted.user_email)))
+    if wanted.user_phone:
+        conditions.append(c.user_id.in_(having_contact(views, "phone", wanted.user_phone)))
+    if wanted.user_custom_id:
+        conditions += [c.identity.in_(wanted.user_custom_id), c.type == "custom"]
+    if wanted.channel_id:
+        conditions.append(c.channel_id.in_(wanted.channel_id))
+    if wanted.language_id:
+        conditions.append(c.language_id.in_(wanted.language_id))
+    return conditions
