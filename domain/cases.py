@@ -30,7 +30,7 @@ Priority = Literal["low", "normal", "high", "critical"]
 MessageKind = Literal["user_message", "staff_reply", "note", "rule_message"]
 
 
-class CaseOpened(Event):
+class CaseOpened(Event, frozen=True):
     NAME = "case.opened.1"
     PERSONAL = ("subject",)
     ABOUT = ("user_id",)
@@ -50,7 +50,7 @@ class CaseOpened(Event):
     opened_by: Literal["user", "staff"]
 
 
-class MessageAdded(Event):
+class MessageAdded(Event, frozen=True):
     NAME = "case.message_added.1"
     PERSONAL = ("content", "content_html", "custom_user_id")
     ABOUT = ("user_id", "case_user_id")
@@ -75,21 +75,21 @@ class MessageAdded(Event):
     """Version of the message of this case that went out before it, 0 for none."""
 
 
-class CaseStatusChanged(Event):
+class CaseStatusChanged(Event, frozen=True):
     NAME = "case.status_changed.1"
     case_id: int
     old: Status
     new: Status
 
 
-class CasePriorityChanged(Event):
+class CasePriorityChanged(Event, frozen=True):
     NAME = "case.priority_changed.1"
     case_id: int
     old: Priority
     new: Priority
 
 
-class CaseSubjectChanged(Event):
+class CaseSubjectChanged(Event, frozen=True):
     NAME = "case.subject_changed.1"
     PERSONAL = ("old", "new")
     case_id: int
@@ -97,7 +97,7 @@ class CaseSubjectChanged(Event):
     new: str
 
 
-class CaseAssigned(Event):
+class CaseAssigned(Event, frozen=True):
     NAME = "case.assigned.1"
     case_id: int
     old: int
@@ -105,31 +105,31 @@ class CaseAssigned(Event):
     """0 for nobody."""
 
 
-class CaseGroupChanged(Event):
+class CaseGroupChanged(Event, frozen=True):
     NAME = "case.group_changed.1"
     case_id: int
     old: int
     new: int
 
 
-class CaseTrashed(Event):
+class CaseTrashed(Event, frozen=True):
     NAME = "case.trashed.1"
     case_id: int
 
 
-class CaseMarkedAsSpam(Event):
+class CaseMarkedAsSpam(Event, frozen=True):
     NAME = "case.marked_as_spam.1"
     case_id: int
 
 
-class CaseRestored(Event):
+class CaseRestored(Event, frozen=True):
     """From the trash and from spam."""
 
     NAME = "case.restored.1"
     case_id: int
 
 
-class CaseDeleted(Event):
+class CaseDeleted(Event, frozen=True):
     """For good: no answer shows it any more."""
 
     NAME = "case.deleted.1"

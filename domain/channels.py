@@ -16,7 +16,7 @@ DEFAULT_ICON = "fa-question-circle"
 """The icon of Omnidesk's own example; a Font Awesome class."""
 
 
-class ChannelCreated(Event):
+class ChannelCreated(Event, frozen=True):
     NAME = "channel.created.1"
     channel_id: int
     title: str
@@ -26,7 +26,7 @@ class ChannelCreated(Event):
     secret_fingerprint: str
 
 
-class ChannelChanged(Event):
+class ChannelChanged(Event, frozen=True):
     """Holds the whole new settings, so that a reader needs no earlier event."""
 
     NAME = "channel.changed.1"
@@ -37,17 +37,17 @@ class ChannelChanged(Event):
     icon: str
 
 
-class ChannelWasDisabled(Event):
+class ChannelWasDisabled(Event, frozen=True):
     NAME = "channel.disabled.1"
     channel_id: int
 
 
-class ChannelWasEnabled(Event):
+class ChannelWasEnabled(Event, frozen=True):
     NAME = "channel.enabled.1"
     channel_id: int
 
 
-class ChannelWasDeleted(Event):
+class ChannelWasDeleted(Event, frozen=True):
     NAME = "channel.deleted.1"
     channel_id: int
 

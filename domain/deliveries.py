@@ -5,7 +5,7 @@ from kanal.domain.stream import Aggregate
 from kanal.domain.work import Work
 
 
-class DeliveryDeadLettered(Event):
+class DeliveryDeadLettered(Event, frozen=True):
     """No further attempt will be made by itself."""
 
     NAME = "delivery.dead_lettered.1"

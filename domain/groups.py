@@ -8,7 +8,7 @@ from kanal.domain.stream import Aggregate
 from kanal.domain.work import Work
 
 
-class GroupCreated(Event):
+class GroupCreated(Event, frozen=True):
     NAME = "group.created.1"
     group_id: int
     title: str

@@ -20,7 +20,7 @@ from kanal.domain.users import (
 from kanal.domain.work import Work
 
 
-class IdentityClaimed(Event):
+class IdentityClaimed(Event, frozen=True):
     """First event of the identity's stream; the log's key allows it once."""
 
     NAME = "identity.claimed.1"

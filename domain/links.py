@@ -25,7 +25,7 @@ class Contact(Struct, frozen=True):
         return f"{self.kind}/{self.normalised}"
 
 
-class ContactLinked(Event):
+class ContactLinked(Event, frozen=True):
     """In the contact's stream, whose id hides the contact. Its twin is `user.linked.1`."""
 
     NAME = "contact.linked.1"
@@ -52,7 +52,8 @@ def person_of(work: Work, *user_ids: int) -> frozenset[int]:
             continue
         found.add(user_id)
         for kind, value in work.load(USERS, user_id).contacts:
-            waiting.extend(work.load(CONTACTS, f"{kind}/{value}"))
+            linked: tuple[int, ...] = work.load(CONTACTS, f"{kind}/{value}")
+            waiting.extend(linked)
     return frozenset(found)
 
 

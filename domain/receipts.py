@@ -6,7 +6,7 @@ from kanal.domain.event import Event
 from kanal.domain.stream import Aggregate
 
 
-class ReceiptKept(Event):
+class ReceiptKept(Event, frozen=True):
     NAME = "receipt.kept.1"
     request_hash: str
     """A keyed hash of the request; never its text."""

@@ -3,6 +3,7 @@
 Key material never reaches an event: a key is known here by its id and a keyed fingerprint.
 """
 
+from enum import Enum
 from typing import Literal
 
 from msgspec import Struct
@@ -24,7 +25,26 @@ from kanal.domain.work import Work
 Role = Literal["administrator", "staff"]
 
 
-class StaffCreated(Event):
+class Right(Enum):
+    """What a call may need; the table of routes says which one."""
+
+    SEE = "see cases, messages, users, channels and colleagues"
+    ANSWER = "open, answer and change cases"
+    DELETE = "delete cases for good"
+    MANAGE_CHANNELS = "make, change, disable and delete channels"
+    MANAGE_STAFF = "make and disable staff, groups and API keys"
+    SEE_DELIVERIES = "see deliveries and their outcomes"
+    AUDIT = "read the event log"
+
+
+RIGHTS: dict[Role, frozenset[Right]] = {
+    "administrator": frozenset(Right),
+    "staff": frozenset({Right.SEE, Right.ANSWER, Right.SEE_DELIVERIES}),
+}
+"""Only staff with full access deletes for good (Omnidesk's rule for users, kept for cases)."""
+
+
+class StaffCreated(Event, frozen=True):
     NAME = "staff.created.1"
     staff_id: int
     email: str
@@ -34,17 +54,17 @@ class StaffCreated(Event):
     signature_chat: str
 
 
-class StaffWasDisabled(Event):
+class StaffWasDisabled(Event, frozen=True):
     NAME = "staff.disabled.1"
     staff_id: int
 
 
-class StaffWasEnabled(Event):
+class StaffWasEnabled(Event, frozen=True):
     NAME = "staff.enabled.1"
     staff_id: int
 
 
-class StaffKeyIssued(Event):
+class StaffKeyIssued(Event, frozen=True):
     NAME = "staff.key_issued.1"
     staff_id: int
     key_id: int
@@ -52,13 +72,13 @@ class StaffKeyIssued(Event):
     fingerprint: str
 
 
-class StaffKeyRevoked(Event):
+class StaffKeyRevoked(Event, frozen=True):
     NAME = "staff.key_revoked.1"
     staff_id: int
     key_id: int
 
 
-class StaffEmailClaimed(Event):
+class StaffEmailClaimed(Event, frozen=True):
     """First event of the e-mail's stream; the log's key allows it once."""
 
     NAME = "staff_email.claimed.1"
@@ -108,12 +128,12 @@ def evolve_administrators(ids: tuple[int, ...], event: Event) -> tuple[int, ...]
     return ids
 
 
-class AdministratorAppointed(Event):
+class AdministratorAppointed(Event, frozen=True):
     NAME = "administrators.appointed.1"
     staff_id: int
 
 
-class AdministratorStoodDown(Event):
+class AdministratorStoodDown(Event, frozen=True):
     NAME = "administrators.stood_down.1"
     staff_id: int
 

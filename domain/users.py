@@ -17,7 +17,7 @@ UserType = Literal["custom", "email", "phone"]
 ContactKind = Literal["email", "phone"]
 
 
-class UserRegistered(Event):
+class UserRegistered(Event, frozen=True):
     NAME = "user.registered.1"
     PERSONAL = ("identity", "full_name", "company_name", "company_position", "note")
     ABOUT = ("user_id",)
@@ -34,7 +34,7 @@ class UserRegistered(Event):
     language_id: int
 
 
-class UserChanged(Event):
+class UserChanged(Event, frozen=True):
     """Holds the whole new details."""
 
     NAME = "user.changed.1"
@@ -48,7 +48,7 @@ class UserChanged(Event):
     language_id: int
 
 
-class UserLinked(Event):
+class UserLinked(Event, frozen=True):
     """An edge from a profile to a contact. Its twin in the contact's stream is `contact.linked.1`."""
 
     NAME = "user.linked.1"
@@ -64,7 +64,7 @@ class UserLinked(Event):
     """Name and version of the rule that made `value` of `given`."""
 
 
-class UserLinkRefused(Event):
+class UserLinkRefused(Event, frozen=True):
     """The seed's rule: no automatic link may put two ids of one custom channel into one person."""
 
     NAME = "user.link_refused.1"

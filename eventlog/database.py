@@ -153,6 +153,11 @@ class Database(ABC):
     def append(self, connection: Connection, events: Sequence[StoredEvent]) -> Sequence[int]:
         """Insert under the lock; returns the positions."""
 
+    @contextmanager
+    def bulk(self) -> Iterator[Connection]:
+        """A transaction beside the writer's, for tables that no other process knows; shared logs only."""
+        raise NotImplementedError
+
     @abstractmethod
     @contextmanager
     def setting_up(self) -> Iterator[Connection]:

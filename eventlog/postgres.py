@@ -116,15 +116,22 @@ class PostgresDatabase(Database):
         )
 
     def append(self, connection: Connection, events: Sequence[StoredEvent]) -> Sequence[int]:
-        with connection.connection.cursor() as cursor:
-            return self.recorder.insert_under_lock(cursor, events)
+        driver: Any = connection.connection.driver_connection
+        with driver.cursor() as cursor:
+            positions: list[int] = self.recorder.insert_under_lock(cursor, events)
+        return positions
 
     @contextmanager
     def setting_up(self) -> Iterator[Connection]:
         """Several processes may start at once; the library's own set-up dies of that."""
+        with self.bulk() as connection:
+            connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": SETTING_UP})
+            self.recorder.create_table()
+            yield connection
+
+    @contextmanager
+    def bulk(self) -> Iterator[Connection]:
         with self.reader.connect() as connection:
             connection = connection.execution_options(isolation_level="READ COMMITTED")
             with connection.begin():
-                connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": SETTING_UP})
-                self.recorder.create_table()
                 yield connection

@@ -1,7 +1,7 @@
 """What the log knows of read models: a fold from events to row changes, and the row changes of one transaction."""
 
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from operator import itemgetter
 from typing import Any, Protocol
 
@@ -17,7 +17,9 @@ Key = tuple[Any, ...]
 class InlineProjection(Protocol):
     """Applied inside the writer's transaction: its rows and the events are committed together or not at all."""
 
-    def apply(self, connection: Connection, events: Sequence[Recorded]) -> None: ...
+    def apply(self, connection: Connection, events: Sequence[Recorded], *, head: int) -> None:
+        """`head`: position of the last event before these."""
+        ...
 
     def committed(self, events: Sequence[Recorded]) -> None:
         """The transaction is durable. Called on the writer's thread: wake somebody, no more."""
@@ -61,9 +63,10 @@ class Changes:
     def delete(self, table: Table, key: Key) -> None:
         self._of(table).delete(key)
 
-    def flush(self, connection: Connection) -> None:
+    def flush(self, connection: Connection, *, bulk: bool = False) -> None:
+        """`bulk`: the tables are being filled by this caller alone; PostgreSQL takes the new rows by COPY."""
         for changes in self._tables.values():
-            changes.flush(connection)
+            changes.flush(connection, bulk=bulk and connection.dialect.name == "postgresql")
         self._tables.clear()
 
     def _of(self, table: Table) -> "_TableChanges":
@@ -96,11 +99,13 @@ class _TableChanges:
             self._updates.pop(key, None)
             self._deletes[key] = None
 
-    def flush(self, connection: Connection) -> None:
+    def flush(self, connection: Connection, *, bulk: bool) -> None:
         if self._deletes:
             rows = [dict(zip(self._key_names, key, strict=True)) for key in self._deletes]
             self._execute(connection, "delete", (), rows)
-        if self._inserts:
+        if self._inserts and bulk:
+            self._copy(connection, self._inserts.values())
+        elif self._inserts:
             self._execute(connection, "insert", (), list(self._inserts.values()))
         shapes: defaultdict[tuple[str, ...], list[Row]] = defaultdict(list)
         for key, values in self._updates.items():
@@ -110,11 +115,23 @@ class _TableChanges:
         for names, rows in shapes.items():
             self._execute(connection, "update", names, rows)
 
+    def _copy(self, connection: Connection, rows: Iterable[Row]) -> None:
+        names = [column.name for column in self._table.columns]
+        quoted = ", ".join(f'"{name}"' for name in names)
+        pick = itemgetter(*names)
+        psycopg: Any = connection.connection.driver_connection
+        with (
+            psycopg.cursor() as cursor,
+            cursor.copy(f'COPY "{self._table.name}" ({quoted}) FROM STDIN') as copy,
+        ):
+            for row in rows:
+                copy.write_row(pick(row))
+
     def _execute(
         self, connection: Connection, kind: str, names: tuple[str, ...], rows: list[Row]
     ) -> None:
         """Compiled once for each table and shape: SQLAlchemy's work for each row would be most of the cost."""
-        compiled = self._table.info.setdefault("compiled", {})
+        compiled: dict[Any, Any] = self._table.info.setdefault("compiled", {})
         key = (connection.dialect.name, kind, names)
         if key not in compiled:
             compiled[key] = self._compile(connection, kind, names)

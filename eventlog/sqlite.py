@@ -143,9 +143,10 @@ class SqliteDatabase(Database):
     def append(self, connection: Connection, events: Sequence[StoredEvent]) -> Sequence[int]:
         cursor = connection.connection.cursor()
         try:
-            return self.recorder._insert_events(cursor, events)
+            positions: Sequence[int] = self.recorder._insert_events(cursor, events)
         finally:
             cursor.close()
+        return positions
 
     @contextmanager
     def setting_up(self) -> Iterator[Connection]:

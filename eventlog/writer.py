@@ -357,7 +357,7 @@ class Writer:
                     for position, pending in zip(positions, batch.pending, strict=True)
                 ]
                 for projection in self._inline:
-                    projection.apply(connection, events)
+                    projection.apply(connection, events, head=self.position)
                 self._store_counters(connection, batch)
                 self._store_snapshots(connection, batch)
             attempt = batch, answers, events

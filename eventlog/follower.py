@@ -1,0 +1,115 @@
+"""Read models that follow the log instead of holding up the writer: slower ones, folded some moments later.
+
+Several processes may follow for the same model: a step is a compare-and-set of its position, so whoever comes second does
+nothing. Whoever needs the model now calls `catch_up` and reads what was written before that call.
+"""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from typing import NamedTuple
+
+import structlog
+from sqlalchemy import Connection, update
+
+from kanal.domain.stream import Recorded
+from kanal.eventlog.database import Database
+from kanal.eventlog.projection import Changes
+from kanal.eventlog.tables import generations
+from kanal.eventlog.writer import Writer
+
+PAUSE_SECONDS = 0.5
+"""Between two steps while events come in: steps of many events cost a fraction of many steps."""
+CHUNK = 2000
+
+log = structlog.get_logger(__name__)
+
+
+class Following(NamedTuple):
+    """One followed read model, as the runner sees it at this moment."""
+
+    name: str
+    generation: int
+    position: int
+    fold: Callable[[Changes, Sequence[Recorded]], None]
+
+
+class Follower:
+    """`start`, then it follows until `close`."""
+
+    def __init__(
+        self,
+        database: Database,
+        writer: Writer,
+        live: Callable[[Connection], list[Following]],
+    ) -> None:
+        self._database = database
+        self._writer = writer
+        self._live = live
+        self._turn = asyncio.Lock()
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        self._task = asyncio.create_task(self._follow(), name="kanal-follower")
+
+    async def close(self) -> None:
+        if self._task:
+            self._task.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._task
+
+    async def catch_up(self) -> None:
+        """Fold everything that was in the log when this was called."""
+        head = await self._database.read(self._database.head)
+        async with self._turn:
+            while not await self._step(head):
+                pass
+
+    async def lag(self) -> int:
+        """Events that the slowest followed model has not folded yet."""
+
+        def behind(connection: Connection) -> int:
+            head = self._database.head(connection)
+            return max((head - model.position for model in self._live(connection)), default=0)
+
+        return await self._database.read(behind)
+
+    async def _follow(self) -> None:
+        while True:
+            await asyncio.sleep(PAUSE_SECONDS)
+            try:
+                await self.catch_up()
+            except Exception as error:  # noqa: BLE001 the next turn tries again
+                log.error("follower_failed", error=repr(error))
+
+    async def _step(self, head: int) -> bool:
+        """Whether all models have reached `head`."""
+        done = True
+        for model in await self._database.read(self._live):
+            if model.position >= head:
+                continue
+            done = False
+            step = await asyncio.to_thread(self._folded, model)
+            await self._writer.run(step)
+        return done
+
+    def _folded(self, model: Following) -> Callable[[Connection], None]:
+        """The next step, ready to be stored."""
+        events = self._database.events_after(model.position, limit=CHUNK)
+        changes = Changes()
+        model.fold(changes, events)
+
+        def store(connection: Connection) -> None:
+            moved = connection.execute(
+                update(generations)
+                .where(
+                    generations.c.name == model.name,
+                    generations.c.generation == model.generation,
+                    generations.c.position == model.position,
+                )
+                .values(position=events[-1].position)
+            )
+            if moved.rowcount:
+                changes.flush(connection)
+
+        return store

@@ -1,0 +1,92 @@
+"""The aiohttp application: the table of routes, health, readiness and metrics behind one middleware."""
+
+import asyncio
+from collections.abc import Iterable
+
+from aiohttp import web
+from prometheus_client import CollectorRegistry
+from sqlalchemy import Connection, update
+
+from kanal.domain.staff import RIGHTS
+from kanal.eventlog.tables import installation
+from kanal.eventlog.writer import LogUnavailable
+from kanal.http.answers import answer
+from kanal.http.auth import Authentication
+from kanal.http.context import CONTEXT, Call, Context
+from kanal.http.errors import ApiError
+from kanal.http.metrics import Metrics, exposition
+from kanal.http.middleware import WHO, surround
+from kanal.http.routes import ROUTES, Route
+
+SUFFIX = r"{suffix:(\.json)?/?}"
+"""`.json`, nothing, a trailing slash: real clients send all of them, and a redirect would lose the body."""
+NEAR_THE_HEAD = 10_000
+"""Events that a followed read model may be behind while the process counts as ready: under a second of work."""
+READY_SECONDS = 5
+"""How long the log may take for a trial write."""
+
+
+def make_app(
+    context: Context, registry: CollectorRegistry, trusted_proxies: Iterable[str] = ()
+) -> web.Application:
+    app = web.Application(
+        middlewares=[surround(Metrics(registry), trusted_proxies)],
+        client_max_size=0,  # body.py has the limits
+    )
+    app[CONTEXT] = context
+    authentication = Authentication(context)
+    for route in ROUTES:
+        _add(app, authentication, route)
+    app.router.add_get("/healthz", _healthz)
+    app.router.add_get("/readyz", _readyz)
+
+    async def metrics(_: web.Request) -> web.Response:
+        return exposition(registry)
+
+    app.router.add_get("/metrics", metrics)
+    return app
+
+
+def _add(app: web.Application, authentication: Authentication, route: Route) -> None:
+    handler, right = route.handler, route.right
+    context = app[CONTEXT]
+
+    async def handle(request: web.Request) -> web.StreamResponse:
+        caller = await authentication.caller(request)
+        request[WHO] = f"staff:{caller.staff_id}"
+        if right not in RIGHTS[caller.role]:
+            raise ApiError(
+                403, "staff_has_not_access", f"This call needs the right to {right.value}."
+            )
+        return await handler(Call(request, context, caller))
+
+    path = route.path.replace("}", r":[^/.]+}")
+    app.router.add_route(route.method, f"/api/{path}{SUFFIX}", handle)
+
+
+async def _healthz(_: web.Request) -> web.Response:
+    """The process is alive."""
+    return answer({"status": "alive"})
+
+
+async def _readyz(request: web.Request) -> web.Response:
+    """The log takes writes, and the read models are near its head."""
+    context = request.app[CONTEXT]
+    problems = []
+    try:
+        async with asyncio.timeout(READY_SECONDS):
+            await context.writer.run(_trial_write)
+            lag = await context.follower.lag()
+    except (LogUnavailable, TimeoutError) as error:
+        problems.append(f"the log cannot be written: {context.writer.failing or error!r}")
+    else:
+        if lag > NEAR_THE_HEAD:
+            problems.append(f"read models are {lag} events behind the log")
+    if problems:
+        return answer({"status": "not ready", "problems": problems}, 503)
+    return answer({"status": "ready", "position": context.writer.position})
+
+
+def _trial_write(connection: Connection) -> None:
+    row = installation.c.name == "created_at"
+    connection.execute(update(installation).where(row).values(value=installation.c.value))

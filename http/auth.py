@@ -1,0 +1,61 @@
+"""Who is calling: HTTP Basic with a staff member's e-mail and one of their API keys.
+
+What is remembered here only says whose key it is; whether it is still live is checked again with each read and command.
+"""
+
+import base64
+import binascii
+import hashlib
+from collections import OrderedDict
+
+from aiohttp import web
+
+from kanal.http.context import Context
+from kanal.http.errors import ApiError
+from kanal.http.keys import Holder, holder_of
+
+REMEMBERED = 1000
+"""Headers, by their hash."""
+
+
+class Authentication:
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._known: OrderedDict[bytes, Holder] = OrderedDict()
+
+    async def caller(self, request: web.Request) -> Holder:
+        """Raises ApiError 401."""
+        header = request.headers.get("Authorization")
+        if not header:
+            raise _refused("Send your staff e-mail and API key as HTTP Basic authentication.")
+        digest = hashlib.sha256(header.encode("utf-8", "surrogateescape")).digest()
+        known = self._known.get(digest)
+        if known:
+            return known
+        email, key = _credentials(header)
+        caller = await self._context.read(holder_of, email, key)
+        if caller is None:
+            raise _refused("This e-mail and API key do not belong together, or the key is revoked.")
+        self._known[digest] = caller
+        if len(self._known) > REMEMBERED:
+            self._known.popitem(last=False)
+        return caller
+
+
+def _credentials(header: str) -> tuple[str, str]:
+    scheme, _, value = header.partition(" ")
+    if scheme.lower() != "basic":
+        raise _refused("Only HTTP Basic authentication is offered: staff e-mail and API key.")
+    try:
+        email, colon, key = base64.b64decode(value.strip(), validate=True).decode().partition(":")
+    except (binascii.Error, UnicodeDecodeError):
+        raise _refused("The Authorization header is not Base64 of e-mail:key.") from None
+    if not colon:
+        raise _refused("The Authorization header has no colon between e-mail and API key.")
+    return email.strip().lower(), key
+
+
+def _refused(message: str) -> ApiError:
+    return ApiError(
+        401, "unauthorized", message, headers={"WWW-Authenticate": 'Basic realm="Kanal"'}
+    )

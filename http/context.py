@@ -1,0 +1,145 @@
+"""What every handler works with: the log to write to, the read models to ask, and one call's caller and body."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Concatenate, ParamSpec, TypeVar
+
+from aiohttp import web
+from sqlalchemy import Connection
+
+from kanal.delivery.address_guard import AddressGuard
+from kanal.domain.errors import KeyRevoked
+from kanal.domain.staff import check_key
+from kanal.domain.work import Work
+from kanal.eventlog.database import Database
+from kanal.eventlog.follower import Follower
+from kanal.eventlog.projection import Projection
+from kanal.eventlog.stream_ids import StreamIds
+from kanal.eventlog.writer import Done, Receipt, Writer
+from kanal.http.body import Body, Limits, read_body
+from kanal.http.dates import Dates
+from kanal.http.errors import ApiError
+from kanal.http.fields import read_query
+from kanal.http.keys import Holder, is_live
+from kanal.http.middleware import REQUEST_ID
+from kanal.projections import runner
+from kanal.projections.read_model import Views
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+MAX_KEY = 255
+"""Characters of an Idempotency-Key; clients send UUIDs."""
+
+
+@dataclass(frozen=True)
+class Context:
+    """The parts that handlers use; bootstrap makes it."""
+
+    database: Database
+    writer: Writer
+    stream_ids: StreamIds
+    models: Sequence[Projection]
+    follower: Follower
+    guard: AddressGuard
+    dates: Dates
+    phone_region: str
+    uploads: Path
+
+    async def read(
+        self,
+        query: Callable[Concatenate[Connection, Views, P], R],
+        *args: P.args,
+        **kwargs: P.kwargs,
+    ) -> R:
+        """One moment of the read models, on a reader's thread."""
+
+        def work(connection: Connection) -> R:
+            return query(connection, runner.views(connection, self.models), *args, **kwargs)
+
+        return await self.database.read(work)
+
+
+CONTEXT = web.AppKey("context", Context)
+
+
+class Call:
+    """One authenticated call to the API."""
+
+    def __init__(self, request: web.Request, context: Context, caller: Holder) -> None:
+        self.request = request
+        self.context = context
+        self.caller = caller
+        self._body: Body | None = None
+
+    def path(self, name: str) -> str:
+        """A part of the path, as the route's pattern names it."""
+        return self.request.match_info[name]
+
+    def query(self) -> dict[str, Any]:
+        return read_query(self.request)
+
+    async def body(self) -> Body:
+        """Raises ApiError."""
+        if self._body is None:
+            self._body = await read_body(self.request, Limits(self.context.uploads))
+        return self._body
+
+    async def read(
+        self,
+        query: Callable[Concatenate[Connection, Views, P], R],
+        *args: P.args,
+        **kwargs: P.kwargs,
+    ) -> R:
+        """As Context.read, for a key that is live at that very moment. Raises KeyRevoked."""
+
+        def checked(connection: Connection, views: Views) -> R:
+            if not is_live(connection, views, self.caller):
+                raise KeyRevoked
+            return query(connection, views, *args, **kwargs)
+
+        return await self.context.read(checked)
+
+    async def submit(
+        self,
+        command: Callable[[Work], R],
+        *,
+        beside: Callable[[Connection, R], None] | None = None,
+    ) -> Done[R]:
+        """Carry out a command for this caller, once for each Idempotency-Key.
+
+        The key is checked again at the command's own place in the log, so one that another process revoked fails.
+        Raises the command's DomainError, IdempotencyKeyReused, LogUnavailable.
+        """
+        caller = self.caller
+
+        def checked(work: Work) -> R:
+            check_key(work, staff_id=caller.staff_id, key_id=caller.key_id)
+            return command(work)
+
+        return await self.context.writer.submit(
+            checked,
+            who=f"staff:{caller.staff_id}",
+            origin="api",
+            request=self.request[REQUEST_ID],
+            receipt=await self._receipt(),
+            beside=beside,
+        )
+
+    async def _receipt(self) -> Receipt | None:
+        key = self.request.headers.get("Idempotency-Key")
+        if key is None or self.request.method != "POST":
+            return None
+        if not 0 < len(key) <= MAX_KEY:
+            raise ApiError(
+                400,
+                "invalid_idempotency_key",
+                f"Idempotency-Key must have 1 to {MAX_KEY} characters; a UUID is usual.",
+            )
+        body = await self.body()
+        request = b"\n".join(
+            [self.request.method.encode(), self.request.path.encode(), body.canonical()]
+        )
+        hashed = self.context.stream_ids.keyed_hash(request).hex()
+        return Receipt(f"{self.caller.staff_id}/{key}", hashed)

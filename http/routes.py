@@ -1,0 +1,70 @@
+"""The table of calls: method, path, handler, and the right that the caller needs.
+
+Paths are written without `/api/` and `.json`; both forms and a trailing slash are taken, as Omnidesk's clients send them.
+"""
+
+from collections.abc import Awaitable, Callable
+from typing import NamedTuple
+
+from aiohttp import web
+
+from kanal.domain.staff import Right
+from kanal.http.api import (
+    cases,
+    custom_channels,
+    deliveries,
+    events,
+    groups,
+    messages,
+    staff,
+    users,
+)
+from kanal.http.context import Call
+
+
+class Route(NamedTuple):
+    method: str
+    path: str
+    handler: Callable[[Call], Awaitable[web.StreamResponse]]
+    right: Right
+
+
+ROUTES = (
+    Route("POST", "cases/{case}/messages", messages.create, Right.ANSWER),
+    Route("GET", "cases/{case}/messages", messages.list_messages, Right.SEE),
+    Route("POST", "cases/{case}/note", messages.create_note, Right.ANSWER),
+    Route("POST", "cases/{case}/notes", messages.create_note, Right.ANSWER),
+    Route("POST", "cases", cases.create, Right.ANSWER),
+    Route("GET", "cases", cases.list_cases, Right.SEE),
+    Route("GET", "cases/{case}", cases.show, Right.SEE),
+    Route("PUT", "cases/{case}", cases.change, Right.ANSWER),
+    Route("DELETE", "cases/{case}", cases.delete, Right.DELETE),
+    Route("PUT", "cases/{case}/trash", cases.trash, Right.ANSWER),
+    Route("PUT", "cases/{case}/spam", cases.mark_as_spam, Right.ANSWER),
+    Route("PUT", "cases/{case}/restore", cases.restore, Right.ANSWER),
+    Route("POST", "users", users.create, Right.ANSWER),
+    Route("GET", "users", users.list_users, Right.SEE),
+    Route("GET", "users/{user}", users.show, Right.SEE),
+    Route("PUT", "users/{user}", users.change, Right.ANSWER),
+    Route("GET", "custom_channels", custom_channels.list_channels, Right.SEE),
+    Route("POST", "custom_channels", custom_channels.create, Right.MANAGE_CHANNELS),
+    Route("GET", "custom_channels/{channel}", custom_channels.show, Right.SEE),
+    Route("PUT", "custom_channels/{channel}", custom_channels.change, Right.MANAGE_CHANNELS),
+    Route("DELETE", "custom_channels/{channel}", custom_channels.delete, Right.MANAGE_CHANNELS),
+    Route(
+        "PUT", "custom_channels/{channel}/disable", custom_channels.disable, Right.MANAGE_CHANNELS
+    ),
+    Route("PUT", "custom_channels/{channel}/enable", custom_channels.enable, Right.MANAGE_CHANNELS),
+    Route("GET", "staff", staff.list_staff, Right.SEE),
+    Route("POST", "staff", staff.create, Right.MANAGE_STAFF),
+    Route("GET", "staff/{staff}", staff.show, Right.SEE),
+    Route("PUT", "staff/{staff}/disable", staff.disable, Right.MANAGE_STAFF),
+    Route("PUT", "staff/{staff}/enable", staff.enable, Right.MANAGE_STAFF),
+    Route("POST", "staff/{staff}/keys", staff.issue_key, Right.MANAGE_STAFF),
+    Route("DELETE", "staff/{staff}/keys/{key}", staff.revoke_key, Right.MANAGE_STAFF),
+    Route("GET", "groups", groups.list_groups, Right.SEE),
+    Route("POST", "groups", groups.create, Right.MANAGE_STAFF),
+    Route("GET", "groups/{group}", groups.show, Right.SEE),
+    Route("GET", "deliveries", deliveries.list_deliveries, Right.SEE_DELIVERIES),
+    Route("GET", "events", events.list_events, Right.AUDIT),
+)

@@ -1,0 +1,323 @@
+"""Generations of read models: which tables are live, folding into them inside the writer's transaction, rebuilding beside them.
+
+A generation is a set of tables with a position of its own. Queries go to the active one; a rebuild folds the whole log into
+the next one while the active one goes on, catches up inside the writer's queue, compares, and switches.
+"""
+
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any, NamedTuple
+
+from sqlalchemy import Connection, and_, delete, func, insert, inspect, select, update
+
+from kanal.domain.event import Event
+from kanal.domain.stream import Recorded
+from kanal.eventlog.database import Database
+from kanal.eventlog.follower import Following
+from kanal.eventlog.projection import Changes, Fold, Projection, Tables
+from kanal.eventlog.tables import generations
+from kanal.projections.read_model import Views
+
+IDLE_CHUNK = 5000
+"""Events folded in one transaction while nobody else writes."""
+BUSY_CHUNK = 500
+BUSY_PAUSE_SECONDS = 0.005
+"""Beside other writes: measured to cost them little (p99 10 -> 15 ms) at 35,000 events a second."""
+
+Folds = dict[type[Event], list[tuple[Fold, Tables]]]
+"""Event type -> the folds that handle it, with their tables."""
+Task = Callable[[Connection], Any]
+Write = Callable[[Task], Any]
+"""Runs a task in a transaction of the writer's and waits until it is durable."""
+
+
+class Generation(NamedTuple):
+    model: Projection
+    number: int
+    position: int
+
+    @property
+    def tables(self) -> Tables:
+        return self.model.tables(self.number)
+
+
+class Progress(NamedTuple):
+    """How far a rebuild is."""
+
+    position: int
+    head: int
+
+
+class Difference(NamedTuple):
+    """What the comparison before a switch found."""
+
+    table: str
+    live_rows: int
+    rebuilt_rows: int
+
+
+def active_generations(connection: Connection, models: Iterable[Projection]) -> list[Generation]:
+    """The live generation of each model, for this version of its code."""
+    rows = connection.execute(select(generations).where(generations.c.active))
+    live = {(row.name, row.version): row for row in rows}
+    found = []
+    for model in models:
+        row = live.get((model.name, model.version))
+        if row:
+            found.append(Generation(model, row.generation, row.position))
+    return found
+
+
+def views(connection: Connection, models: Iterable[Projection]) -> Views:
+    """What queries run on: the live tables, as of this connection's moment."""
+    live = active_generations(connection, models)
+    return Views({generation.model.name: generation.tables for generation in live})
+
+
+class Inline:
+    """The core models, applied by the writer: a reader sees every write that was answered."""
+
+    def __init__(self, models: Sequence[Projection], database: Database) -> None:
+        self._models = models
+        self._database = database
+        self._live: list[Generation] | None = None
+        self._folds: Folds = {}
+
+    def apply(self, connection: Connection, events: Sequence[Recorded], *, head: int) -> None:
+        """`head`: position of the last event before these."""
+        if self._live is None or self._database.shared:
+            self._read_pointers(connection)
+        changes = Changes()
+        for generation in self._live or ():
+            if self._database.shared and generation.position < head:
+                self._close_gap(connection, changes, generation, head)
+        fold_events(changes, self._folds, events)
+        changes.flush(connection)
+        names = [generation.model.name for generation in self._live or ()]
+        connection.execute(
+            update(generations)
+            .where(generations.c.active, generations.c.name.in_(names))
+            .values(position=events[-1].position)
+        )
+
+    def committed(self, events: Sequence[Recorded]) -> None:
+        pass
+
+    def pointers_changed(self) -> None:
+        """A switch took place on the writer's thread."""
+        self._live = None
+
+    def _read_pointers(self, connection: Connection) -> None:
+        live = active_generations(connection, self._models)
+        if self._live is None or [g[:2] for g in live] != [g[:2] for g in self._live]:
+            self._folds = folds_of(live)
+        self._live = live
+
+    def _close_gap(
+        self, connection: Connection, changes: Changes, generation: Generation, head: int
+    ) -> None:
+        """A process with another version of this model wrote in between."""
+        events = self._database.events
+        query = (
+            select(events)
+            .where(events.c.position > generation.position, events.c.position <= head)
+            .order_by(events.c.position)
+        )
+        fold_events(changes, folds_of([generation]), self._database.decoded(connection, query))
+
+
+def following(connection: Connection, models: Iterable[Projection]) -> list[Following]:
+    """For the follower: the live generation of each followed model and how to fold into it."""
+
+    def fold_with(folds: Folds) -> Callable[[Changes, Sequence[Recorded]], None]:
+        return lambda changes, events: fold_events(changes, folds, events)
+
+    return [
+        Following(g.model.name, g.number, g.position, fold_with(folds_of([g])))
+        for g in active_generations(connection, models)
+    ]
+
+
+def folds_of(live: Iterable[Generation]) -> Folds:
+    folds: Folds = {}
+    for generation in live:
+        for event_type, fold in generation.model.handles.items():
+            folds.setdefault(event_type, []).append((fold, generation.tables))
+    return folds
+
+
+def fold_events(
+    changes: Changes,
+    folds: Folds,
+    events: Iterable[Recorded],
+) -> None:
+    for recorded in events:
+        for fold, tables in folds.get(type(recorded.event), ()):
+            fold(changes, tables, recorded)
+
+
+class Rebuild:
+    """One rebuild of some read models beside their live tables. Blocking: run it in a thread of its own."""
+
+    def __init__(
+        self, database: Database, write: Write, models: Sequence[Projection], inline: Inline
+    ) -> None:
+        self._database = database
+        self._write = write
+        self._models = models
+        self._inline = inline
+        self._next: list[Generation] = []
+        self._folds: Folds = {}
+        self._position = 0
+        self.differences: list[Difference] = []
+
+    def run(self) -> Iterator[Progress]:
+        """Yields after each chunk; the switch has taken place when it ends."""
+        self._write(self._start)
+        self._folds = folds_of(self._next)
+        head = self._head()
+        while True:
+            chunk = BUSY_CHUNK if self._is_busy(head) else IDLE_CHUNK
+            events = self._database.events_after(self._position, limit=chunk)
+            if not events:
+                break
+            self._fold_chunk(events)
+            head = max(head, self._head())
+            yield Progress(self._position, head)
+            if head - self._position < BUSY_CHUNK and chunk == BUSY_CHUNK:
+                break
+            if chunk == BUSY_CHUNK:
+                time.sleep(BUSY_PAUSE_SECONDS)
+        self._write(self._switch)
+        yield Progress(self._position, self._position)
+        self._write(self._drop_old)
+
+    def _head(self) -> int:
+        with self._database.reading() as connection:
+            return self._database.head(connection)
+
+    def _is_busy(self, head: int) -> bool:
+        return self._head() > head
+
+    def _start(self, connection: Connection) -> None:
+        """Empty tables of the next generation, and their pointers. An unfinished rebuild's are dropped."""
+        for model in self._models:
+            same = generations.c.name == model.name
+            rows = connection.execute(
+                select(generations).where(same).order_by(generations.c.generation)
+            ).all()
+            active = [row.generation for row in rows if row.active]
+            for row in rows:
+                if row.generation > max(active, default=0):
+                    _drop(connection, model, row.generation)
+            number = max(active, default=0) + 1
+            for table in model.tables(number).values():
+                table.create(connection)
+            connection.execute(
+                insert(generations).values(
+                    name=model.name,
+                    generation=number,
+                    version=model.version,
+                    position=0,
+                    active=False,
+                )
+            )
+            self._next.append(Generation(model, number, 0))
+
+    def _fold_chunk(self, events: Sequence[Recorded]) -> None:
+        changes = Changes()
+        fold_events(changes, self._folds, events)
+        position = events[-1].position
+
+        def store(connection: Connection) -> None:
+            changes.flush(connection, bulk=True)
+            self._move(connection, position)
+
+        if self._database.shared:
+            # These tables are nobody else's yet: no need to hold up the log.
+            with self._database.bulk() as connection:
+                store(connection)
+        else:
+            self._write(store)
+        self._position = position
+
+    def _move(self, connection: Connection, position: int) -> None:
+        for generation in self._next:
+            connection.execute(update(generations).where(_is(generation)).values(position=position))
+
+    def _switch(self, connection: Connection) -> None:
+        """On the writer's queue: nobody appends now. Fold the tail, compare, flip."""
+        events = self._database.events
+        query = select(events).where(events.c.position > self._position)
+        tail = self._database.decoded(connection, query.order_by(events.c.position))
+        if tail:
+            changes = Changes()
+            fold_events(changes, self._folds, tail)
+            changes.flush(connection)
+            self._position = tail[-1].position
+            self._move(connection, self._position)
+        for old in active_generations(connection, self._models):
+            self._compare(connection, old)
+        for generation in self._next:
+            connection.execute(
+                update(generations)
+                .where(
+                    generations.c.name == generation.model.name,
+                    generations.c.version == generation.model.version,
+                )
+                .values(active=generations.c.generation == generation.number)
+            )
+        self._inline.pointers_changed()
+
+    def _compare(self, connection: Connection, old: Generation) -> None:
+        rebuilt = next(g for g in self._next if g.model is old.model)
+        for name, table in old.tables.items():
+            live_rows = connection.scalar(select(func.count()).select_from(table)) or 0
+            new_rows = (
+                connection.scalar(select(func.count()).select_from(rebuilt.tables[name])) or 0
+            )
+            if live_rows != new_rows:
+                self.differences.append(Difference(name, live_rows, new_rows))
+
+    def _drop_old(self, connection: Connection) -> None:
+        """The generation before stays until the next rebuild: readers may still be on it."""
+        for generation in self._next:
+            rows = connection.execute(
+                select(generations.c.generation).where(
+                    generations.c.name == generation.model.name,
+                    generations.c.version == generation.model.version,
+                    generations.c.generation < generation.number - 1,
+                )
+            ).all()
+            for row in rows:
+                _drop(connection, generation.model, row.generation)
+
+
+def build_missing(
+    database: Database, write: Write, models: Sequence[Projection], inline: Inline
+) -> Iterator[Progress]:
+    """Build what has no live tables for this version of the code: all on a new installation, changed models after an upgrade."""
+    with database.reading() as connection:
+        live = {generation.model.name for generation in active_generations(connection, models)}
+    missing = [model for model in models if model.name not in live]
+    if missing:
+        yield from Rebuild(database, write, missing, inline).run()
+
+
+def _is(generation: Generation) -> Any:
+    return and_(
+        generations.c.name == generation.model.name,
+        generations.c.generation == generation.number,
+    )
+
+
+def _drop(connection: Connection, model: Projection, number: int) -> None:
+    present = set(inspect(connection).get_table_names())
+    for table in model.tables(number).values():
+        if table.name in present:
+            table.drop(connection)
+    connection.execute(
+        delete(generations).where(
+            generations.c.name == model.name, generations.c.generation == number
+        )
+    )
