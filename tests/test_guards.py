@@ -1,16 +1,18 @@
 """The rules of the layout: what stands where, and which part may import which."""
 
 import ast
+import re
 import subprocess
 import sys
 from configparser import ConfigParser
-from importlib.metadata import version
+from importlib.metadata import packages_distributions, version
 from pathlib import Path
 from tomllib import loads
 
 import pytest
 
 import kanal
+from kanal.settings import Settings
 
 ROOT = Path(__file__).parents[1]
 
@@ -33,6 +35,9 @@ IMPURE = {
     *("asyncio", "logging", "os", "random", "secrets", "socket", "sqlite3", "subprocess"),
     *("tempfile", "threading", "time"),
 }
+
+# Needed without being imported: the zones of zoneinfo where the system has none.
+USED_UNSEEN = {"tzdata"}
 
 # Alembic runs it, inside a migration only.
 NOT_IMPORTABLE = {"kanal.eventlog.migrations.env"}
@@ -184,6 +189,30 @@ def test_the_domain_is_pure() -> None:
 def test_only_settings_reads_the_environment() -> None:
     readers = {dotted(file) for file in modules() if reads_environment(file)}
     assert not readers
+
+
+def test_the_dependencies_are_the_libraries_that_are_imported() -> None:
+    lines = setup_cfg()["options"]["install_requires"].split("\n")
+    declared = {re.split(r"[\[<>=;]", line)[0] for line in lines if line}
+    distributions = packages_distributions()
+    imported = {
+        distribution.lower()
+        for file in modules()
+        for name in imports(file)
+        for distribution in distributions.get(name.partition(".")[0], [])
+    }
+    assert declared - USED_UNSEEN == imported - {"kanal"}
+
+
+def test_every_setting_is_used() -> None:
+    used = {
+        node.attr
+        for file in modules()
+        if file != ROOT / "settings.py"
+        for node in ast.walk(ast.parse(file.read_text()))
+        if isinstance(node, ast.Attribute)
+    }
+    assert set(Settings.model_fields) <= used
 
 
 def test_examples_import_nothing_of_kanal() -> None:
