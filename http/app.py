@@ -27,15 +27,20 @@ READY_SECONDS = 5
 
 
 def make_app(
-    context: Context, registry: CollectorRegistry, trusted_proxies: Iterable[str] = ()
+    context: Context,
+    registry: CollectorRegistry,
+    trusted_proxies: Iterable[str] = (),
+    *,
+    api: bool = True,
 ) -> web.Application:
+    """`api`: false for a process that only delivers; it still answers for its health."""
     app = web.Application(
         middlewares=[surround(Metrics(registry), trusted_proxies)],
         client_max_size=0,  # body.py has the limits
     )
     app[CONTEXT] = context
     authentication = Authentication(context)
-    for route in ROUTES:
+    for route in ROUTES if api else ():
         _add(app, authentication, route)
     app.router.add_get("/healthz", _healthz)
     app.router.add_get("/readyz", _readyz)

@@ -1,0 +1,264 @@
+"""The `kanal` command."""
+
+import asyncio
+import http.client
+import json
+import signal
+import socket
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any, NoReturn
+
+import click
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+
+from kanal import __version__
+from kanal.bootstrap import (
+    CONTROL_SOCKET,
+    FirstAdministrator,
+    Role,
+    appoint_first_administrator,
+    open_database,
+    opened,
+    running,
+)
+from kanal.eventlog import backup
+from kanal.eventlog.migrate import migrate
+from kanal.eventlog.sqlite import DataDirectoryInUse
+from kanal.http import logs
+from kanal.projections.registry import CORE, FOLLOWED
+from kanal.settings import Settings, SettingsError
+
+MODELS = tuple(model.name for model in CORE + FOLLOWED)
+
+console = Console(stderr=True)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="kanal")
+@click.pass_context
+def main(context: click.Context) -> None:
+    """Kanal: a help desk for custom communication channels.
+
+    Settings are KANAL_... variables of the environment; docs/settings.md lists them.
+    """
+    try:
+        context.obj = Settings.load()
+    except SettingsError as error:
+        _fail(str(error))
+
+
+@main.command()
+@click.option(
+    "--role",
+    type=click.Choice(["all", "api", "worker"]),
+    default="all",
+    show_default=True,
+    help="api answers requests, worker delivers webhooks; on SQLite one process does both.",
+)
+@click.pass_obj
+def serve(settings: Settings, role: Role) -> None:
+    """Serve the API and deliver webhooks until Ctrl-C or SIGTERM."""
+    if role != "all" and not settings.database_url:
+        _fail("With SQLite one process does everything: leave --role out, or use PostgreSQL.")
+    logs.configure(console=settings.log_format == "console", level=settings.log_level.upper())
+    with _readable_failures(), ExitStack() as stack:
+        with _bar("Building read models") as bar:
+            store = stack.enter_context(opened(settings, bar))
+        first = appoint_first_administrator(store)
+
+        async def until_told() -> None:
+            told = asyncio.Event()
+            loop = asyncio.get_running_loop()
+            for number in (signal.SIGTERM, signal.SIGINT):
+                loop.add_signal_handler(number, told.set)
+            async with running(store, role) as kanal:
+                _announce(kanal.address, first)
+                await told.wait()
+
+        _run(until_told())
+
+
+@main.command()
+@click.argument("models", nargs=-1, type=click.Choice(MODELS))
+@click.pass_obj
+def rebuild(settings: Settings, models: tuple[str, ...]) -> None:
+    """Rebuild read models from the log, beside the live ones, and switch. All of them unless named.
+
+    Works whether `kanal serve` runs or not. No webhook is sent again.
+    """
+    with _readable_failures(), _bar("Rebuilding") as bar:
+        differences: list[dict[str, Any]] = []
+        for step in _asked(settings, "rebuild", {"names": models}) or _rebuilt(settings, models):
+            differences += step.get("differences", [])
+            bar(step)
+    for each in differences:
+        click.echo(
+            f"{each['table']}: {each['live_rows']} rows before, {each['rebuilt_rows']} rebuilt",
+            err=True,
+        )
+    click.echo(f"Rebuilt {', '.join(models or MODELS)}.")
+
+
+@main.command("migrate")
+@click.pass_obj
+def migrate_(settings: Settings) -> None:
+    """Make or change the tables. `kanal serve` does it on its own at start."""
+    with _readable_failures():
+        database = open_database(settings)
+        try:
+            migrate(database)
+        finally:
+            database.close()
+    click.echo("The tables are up to date.")
+
+
+@main.command("backup")
+@click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
+@click.pass_obj
+def backup_(settings: Settings, file: Path) -> None:
+    """Write all that cannot be rebuilt, secrets included, into one zip FILE; `kanal serve` may run."""
+    target = file.absolute()
+    with _readable_failures(), _bar("Backing up") as bar:
+        for step in _asked(settings, "backup", {"file": str(target)}) or _backed_up(
+            settings, target
+        ):
+            bar(step)
+    click.echo(f"Wrote {file}. It holds secrets: keep it as you keep passwords.")
+
+
+@main.command()
+@click.argument("file", type=click.Path(path_type=Path, exists=True, dir_okay=False))
+@click.pass_obj
+def restore(settings: Settings, file: Path) -> None:
+    """Fill a new installation from a backup FILE, of SQLite or of PostgreSQL, and build the read models."""
+    with _readable_failures():
+        database = open_database(settings)
+        try:
+            migrate(database)
+            with _bar("Restoring") as bar:
+                for step in backup.restore(database, file):
+                    bar({"done": step.done, "of": step.of})
+        finally:
+            database.close()
+        with _bar("Building read models") as bar, opened(settings, bar):
+            pass
+    click.echo(f"Restored {file}. `kanal serve` starts it.")
+
+
+def _rebuilt(settings: Settings, models: tuple[str, ...]) -> Iterator[dict[str, Any]]:
+    with opened(settings) as store:
+        work = store.rebuild(models)
+        for step in work.run():
+            yield {"done": step.position, "of": step.head}
+        yield {"differences": [each._asdict() for each in work.differences]}
+
+
+def _backed_up(settings: Settings, target: Path) -> Iterator[dict[str, Any]]:
+    database = open_database(settings)
+    try:
+        for step in backup.write(database, target):
+            yield {"done": step.done, "of": step.of}
+    finally:
+        database.close()
+
+
+def _asked(
+    settings: Settings, command: str, arguments: dict[str, Any]
+) -> Iterator[dict[str, Any]] | None:
+    """The steps of a command that the serving process carries out; None if none serves on SQLite."""
+    path = settings.data_dir / CONTROL_SOCKET
+    if settings.database_url or not path.exists():
+        return None
+    connection = http.client.HTTPConnection("kanal")
+    connection.sock = socket.socket(socket.AF_UNIX)
+    try:
+        connection.sock.connect(str(path))
+    except ConnectionRefusedError:  # left behind by a process that was killed
+        return None
+    connection.request("POST", f"/{command}", json.dumps(arguments))
+    return _steps(connection)
+
+
+def _steps(connection: http.client.HTTPConnection) -> Iterator[dict[str, Any]]:
+    ended = False
+    for line in connection.getresponse():
+        step = json.loads(line)
+        if "failed" in step:
+            _fail(step["failed"])
+        ended = ended or "ended" in step
+        yield step
+    if not ended:
+        _fail("The serving process ended before the work was done.")
+
+
+@contextmanager
+def _bar(title: str) -> Iterator[Any]:
+    """A progress bar on a terminal, appearing with the first step."""
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=console, transient=True) as progress:
+        task = None
+
+        def show(step: Any) -> None:
+            nonlocal task
+            done, of = (step.get("done"), step.get("of")) if isinstance(step, dict) else step
+            if done is not None:
+                task = task if task is not None else progress.add_task(title)
+                progress.update(task, completed=done, total=of)
+
+        yield show
+
+
+def _announce(address: str, first: FirstAdministrator | None) -> None:
+    click.echo(f"Kanal {__version__} listens on {address}")
+    if first:
+        click.echo("The first administrator, shown this once:")
+        click.echo(f"  e-mail:   {first.email}")
+        click.echo(f"  password: {first.password}")
+        click.echo(f"  API key:  {first.api_key}")
+    sys.stdout.flush()
+
+
+def _run(serving: Any) -> None:
+    if sys.platform == "win32":
+        asyncio.run(serving)
+    else:
+        import uvloop
+
+        uvloop.run(serving)
+
+
+@contextmanager
+def _readable_failures() -> Iterator[None]:
+    """What an operator can mend is one sentence, not a traceback."""
+    try:
+        yield
+    except (DataDirectoryInUse, backup.BackupError) as error:
+        _fail(str(error))
+    except OSError as error:
+        _fail(f"{error.strerror or error} ({error.filename})" if error.filename else str(error))
+
+
+def _fail(message: str) -> NoReturn:
+    click.echo(f"kanal: {message}", err=True)
+    raise SystemExit(1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,213 @@
+"""The only wiring: from settings to a running Kanal."""
+
+import secrets
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from functools import partial
+from typing import Literal, NamedTuple
+
+import argon2
+from aiohttp import web
+from prometheus_client import CollectorRegistry
+from sqlalchemy import Connection, insert
+
+from kanal import __version__
+from kanal.delivery.address_guard import AddressGuard
+from kanal.delivery.outbox import Outbox
+from kanal.delivery.post import WebhookClient
+from kanal.delivery.sender import Sender
+from kanal.domain.staff import ADMINISTRATORS, NewKey, create_staff
+from kanal.domain.work import Work
+from kanal.eventlog.database import Database
+from kanal.eventlog.follower import Follower
+from kanal.eventlog.migrate import migrate
+from kanal.eventlog.postgres import PostgresDatabase
+from kanal.eventlog.sqlite import SqliteDatabase
+from kanal.eventlog.stream_ids import StreamIds
+from kanal.eventlog.tables import passwords
+from kanal.eventlog.writer import Writer
+from kanal.http import contacts, control, keys
+from kanal.http.app import make_app
+from kanal.http.body import clear_uploads
+from kanal.http.context import Context
+from kanal.http.dates import Dates
+from kanal.http.middleware import ApiRunner
+from kanal.projections import runner
+from kanal.projections.registry import CORE, FOLLOWED
+from kanal.settings import Settings
+
+DATABASE_FILE = "kanal.db"
+CONTROL_SOCKET = "kanal.sock"
+ADMIN_EMAIL = "admin@kanal.local"
+"""Of the first administrator, if the operator names none."""
+PASSWORD_BYTES = 12
+
+Role = Literal["all", "api", "worker"]
+"""`api` answers requests, `worker` delivers webhooks; on SQLite one process does both."""
+
+
+@dataclass(frozen=True)
+class Store:
+    """The log with its read models, ready for commands: what every `kanal` command works on."""
+
+    settings: Settings
+    database: Database
+    stream_ids: StreamIds
+    writer: Writer
+    inline: runner.Inline
+    outbox: Outbox
+
+    def rebuild(self, names: tuple[str, ...] = ()) -> "runner.Rebuild":
+        """A rebuild of these read models, or of all; blocking when run."""
+        models = [model for model in CORE + FOLLOWED if not names or model.name in names]
+        return runner.Rebuild(self.database, self.writer.run_and_wait, models, self.inline)
+
+
+class FirstAdministrator(NamedTuple):
+    """Shown once, when the installation is new."""
+
+    email: str
+    password: str
+    api_key: str
+
+
+def open_database(settings: Settings) -> Database:
+    """Raises DataDirectoryInUse when another process owns the SQLite file."""
+    if settings.database_url:
+        return PostgresDatabase(settings.database_url)
+    return SqliteDatabase(settings.data_dir / DATABASE_FILE)
+
+
+@contextmanager
+def opened(
+    settings: Settings, progress: Callable[[runner.Progress], None] = lambda _: None
+) -> Iterator[Store]:
+    """Migrated, the writer running, read models built; `progress` hears of models that had to be built."""
+    settings.data_dir.mkdir(parents=True, exist_ok=True)
+    with ExitStack() as stack:
+        database = open_database(settings)
+        stack.callback(database.close)
+        stream_ids = migrate(database)
+        inline = runner.Inline(CORE, database)
+        outbox = Outbox(settings.timezone, stream_ids)
+        writer = Writer(database, stream_ids, (inline, outbox))
+        writer.start()
+        stack.callback(writer.close)
+        steps = runner.build_missing(database, writer.run_and_wait, CORE + FOLLOWED, inline)
+        for step in steps:
+            progress(step)
+        yield Store(settings, database, stream_ids, writer, inline, outbox)
+
+
+def appoint_first_administrator(store: Store) -> FirstAdministrator | None:
+    """None if there is an administrator already, whichever process appointed it."""
+    settings = store.settings
+    email = contacts.email(settings.admin_email or ADMIN_EMAIL)
+    password = settings.admin_password or secrets.token_urlsafe(PASSWORD_BYTES)
+    key = keys.new_key(store.stream_ids, settings.admin_api_key)
+    hashed = argon2.PasswordHasher().hash(password)
+
+    def appoint(work: Work) -> NewKey | None:
+        if work.load(ADMINISTRATORS, "all"):
+            return None
+        return create_staff(
+            work,
+            email=email,
+            full_name="Administrator",
+            role="administrator",
+            key_fingerprint=key.fingerprint,
+        )
+
+    def keep(connection: Connection, issued: NewKey | None) -> None:
+        if issued:
+            keys.keep(
+                connection,
+                staff_id=issued.staff_id,
+                key_id=issued.key_id,
+                email=email.normalised,
+                hash=key.hash,
+            )
+            row = {"staff_id": issued.staff_id, "hash": hashed}
+            connection.execute(insert(passwords).values(row))
+
+    appointed = store.writer.submit_and_wait(appoint, beside=keep).result
+    return FirstAdministrator(email.given, password, key.key) if appointed else None
+
+
+class Running(NamedTuple):
+    """A Kanal that serves."""
+
+    address: str
+    """`http://HOST:PORT`."""
+    store: Store
+
+
+@asynccontextmanager
+async def running(store: Store, role: Role = "all") -> AsyncIterator[Running]:
+    """Serve until the block ends; then finish the work in hand within `shutdown_seconds`."""
+    settings = store.settings
+    guard = AddressGuard(settings.webhook_allow)
+    uploads = settings.data_dir / "uploads"
+    clear_uploads(uploads)
+    registry = CollectorRegistry()
+    async with AsyncExitStack() as stack:
+        follower = Follower(
+            store.database, store.writer, partial(runner.following, models=FOLLOWED)
+        )
+        if role != "worker":
+            follower.start()
+            stack.push_async_callback(follower.close)
+        if role != "api":
+            client = await stack.enter_async_context(WebhookClient(guard, version=__version__))
+            sender = Sender(
+                store.database,
+                store.writer,
+                store.outbox,
+                client,
+                in_flight=settings.webhook_concurrency,
+                per_channel=settings.webhook_per_channel,
+                timeout=settings.webhook_timeout,
+                horizon_days=settings.webhook_horizon_days,
+            )
+            await sender.start()
+            stack.push_async_callback(sender.close, settings.shutdown_seconds)
+        context = Context(
+            database=store.database,
+            writer=store.writer,
+            stream_ids=store.stream_ids,
+            models=CORE + FOLLOWED,
+            follower=follower,
+            guard=guard,
+            dates=Dates(settings.timezone),
+            phone_region=settings.phone_region,
+            uploads=uploads,
+        )
+        app = make_app(
+            context,
+            registry,
+            [str(network) for network in settings.trusted_proxies],
+            api=role != "worker",
+        )
+        server = ApiRunner(app, access_log=None, shutdown_timeout=settings.shutdown_seconds)
+        await server.setup()
+        stack.push_async_callback(server.cleanup)
+        site = web.TCPSite(server, settings.host, settings.port, reuse_address=True)
+        await site.start()
+        if not store.database.shared:
+            await _serve_control(store, stack)
+        port = server.addresses[0][1]
+        host = f"[{settings.host}]" if ":" in settings.host else settings.host
+        yield Running(f"http://{host}:{port}", store)
+
+
+async def _serve_control(store: Store, stack: AsyncExitStack) -> None:
+    """On SQLite this process owns the file, so the other `kanal` commands ask it to do their work."""
+    path = store.settings.data_dir / CONTROL_SOCKET
+    path.unlink(missing_ok=True)
+    server = web.AppRunner(control.make_app(store.database, store.rebuild), access_log=None)
+    await server.setup()
+    stack.push_async_callback(server.cleanup)
+    await web.UnixSite(server, str(path)).start()
+    path.chmod(0o600)
+    stack.callback(partial(path.unlink, missing_ok=True))

@@ -1,0 +1,61 @@
+"""The unix socket through which `kanal rebuild` and `kanal backup` reach the process that owns the SQLite file.
+
+Answers are lines of JSON, one for each step; the last one says how it ended.
+"""
+
+import asyncio
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import structlog
+from aiohttp import web
+
+from kanal.eventlog import backup
+from kanal.eventlog.database import Database
+from kanal.projections.runner import Rebuild
+
+log = structlog.get_logger()
+
+
+def make_app(database: Database, rebuild: Callable[[tuple[str, ...]], Rebuild]) -> web.Application:
+    busy = asyncio.Lock()
+
+    async def do_rebuild(request: web.Request) -> web.StreamResponse:
+        names = tuple((await request.json())["names"])
+        work = rebuild(names)
+
+        def steps() -> Iterator[dict[str, Any]]:
+            for step in work.run():
+                yield {"done": step.position, "of": step.head}
+            yield {"differences": [each._asdict() for each in work.differences]}
+
+        async with busy:
+            return await _stream(request, steps())
+
+    async def do_backup(request: web.Request) -> web.StreamResponse:
+        target = Path((await request.json())["file"])
+        return await _stream(
+            request, ({"done": s.done, "of": s.of} for s in backup.write(database, target))
+        )
+
+    app = web.Application()
+    app.router.add_post("/rebuild", do_rebuild)
+    app.router.add_post("/backup", do_backup)
+    return app
+
+
+async def _stream(request: web.Request, steps: Iterator[dict[str, Any]]) -> web.StreamResponse:
+    response = web.StreamResponse()
+    await response.prepare(request)
+    try:
+        while (step := await asyncio.to_thread(next, steps, None)) is not None:
+            await response.write(msgspec.json.encode(step) + b"\n")
+        await response.write(b'{"ended":"well"}\n')
+    except ConnectionError:
+        log.info("control.client_left", path=request.path)
+    except Exception as error:  # noqa: BLE001 the other end shows it
+        log.error("control.failed", path=request.path, error=repr(error))
+        await response.write(msgspec.json.encode({"failed": str(error)}) + b"\n")
+    return response
