@@ -77,15 +77,11 @@ class Settings(BaseSettings):
         repr=False,
         description="API key of the first administrator, used once; generated when empty.",
     )
-    files_url: str = Field("", description="Where attachments live; empty: beside the database.")
     trusted_proxies: Networks = Field(
         (), description="CIDRs of the proxies whose `X-Forwarded-*` headers are believed."
     )
     timezone: ZoneInfo = Field(
         ZoneInfo("UTC"), description="The account's zone, for dates in answers and webhooks."
-    )
-    public_url: str = Field(
-        "", description="Address used in links; empty: the one that Kanal listens on."
     )
     phone_region: str = Field(
         "RU", description="Country (ISO 3166, two letters) of phones given without its code."
