@@ -75,65 +75,67 @@ class MessageAdded(Event, frozen=True):
     """Version of the message of this case that went out before it, 0 for none."""
 
 
-class CaseStatusChanged(Event, frozen=True):
-    NAME = "case.status_changed.1"
+class CaseEvent(Event, frozen=True):
+    """What each later event of a case says of it, so that no reader needs an earlier one to know whose it is."""
+
+    ABOUT = ("user_id",)
     case_id: int
+    user_id: int
+    """The case's user."""
+    channel_id: int
+    """0 for a standard channel."""
+
+
+class CaseStatusChanged(CaseEvent, frozen=True):
+    NAME = "case.status_changed.1"
     old: Status
     new: Status
 
 
-class CasePriorityChanged(Event, frozen=True):
+class CasePriorityChanged(CaseEvent, frozen=True):
     NAME = "case.priority_changed.1"
-    case_id: int
     old: Priority
     new: Priority
 
 
-class CaseSubjectChanged(Event, frozen=True):
+class CaseSubjectChanged(CaseEvent, frozen=True):
     NAME = "case.subject_changed.1"
     PERSONAL = ("old", "new")
-    case_id: int
     old: str
     new: str
 
 
-class CaseAssigned(Event, frozen=True):
+class CaseAssigned(CaseEvent, frozen=True):
     NAME = "case.assigned.1"
-    case_id: int
     old: int
     new: int
     """0 for nobody."""
 
 
-class CaseGroupChanged(Event, frozen=True):
+class CaseGroupChanged(CaseEvent, frozen=True):
     NAME = "case.group_changed.1"
-    case_id: int
     old: int
     new: int
 
 
-class CaseTrashed(Event, frozen=True):
+class CaseTrashed(CaseEvent, frozen=True):
     NAME = "case.trashed.1"
-    case_id: int
 
 
-class CaseMarkedAsSpam(Event, frozen=True):
+class CaseMarkedAsSpam(CaseEvent, frozen=True):
     NAME = "case.marked_as_spam.1"
-    case_id: int
 
 
-class CaseRestored(Event, frozen=True):
+class CaseRestored(CaseEvent, frozen=True):
     """From the trash and from spam."""
 
     NAME = "case.restored.1"
-    case_id: int
 
 
-class CaseDeleted(Event, frozen=True):
+class CaseDeleted(CaseEvent, frozen=True):
     """For good: no answer shows it any more."""
 
     NAME = "case.deleted.1"
-    case_id: int
 
 
 class Case(Struct, frozen=True):
@@ -372,45 +374,48 @@ def change_case(
     Raises CaseNotFound, StaffNotFound, StaffNotActive, GroupNotFound.
     """
     case = existing_case(work, case_id)
+    about = _about(case)
     if status is not None:
         _set_status(work, case, status)
     if priority is not None and priority != case.priority:
-        work.record(CASES, case_id, CasePriorityChanged(case_id, case.priority, priority))
+        work.record(CASES, case_id, CasePriorityChanged(**about, old=case.priority, new=priority))
     if subject is not None and subject != case.subject:
-        work.record(CASES, case_id, CaseSubjectChanged(case_id, case.subject, subject))
+        work.record(CASES, case_id, CaseSubjectChanged(**about, old=case.subject, new=subject))
     if staff_id is not None and staff_id != case.staff_id:
         if staff_id:
             active_staff(work, staff_id)
-        work.record(CASES, case_id, CaseAssigned(case_id, case.staff_id, staff_id))
+        work.record(CASES, case_id, CaseAssigned(**about, old=case.staff_id, new=staff_id))
     if group_id is not None and group_id != case.group_id:
         if group_id:
             existing_group(work, group_id)
-        work.record(CASES, case_id, CaseGroupChanged(case_id, case.group_id, group_id))
+        work.record(CASES, case_id, CaseGroupChanged(**about, old=case.group_id, new=group_id))
     return case_id
 
 
 def trash_case(work: Work, *, case_id: int) -> int:
-    if not existing_case(work, case_id).trashed:
-        work.record(CASES, case_id, CaseTrashed(case_id))
+    case = existing_case(work, case_id)
+    if not case.trashed:
+        work.record(CASES, case_id, CaseTrashed(**_about(case)))
     return case_id
 
 
 def mark_case_as_spam(work: Work, *, case_id: int) -> int:
-    if not existing_case(work, case_id).spam:
-        work.record(CASES, case_id, CaseMarkedAsSpam(case_id))
+    case = existing_case(work, case_id)
+    if not case.spam:
+        work.record(CASES, case_id, CaseMarkedAsSpam(**_about(case)))
     return case_id
 
 
 def restore_case(work: Work, *, case_id: int) -> int:
     case = existing_case(work, case_id)
     if case.trashed or case.spam:
-        work.record(CASES, case_id, CaseRestored(case_id))
+        work.record(CASES, case_id, CaseRestored(**_about(case)))
     return case_id
 
 
 def delete_case(work: Work, *, case_id: int) -> int:
-    existing_case(work, case_id)
-    work.record(CASES, case_id, CaseDeleted(case_id))
+    case = existing_case(work, case_id)
+    work.record(CASES, case_id, CaseDeleted(**_about(case)))
     return case_id
 
 
@@ -463,4 +468,10 @@ def _add_message(
 
 def _set_status(work: Work, case: Case, status: Status) -> None:
     if status != case.status:
-        work.record(CASES, case.case_id, CaseStatusChanged(case.case_id, case.status, status))
+        changed = CaseStatusChanged(**_about(case), old=case.status, new=status)
+        work.record(CASES, case.case_id, changed)
+
+
+def _about(case: Case) -> dict[str, int]:
+    """The fields of `CaseEvent`."""
+    return {"case_id": case.case_id, "user_id": case.user_id, "channel_id": case.channel_id}

@@ -12,7 +12,8 @@ class Event(msgspec.Struct, frozen=True):
     """One thing that happened. Subclasses hold plain values only.
 
     `NAME` is how the log knows the type; `PERSONAL` names the fields that say something of a person;
-    `ABOUT` names the fields that hold ids of the users whom the event is about.
+    `ABOUT` names the fields that hold ids of the users whom the event is about. A subclass without a `NAME` of its own
+    only shares fields among events.
     """
 
     NAME: ClassVar[str]
@@ -21,6 +22,8 @@ class Event(msgspec.Struct, frozen=True):
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
+        if "NAME" not in vars(cls):
+            return
         if cls.NAME in EVENTS:
             raise TypeError(f"two events are called {cls.NAME}")
         EVENTS[cls.NAME] = cls
