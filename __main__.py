@@ -226,12 +226,12 @@ def _bar(title: str) -> Iterator[Any]:
 
 
 def _announce(address: str, first: FirstAdministrator | None) -> None:
-    click.echo(f"Kanal {__version__} listens on {address}")
     if first:
         click.echo("The first administrator, shown this once:")
         click.echo(f"  e-mail:   {first.email}")
         click.echo(f"  password: {first.password}")
         click.echo(f"  API key:  {first.api_key}")
+    click.echo(f"Kanal {__version__} listens on {address}")
     sys.stdout.flush()
 
 
