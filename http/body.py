@@ -97,6 +97,7 @@ class Body(Struct, frozen=True):
 
 EMPTY = Body({})
 
+
 UPLOADS: web.RequestKey[Path] = web.RequestKey("uploads", Path)
 """The folder of one request's file parts; the middleware removes it when the answer is made."""
 
@@ -126,8 +127,6 @@ def clear_uploads(directory: Path) -> None:
 def from_json(raw: bytes) -> dict[str, Any]:
     """An object; nothing, null, "", [] and {} are all the empty object. Raises ApiError."""
     raw = raw.removeprefix(_BOM)
-    if not raw.strip(_BLANKS):
-        return {}
     try:
         tree = _JSON.decode(raw)
     except UnicodeDecodeError:
@@ -135,6 +134,8 @@ def from_json(raw: bytes) -> dict[str, Any]:
     except RecursionError:
         raise _too_deep() from None
     except msgspec.DecodeError as error:
+        if not raw.strip(_BLANKS):
+            return {}
         if _SURROGATE.search(raw):
             # The decoder's own words for half a pair mislead.
             error = msgspec.DecodeError(f"{error}; look for a lone surrogate")
@@ -392,7 +393,7 @@ def _refuse_duplicates(raw: bytes, keys: int) -> None:
     """
     if raw.count(b'":') == keys and not _COLON_APART.search(raw):
         return
-    json.loads(raw, object_pairs_hook=_unique)
+    _UNIQUE_KEYS.decode(raw.decode())
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -415,6 +416,9 @@ def _refuse_nul(value: Any) -> None:
     elif isinstance(value, list):
         for each in value:
             _refuse_nul(each)
+
+
+_UNIQUE_KEYS = json.JSONDecoder(object_pairs_hook=_unique)
 
 
 def _charset(name: str | None) -> str:

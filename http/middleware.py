@@ -4,6 +4,7 @@ envelope, headers, access log, metrics, the caller's address, and what aiohttp a
 
 import asyncio
 import ipaddress
+import itertools
 import re
 import secrets
 import shutil
@@ -17,6 +18,7 @@ from aiohttp.typedefs import Handler, Middleware
 
 from kanal.http.body import UPLOADS
 from kanal.http.errors import ApiError, refusal, refuse, unexpected
+from kanal.http.logs import AccessLine, AccessLog, access_to_structlog, now
 from kanal.http.metrics import UNMATCHED, Metrics
 
 API = "/api/"
@@ -27,7 +29,7 @@ another sleeps when it is low."""
 
 REQUEST_ID: web.RequestKey[str] = web.RequestKey("request_id", str)
 REMOTE: web.RequestKey[str] = web.RequestKey("remote", str)
-"""The caller's address, behind trusted proxies the one that they saw."""
+"""The caller's address; behind trusted proxies the one that they saw."""
 WHO: web.RequestKey[str] = web.RequestKey("who", str)
 """`staff:1`, set by whoever authenticates; stands in the access log."""
 
@@ -39,24 +41,32 @@ _SANE_ID = re.compile(r"[A-Za-z0-9._:\-]{1,64}")
 log = structlog.get_logger()
 
 
-def surround(metrics: Metrics, trusted_proxies: Iterable[str] = ()) -> Middleware:
+def surround(
+    metrics: Metrics,
+    trusted_proxies: Iterable[str] = (),
+    access_log: AccessLog = access_to_structlog,
+) -> Middleware:
     """The application's only middleware. `trusted_proxies`: CIDRs whose X-Forwarded-For counts."""
     trusted = tuple(ipaddress.ip_network(each) for each in trusted_proxies)
-    access = log.bind()
     observe = metrics.observe
+    # Unique among processes by its first half, within one by its second.
+    prefix = secrets.token_hex(4)
+    numbers = itertools.count(1)
 
     @web.middleware
     async def surrounded(request: web.Request, handler: Handler) -> web.StreamResponse:
         started = perf_counter()
         headers = request.headers
         given = headers.get("X-Request-Id")
-        request_id = given if given and _SANE_ID.fullmatch(given) else secrets.token_hex(8)
+        request_id = (
+            given if given and _SANE_ID.fullmatch(given) else f"{prefix}{next(numbers):08x}"
+        )
         request[REQUEST_ID] = request_id
         remote = request.remote or ""
         if trusted and "X-Forwarded-For" in headers:
             remote = _behind(trusted, remote, headers.getall("X-Forwarded-For"))
         request[REMOTE] = remote
-        path = request.path
+        path = request.rel_url.raw_path
         metrics.in_flight += 1
         status = 499
         size: int | None = None
@@ -82,17 +92,19 @@ def surround(metrics: Metrics, trusted_proxies: Iterable[str] = ()) -> Middlewar
             resource = request.match_info.route.resource
             route = resource.canonical if resource else UNMATCHED
             observe(route, request.method, status, seconds)
-            access.info(
-                "http.request",
-                request=request_id,
-                method=request.method,
-                path=path,
-                route=route,
-                status=status,
-                ms=round(seconds * 1000, 3),
-                octets=size,
-                remote=remote,
-                who=request.get(WHO),
+            access_log(
+                AccessLine(
+                    at=now(),
+                    request=request_id,
+                    method=request.method,
+                    path=path,
+                    route=route,
+                    status=status,
+                    ms=round(seconds * 1000, 3),
+                    octets=size,
+                    remote=remote,
+                    who=request.get(WHO),
+                )
             )
             if UPLOADS in request:
                 await asyncio.to_thread(shutil.rmtree, request[UPLOADS], ignore_errors=True)

@@ -1,5 +1,6 @@
 import logging
 from collections.abc import Iterator
+from datetime import UTC, datetime
 
 import msgspec
 import pytest
@@ -66,3 +67,20 @@ def test_a_developer_sees_columns(capfdbinary: pytest.CaptureFixture[bytes]) -> 
     shown = capfdbinary.readouterr().err
     assert b"case.opened" in shown
     assert not shown.startswith(b"{")
+
+
+def test_an_access_line_is_the_same_past_structlog(
+    capfdbinary: pytest.CaptureFixture[bytes],
+) -> None:
+    logs.configure()
+    line = logs.AccessLine(logs.now(), "a", "GET", "/", "/", 200, 0.5, 2, "::1", None)
+    logs.access_to_structlog(line)
+    logs.access_to_stream()(line)
+    long, short = (msgspec.json.decode(row) for row in capfdbinary.readouterr().err.splitlines())
+    assert long.pop("at")[:10] == short.pop("at")[:10]
+    assert long == short
+
+
+def test_the_clock_of_the_access_log_is_the_clock() -> None:
+    before, shown, after = datetime.now(UTC), logs.now(), datetime.now(UTC)
+    assert before <= datetime.fromisoformat(shown) <= after
