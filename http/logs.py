@@ -22,12 +22,13 @@ LIBRARY_LEVEL = logging.WARNING
 _encoder = msgspec.json.Encoder(enc_hook=repr)
 
 
-def configure(*, console: bool = False, level: int = logging.INFO) -> None:
-    """Called once by the process, before anything logs. Writes to stderr: stdout is for answers
+def configure(*, console: bool = False, level: str = "INFO") -> None:
+    """`level`: a name of the standard logging's. Called once by the process, before anything logs. Writes to stderr: stdout is for answers
     of the command line."""
+    number = logging.getLevelNamesMapping()[level]
     structlog.configure(
         processors=_processors(console=console),
-        wrapper_class=structlog.make_filtering_bound_logger(level),
+        wrapper_class=structlog.make_filtering_bound_logger(number),
         logger_factory=(
             structlog.WriteLoggerFactory(sys.stderr)
             if console
@@ -37,7 +38,7 @@ def configure(*, console: bool = False, level: int = logging.INFO) -> None:
     )
     root = logging.getLogger()
     root.handlers[:] = [LibraryRecords()]
-    root.setLevel(max(level, LIBRARY_LEVEL))
+    root.setLevel(max(number, LIBRARY_LEVEL))
 
 
 class AccessLine(Struct, frozen=True, gc=False):

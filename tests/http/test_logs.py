@@ -36,7 +36,7 @@ def test_an_error_carries_its_traceback(capfdbinary: pytest.CaptureFixture[bytes
 
 
 def test_what_is_below_the_level_is_not_written(capfdbinary: pytest.CaptureFixture[bytes]) -> None:
-    logs.configure(level=logging.WARNING)
+    logs.configure(level="WARNING")
     structlog.get_logger().info("case.opened")
     assert capfdbinary.readouterr().err == b""
 
