@@ -9,6 +9,7 @@ from typing import Any
 from aiohttp import web
 
 from kanal.domain import errors as refused
+from kanal.eventlog.writer import LogUnavailable
 from kanal.http.answers import answer
 
 
@@ -51,13 +52,19 @@ HTTP_CODES = {
 }
 """For the errors that aiohttp raises by itself: no route, wrong method, too large, Expect."""
 
+RETRY_SECONDS = 1
+"""After which a client may come again: what the log could not take a moment ago it usually can now."""
+
 
 def refusal(error: BaseException) -> ApiError | None:
-    """The refusal that an exception stands for; None if nobody foresaw it."""
+    """What an exception answers; None if nobody foresaw it."""
     if isinstance(error, ApiError):
         return error
     if isinstance(error, refused.DomainError):
         return ApiError(_status(type(error)), error.code, str(error))
+    if isinstance(error, LogUnavailable):
+        again = {"Retry-After": str(RETRY_SECONDS)}
+        return ApiError(503, "log_unavailable", str(error), headers=again)
     if isinstance(error, web.HTTPException) and error.status >= 400:
         code, message = HTTP_CODES.get(error.status, (f"http_{error.status}", error.reason))
         kept = {name: error.headers[name] for name in ("Allow",) if name in error.headers}

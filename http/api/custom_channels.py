@@ -1,6 +1,7 @@
 """/api/custom_channels: Omnidesk lists them; making and changing them is Kanal's own, Omnidesk does it in its pages."""
 
 import time
+from collections.abc import Callable
 from functools import partial
 from typing import Any, Literal
 
@@ -14,10 +15,9 @@ from kanal.eventlog.tables import channel_secrets
 from kanal.http.answers import answer, empty, listing
 from kanal.http.context import Call, Context
 from kanal.http.errors import ApiError
-from kanal.http.fields import Fields, Line, Text, section
+from kanal.http.fields import Fields, Line, Paging, Text, section
+from kanal.http.ids import channel_id_in, channel_key
 from kanal.projections import channels as read
-
-MAX_URL = 2048
 
 
 class ChannelFields(Fields):
@@ -34,8 +34,11 @@ class NewChannel(ChannelFields):
 
 
 async def list_channels(call: Call) -> web.Response:
+    """All of them, as Omnidesk answers; pages only for who asks for them."""
     rows = await call.read(read.listed)
-    return answer(listing("custom_channel", [shown(row) for row in rows], len(rows)))
+    asked = Paging.read(call.query())
+    page = rows[asked.offset : asked.offset + asked.rows] if asked.given() else rows
+    return answer(listing("custom_channel", [shown(row) for row in page], len(rows)))
 
 
 async def show(call: Call) -> web.Response:
@@ -87,7 +90,7 @@ def shown(row: read.ChannelRow) -> dict[str, Any]:
     """The seven keys of facts and seed."""
     return {
         "channel_id": row.channel_id,
-        "channel_api_key": f"cch{row.channel_id}",
+        "channel_api_key": channel_key(row.channel_id),
         "title": row.title,
         "channel_type": row.channel_type,
         "icon": row.icon,
@@ -96,25 +99,20 @@ def shown(row: read.ChannelRow) -> dict[str, Any]:
     }
 
 
-async def _submit(call: Call, command: Any) -> web.Response:
-    channel_id = _channel_id(call)
-    await call.submit(partial(command, channel_id=channel_id))
-    return answer({"custom_channel": await _channel(call, channel_id)})
+async def _submit(call: Call, command: Callable[..., int]) -> web.Response:
+    done = await call.submit(partial(command, channel_id=_channel_id(call)))
+    return answer({"custom_channel": await _channel(call, done.result)})
 
 
 async def _channel(call: Call, channel_id: int) -> dict[str, Any]:
     row = await call.read(read.find, channel_id)
-    if row is None:
-        raise ChannelNotFound(channel_id)
+    if row is None or row.deleted:
+        raise ChannelNotFound(channel_key(channel_id))
     return shown(row)
 
 
 def _channel_id(call: Call) -> int:
-    """`5` or `cch5`."""
-    text = call.path("channel").removeprefix("cch")
-    if not (text.isascii() and text.isdigit() and len(text) < 19):
-        raise ChannelNotFound(call.path("channel"))
-    return int(text)
+    return channel_id_in(call.path("channel"))
 
 
 def _check_url(context: Context, url: str) -> None:

@@ -1,0 +1,235 @@
+"""/api/cases: opening, listing, showing and changing cases."""
+
+import re
+from collections.abc import Mapping
+from functools import partial
+from typing import Annotated, Any, ClassVar
+
+import msgspec
+from aiohttp import web
+from sqlalchemy import Connection
+
+from kanal.domain import cases
+from kanal.domain.cases import OpenedCase, Priority, Status, case_number
+from kanal.domain.errors import CaseNotFound, ChannelNotFound
+from kanal.http.answers import answer, empty, listing
+from kanal.http.api.messages import Texts, refuse_files, require_text
+from kanal.http.api.users import NEVER, ExternalIds, Person, identification, identity_conflict
+from kanal.http.as_of import read_case
+from kanal.http.context import Call
+from kanal.http.dates import Dates
+from kanal.http.errors import ApiError
+from kanal.http.fields import Fields, Flag, Id, Line, Many, Moment, Paging, Text, section
+from kanal.http.ids import CHANNEL_PREFIX, case_id_in, channel_id_in
+from kanal.http.paging import page_of
+from kanal.projections import cases as read
+from kanal.projections.cases import DEFAULT_SORT, CaseFilter, CaseRow, Sort
+from kanal.projections.read_model import Views
+
+MINUTE = 60 * 1_000_000
+
+STANDARD_CHANNELS = frozenset(
+    {
+        *("email", "web", "call", "chat", "live_chat", "facebook", "fb_chat", "vkontakte"),
+        *("vk_chat", "twitter", "instagram_posts", "instagram_chat", "ok_chat", "telegram"),
+        *("skype", "slack", "mattermost", "viber", "line", "zalo", "wa_chat", "youscan"),
+        *("avito", "idea"),
+    }
+)
+"""Omnidesk's names. In Kanal a case of such a channel is kept and shown; nothing is sent out for it."""
+
+CUSTOM_CHANNEL = re.compile(r"cch[1-9]\d*", re.ASCII)
+
+
+class NewCase(Person, Texts):
+    CODES: ClassVar[Mapping[str, str]] = {
+        "user_email": "incorrect_user_email",
+        "status": "incorrect_status",
+        "priority": "incorrect_priority",
+    }
+    channel: Text = ""
+    subject: Line = ""
+    staff_id: Id = 0
+    group_id: Id = 0
+    status: Status | None = None
+    priority: Priority = "normal"
+    language_id: Id = 0
+
+
+class CaseChanges(Fields):
+    CODES: ClassVar[Mapping[str, str]] = {
+        "status": "incorrect_status",
+        "priority": "incorrect_priority",
+    }
+    status: Status | None = None
+    priority: Priority | None = None
+    subject: Line | None = None
+    staff_id: Id | None = None
+    group_id: Id | None = None
+
+
+class CasesQuery(Paging):
+    """Named as the fields of the read model's CaseFilter."""
+
+    channel: Annotated[tuple[Text, ...], Many] = ()
+    status: Annotated[tuple[Status, ...], Many] = ()
+    priority: Annotated[tuple[Priority, ...], Many] = ()
+    user_id: Annotated[tuple[Id, ...], Many] = ()
+    user_custom_id: ExternalIds = ()
+    user_email: Annotated[tuple[Text, ...], Many] = ()
+    user_phone: Annotated[tuple[Text, ...], Many] = ()
+    staff_id: Annotated[tuple[Id, ...], Many] = ()
+    group_id: Annotated[tuple[Id, ...], Many] = ()
+    subject: Text = ""
+    from_time: Moment | None = None
+    to_time: Moment | None = None
+    from_updated_time: Moment | None = None
+    to_updated_time: Moment | None = None
+    deleted: Flag = False
+    spam: Flag = False
+    sort: Sort = DEFAULT_SORT
+
+    def wanted(self) -> CaseFilter:
+        return CaseFilter._make(getattr(self, name) for name in CaseFilter._fields)
+
+
+async def create(call: Call) -> web.Response:
+    body = await call.body()
+    given = NewCase.read(section(body.fields, "case"))
+    refuse_files(body, given)
+    require_text(given)
+    channel_id = _custom_channel(given.channel)
+    region = call.context.phone_region
+    command = partial(
+        cases.open_case,
+        who=identification(given, channel_id, region, wrong_phone="incorrect_user_phone"),
+        channel="" if channel_id else given.channel,
+        subject=given.subject,
+        content=given.content,
+        content_html=given.content_html,
+        staff_id=given.staff_id,
+        group_id=given.group_id,
+        status=given.status,
+        priority=given.priority,
+        language_id=given.language_id,
+    )
+    done = await call.submit(command)
+    opened = msgspec.convert(done.result, OpenedCase) if done.repeated else done.result
+    return answer({"case": await call.context.read(_opened, opened, call.context.dates)}, 201)
+
+
+async def list_cases(call: Call) -> web.Response:
+    dates = call.context.dates
+    asked = CasesQuery.read(call.query(), dates)
+    found = await call.read(read.listed, asked.wanted(), page_of(asked), asked.sort)
+    return answer(listing("case", [shown(row, dates) for row in found.rows], found.total))
+
+
+async def show(call: Call) -> web.Response:
+    case_id = _case_id(call)
+    row = await read_case(call, case_id, partial(_found, case_id))
+    return answer({"case": shown(row, call.context.dates)})
+
+
+async def change(call: Call) -> web.Response:
+    case_id = _case_id(call)
+    given = CaseChanges.read(section((await call.body()).fields, "case", bare=True))
+    return await _submit(call, partial(cases.change_case, case_id=case_id, **given.given()))
+
+
+async def trash(call: Call) -> web.Response:
+    return await _submit(call, partial(cases.trash_case, case_id=_case_id(call)))
+
+
+async def mark_as_spam(call: Call) -> web.Response:
+    return await _submit(call, partial(cases.mark_case_as_spam, case_id=_case_id(call)))
+
+
+async def restore(call: Call) -> web.Response:
+    return await _submit(call, partial(cases.restore_case, case_id=_case_id(call)))
+
+
+async def delete(call: Call) -> web.Response:
+    await call.submit(partial(cases.delete_case, case_id=_case_id(call)))
+    return empty()
+
+
+def shown(row: CaseRow, dates: Dates) -> dict[str, Any]:
+    """All keys, always: known clients index what they do not need."""
+    closed = row.closed_at > 0
+    return {
+        "case_id": row.case_id,
+        "case_number": case_number(row.case_id),
+        "subject": row.subject,
+        "user_id": row.user_id,
+        "staff_id": row.staff_id,
+        "group_id": row.group_id,
+        "status": row.status,
+        "priority": row.priority,
+        "channel": row.channel,
+        "recipient": row.recipient,
+        "cc_emails": row.cc_emails,
+        "bcc_emails": row.bcc_emails,
+        "deleted": row.deleted,
+        "spam": row.spam,
+        "created_at": dates.render(row.created_at),
+        "closed_at": dates.render(row.closed_at) if closed else NEVER,
+        "updated_at": dates.render(row.updated_at),
+        "last_response_at": dates.render(row.last_response_at),
+        "parent_case_id": row.parent_case_id,
+        "closing_speed": (row.closed_at - row.created_at) // MINUTE if closed else NEVER,
+        "language_id": row.language_id,
+        "custom_fields": {},
+        "labels": [],
+        "locked_labels": [],
+        "rating": "",
+        "rating_comment": "",
+        "rated_staff_id": 0,
+    }
+
+
+def _custom_channel(channel: str) -> int:
+    """The id of a custom channel, 0 for a standard channel or none. Raises ApiError, ChannelNotFound."""
+    if CUSTOM_CHANNEL.fullmatch(channel):
+        return channel_id_in(channel)
+    if channel.startswith(CHANNEL_PREFIX):
+        raise ChannelNotFound(channel)
+    if channel and channel not in STANDARD_CHANNELS:
+        sentence = "must be the channel_api_key of a custom channel (cch1) or the name of a standard one (email)"
+        raise ApiError(
+            400, "incorrect_channel", f"channel {sentence}.", fields={"channel": sentence}
+        )
+    return 0
+
+
+def _case_id(call: Call) -> int:
+    return case_id_in(call.path("case"))
+
+
+async def _submit(call: Call, command: partial[int]) -> web.Response:
+    done = await call.submit(command)
+    row = await call.context.read(_row, done.result)
+    return answer({"case": shown(row, call.context.dates)})
+
+
+def _row(connection: Connection, views: Views, case_id: int) -> CaseRow:
+    return _found(case_id, connection, views)
+
+
+def _found(case_id: int, connection: Connection, views: Views) -> CaseRow:
+    row = read.find(connection, views, case_id)
+    if row is None:
+        raise CaseNotFound(case_id)
+    return row
+
+
+def _opened(
+    connection: Connection, views: Views, opened: OpenedCase, dates: Dates
+) -> dict[str, Any]:
+    row = _row(connection, views, opened.case_id)
+    case = shown(row, dates) | {"attachments": []}
+    if opened.conflicts:
+        case["identity_conflict"] = identity_conflict(
+            connection, views, opened.user_id, opened.conflicts, row.created_at
+        )
+    return case

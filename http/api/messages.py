@@ -1,0 +1,196 @@
+"""/api/cases/.../messages and .../note: what users and staff write in a case.
+
+Creating a message is the busiest call: its answer is made of the events just recorded, without reading the database.
+"""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any, ClassVar
+
+import msgspec
+from aiohttp import web
+from sqlalchemy import Connection
+
+from kanal.domain.cases import (
+    AddedMessage,
+    MessageAdded,
+    MessageKind,
+    add_note,
+    add_staff_reply,
+    add_user_message,
+)
+from kanal.domain.errors import CaseNotFound
+from kanal.http.answers import answer, listing
+from kanal.http.as_of import read_case
+from kanal.http.body import Body
+from kanal.http.context import Call
+from kanal.http.dates import Dates
+from kanal.http.errors import ApiError
+from kanal.http.fields import Content, Fields, Id, Paging, section
+from kanal.http.ids import case_id_in
+from kanal.http.paging import page_of
+from kanal.projections import cases, messages
+from kanal.projections.messages import MessageRow, Order
+from kanal.projections.read_model import Found, Page, Views
+
+MESSAGE_TYPES: dict[MessageKind, str] = {
+    "user_message": "reply_user",
+    "staff_reply": "reply_staff",
+    "note": "note",
+    "rule_message": "reply_rule",
+}
+"""The first two are what readers of Omnidesk's answers look for; its documentation has no `message_type`."""
+
+
+class WithFiles(Fields):
+    """Fields that would bring files along."""
+
+    FILES: ClassVar[tuple[str, ...]] = ("attachments", "attachment_urls")
+    attachments: Any = None
+    attachment_urls: Any = None
+
+
+class Texts(WithFiles):
+    content: Content = ""
+    content_html: Content = ""
+
+
+class NewMessage(Texts):
+    user_id: Id = 0
+    staff_id: Id = 0
+    send_at: Any = None
+
+
+class NewNote(Texts):
+    staff_id: Id = 0
+
+
+class MessagesQuery(Paging):
+    order: Order = "asc"
+
+
+async def create(call: Call) -> web.Response:
+    case_id = case_id_in(call.path("case"))
+    body = await call.body()
+    given = NewMessage.read(section(body.fields, "message"))
+    refuse_files(body, given)
+    refuse_delay(given)
+    require_text(given)
+    if given.user_id and given.staff_id:
+        raise ApiError(
+            400,
+            "ambiguous_author",
+            "Give user_id for the user's message or staff_id for a staff member's reply, not both.",
+        )
+    command = (
+        partial(add_user_message, user_id=given.user_id)
+        if given.user_id
+        else partial(add_staff_reply, staff_id=given.staff_id or call.caller.staff_id)
+    )
+    return await _add(call, command, case_id, given)
+
+
+async def create_note(call: Call) -> web.Response:
+    case_id = case_id_in(call.path("case"))
+    body = await call.body()
+    given = NewNote.read(section(body.fields, "note", "message"))
+    refuse_files(body, given)
+    require_text(given)
+    command = partial(add_note, staff_id=given.staff_id or call.caller.staff_id)
+    return await _add(call, command, case_id, given)
+
+
+async def list_messages(call: Call) -> web.Response:
+    case_id = case_id_in(call.path("case"))
+    asked = MessagesQuery.read(call.query())
+    # Naming neither page nor limit asks for the last messages, not for the first page.
+    page = page_of(asked) if asked.given().keys() & {"page", "limit"} else None
+    found = await read_case(call, case_id, partial(_conversation, case_id, page, asked.order))
+    dates = call.context.dates
+    return answer(listing("message", [shown(row, dates) for row in found.rows], found.total))
+
+
+def shown(row: MessageRow, dates: Dates) -> dict[str, Any]:
+    created_at = dates.render(row.created_at)
+    return {
+        "message_id": row.message_id,
+        "user_id": row.user_id,
+        "staff_id": row.staff_id,
+        "content": row.content,
+        "content_html": row.content_html,
+        "attachments": [],
+        "note": row.kind == "note",
+        "sent_via_rule": row.kind == "rule_message",
+        "message_type": MESSAGE_TYPES[row.kind],
+        "created_at": created_at,
+        "sent_at": created_at,
+    }
+
+
+def require_text(given: Texts) -> None:
+    """Blanks and `0` are texts. Raises ApiError."""
+    if not given.content and not given.content_html:
+        raise ApiError(
+            400,
+            "content_required",
+            "Give the text as content or content_html.",
+            fields={"content": "is required"},
+        )
+
+
+def refuse_files(body: Body, given: WithFiles) -> None:
+    """Dropping files silently would lose what the caller believes to be kept. Raises ApiError."""
+    if body.files or any(getattr(given, name) for name in given.FILES):
+        raise ApiError(
+            400,
+            "attachments_not_supported",
+            "Attachments come with a later version of Kanal: send the text without files.",
+        )
+
+
+def refuse_delay(given: NewMessage) -> None:
+    """Sending now what was meant for later cannot be taken back. Raises ApiError."""
+    if given.send_at:
+        raise ApiError(
+            400,
+            "send_at_not_supported",
+            "Delayed sending comes with a later version of Kanal: send the message when it is due.",
+            fields={"send_at": "is not supported"},
+        )
+
+
+async def _add(
+    call: Call, command: Callable[..., AddedMessage], case_id: int, given: Texts
+) -> web.Response:
+    done = await call.submit(
+        partial(command, case_id=case_id, content=given.content, content_html=given.content_html)
+    )
+    if done.repeated:
+        row = await _earlier(call, msgspec.convert(done.result, AddedMessage))
+    else:
+        row = next(
+            messages.row_of(recorded.event, recorded)
+            for recorded in done.events
+            if isinstance(recorded.event, MessageAdded)
+        )
+    return answer({"message": shown(row, call.context.dates)}, 201)
+
+
+async def _earlier(call: Call, added: AddedMessage) -> MessageRow:
+    """What a repeated request made the first time."""
+
+    def query(connection: Connection, views: Views) -> MessageRow:
+        row = messages.find(connection, views, added.case_id, added.message_id)
+        if row is None or cases.find(connection, views, added.case_id) is None:
+            raise CaseNotFound(added.case_id)
+        return row
+
+    return await call.read(query)
+
+
+def _conversation(
+    case_id: int, page: Page | None, order: Order, connection: Connection, views: Views
+) -> Found[MessageRow]:
+    if cases.find(connection, views, case_id) is None:
+        raise CaseNotFound(case_id)
+    return messages.of_case(connection, views, case_id, page, order)

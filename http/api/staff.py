@@ -1,0 +1,157 @@
+"""/api/staff: colleagues and their API keys. Keys are Kanal's own addition; Omnidesk hands them out in its pages."""
+
+from functools import partial
+from typing import Any
+
+import msgspec
+from aiohttp import web
+from sqlalchemy import Connection, select
+
+from kanal.domain import staff
+from kanal.domain.errors import KeyNotFound, StaffNotFound
+from kanal.domain.staff import NewKey, Role
+from kanal.eventlog.tables import api_keys
+from kanal.http.answers import answer, empty, listing
+from kanal.http.context import Call
+from kanal.http.dates import Dates
+from kanal.http.fields import Content, Email, Fields, Line, Paging, section
+from kanal.http.ids import id_in
+from kanal.http.keys import NewApiKey, forget, keep, new_key
+from kanal.http.paging import page_of
+from kanal.projections import staff as read
+from kanal.projections.read_model import Views
+from kanal.projections.staff import StaffRow
+
+
+class NewStaff(Fields):
+    staff_email: Email
+    staff_full_name: Line = ""
+    staff_signature: Content = ""
+    staff_signature_chat: Content = ""
+    role: Role = "staff"
+
+
+class KeyFields(Fields):
+    name: Line = ""
+
+
+async def list_staff(call: Call) -> web.Response:
+    found = await call.read(read.listed, page_of(Paging.read(call.query())))
+    dates = call.context.dates
+    return answer(listing("staff", [shown(row, dates) for row in found.rows], found.total))
+
+
+async def show(call: Call) -> web.Response:
+    return answer({"staff": await call.read(_with_keys, _staff_id(call), call.context.dates)})
+
+
+async def create(call: Call) -> web.Response:
+    given = NewStaff.read(section((await call.body()).fields, "staff", bare=True))
+    made = new_key(call.context.stream_ids)
+    email = given.staff_email
+
+    def keep_key(connection: Connection, new: NewKey) -> None:
+        _keep(connection, new, email.given, made)
+
+    command = partial(
+        staff.create_staff,
+        email=email,
+        full_name=given.staff_full_name,
+        role=given.role,
+        signature=given.staff_signature,
+        signature_chat=given.staff_signature_chat,
+        key_fingerprint=made.fingerprint,
+    )
+    done = await call.submit(command, beside=keep_key)
+    new = msgspec.convert(done.result, NewKey) if done.repeated else done.result
+    shown_staff = await _read(call, new.staff_id)
+    if not done.repeated:
+        shown_staff["api_key"] = made.key
+    return answer({"staff": shown_staff}, 201)
+
+
+async def disable(call: Call) -> web.Response:
+    done = await call.submit(partial(staff.disable_staff, staff_id=_staff_id(call)))
+    return answer({"staff": await _read(call, done.result)})
+
+
+async def enable(call: Call) -> web.Response:
+    done = await call.submit(partial(staff.enable_staff, staff_id=_staff_id(call)))
+    return answer({"staff": await _read(call, done.result)})
+
+
+async def issue_key(call: Call) -> web.Response:
+    staff_id = _staff_id(call)
+    given = KeyFields.read(section((await call.body()).fields, "key", bare=True))
+    made = new_key(call.context.stream_ids)
+    holder = await call.read(read.find, staff_id)
+    if holder is None:
+        raise StaffNotFound(staff_id)
+    email = holder.email
+
+    def keep_key(connection: Connection, new: NewKey) -> None:
+        _keep(connection, new, email, made)
+
+    command = partial(
+        staff.issue_key, staff_id=staff_id, name=given.name, fingerprint=made.fingerprint
+    )
+    done = await call.submit(command, beside=keep_key)
+    new = msgspec.convert(done.result, NewKey) if done.repeated else done.result
+    key = {"key_id": new.key_id, "staff_id": new.staff_id, "name": given.name}
+    if not done.repeated:
+        key["api_key"] = made.key
+    return answer({"key": key}, 201)
+
+
+async def revoke_key(call: Call) -> web.Response:
+    staff_id = _staff_id(call)
+    key_id = id_in(call.path("key"), KeyNotFound)
+
+    def forget_key(connection: Connection, _: int) -> None:
+        forget(connection, key_id)
+
+    command = partial(staff.revoke_key, staff_id=staff_id, key_id=key_id)
+    await call.submit(command, beside=forget_key)
+    return empty()
+
+
+def shown(row: StaffRow, dates: Dates) -> dict[str, Any]:
+    """Kanal does not watch who is at work: whoever is active counts as online."""
+    return {
+        "staff_id": row.staff_id,
+        "staff_email": row.email,
+        "staff_full_name": row.full_name,
+        "staff_signature": row.signature,
+        "staff_signature_chat": row.signature_chat,
+        "thumbnail": "",
+        "active": row.active,
+        "role": row.role,
+        "status": "online" if row.active else "offline",
+        "status_id": 1 if row.active else 2,
+        "created_at": dates.render(row.created_at),
+        "updated_at": dates.render(row.updated_at),
+    }
+
+
+def _keep(connection: Connection, new: NewKey, email: str, made: NewApiKey) -> None:
+    """The e-mail as auth.py compares it: as it was given, without regard to case."""
+    login = email.strip().lower()
+    keep(connection, staff_id=new.staff_id, key_id=new.key_id, email=login, hash=made.hash)
+
+
+def _staff_id(call: Call) -> int:
+    return id_in(call.path("staff"), StaffNotFound)
+
+
+async def _read(call: Call, staff_id: int) -> dict[str, Any]:
+    """Not for the caller's key: the command may have revoked it."""
+    return await call.context.read(_with_keys, staff_id, call.context.dates)
+
+
+def _with_keys(connection: Connection, views: Views, staff_id: int, dates: Dates) -> dict[str, Any]:
+    row = read.find(connection, views, staff_id)
+    if row is None:
+        raise StaffNotFound(staff_id)
+    live = select(api_keys.c.key_id).where(api_keys.c.staff_id == staff_id)
+    key_ids = list(connection.scalars(live.order_by(api_keys.c.key_id)))
+    return shown(row, dates) | {"key_ids": key_ids}

@@ -1,0 +1,67 @@
+"""`as_of`: a case and its messages as a reader would have seen them at an earlier place of the log."""
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from sqlalchemy import Connection
+
+from kanal.domain.cases import CASES
+from kanal.domain.errors import CaseNotFound
+from kanal.domain.stream import Aggregate
+from kanal.http.context import Call
+from kanal.http.dates import SECOND
+from kanal.http.errors import ApiError
+from kanal.http.fields import Fields, Text
+from kanal.projections import as_of, cases, messages
+from kanal.projections.read_model import Views
+
+R = TypeVar("R")
+
+POSITIONS = 10**9
+"""A whole number below it is a position, one from it on a Unix timestamp (10^9 is September 2001, long before any
+log of Kanal's began; a log of 10^9 events would take a year at 30 a second)."""
+
+
+class Moment(Fields):
+    as_of: Text | None = None
+
+
+async def read_case(call: Call, case_id: int, query: Callable[[Connection, Views], R]) -> R:
+    """`query` on the read models of now, or of the moment that the call names.
+
+    It finds only this case and its messages there. A case that was deleted for good has no earlier moments either.
+    Raises ApiError, CaseNotFound.
+    """
+    given = Moment.read(call.query()).as_of
+    if given is None:
+        return await call.read(query)
+    position, at = _moment(call, given)
+    database = call.context.database
+    stream: Aggregate[Any] = CASES
+    stream_id = call.context.stream_ids.of(stream, str(case_id))
+
+    def earlier(connection: Connection, views: Views) -> R:
+        if cases.find(connection, views, case_id) is None:
+            raise CaseNotFound(case_id)
+        upto = position if at is None else database.position_at(connection, at)
+        events = database.streams(connection, [stream_id], upto=upto)
+        models = (cases.PROJECTION, messages.PROJECTION)
+        with as_of.folded(models, events) as (memory, then):
+            return query(memory, then)
+
+    return await call.read(earlier)
+
+
+def _moment(call: Call, given: str) -> tuple[int, int | None]:
+    """A position, or 0 and a time."""
+    if given.isascii() and given.isdecimal() and len(given) < len(str(POSITIONS)):
+        return int(given), None
+    try:
+        at = call.context.dates.parse(given)
+    except ValueError as error:
+        sentence = f"{error}, or a position of the log"
+        raise ApiError(
+            400, "wrong_date", f"as_of {sentence}.", fields={"as_of": sentence}
+        ) from None
+    # Answers show whole seconds, so a time without a fraction means all of its second.
+    return 0, at if at % SECOND else at + SECOND - 1
