@@ -10,12 +10,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from kanal.domain.channels import channel_open_to_users
-from kanal.domain.errors import (
-    CaseNotFound,
-    ChannelWithoutId,
-    IdWithoutChannel,
-    UserHasNoAccess,
-)
+from kanal.domain.errors import CaseNotFound, UserHasNoAccess
 from kanal.domain.event import Event
 from kanal.domain.groups import existing_group
 from kanal.domain.identities import Identification, find_or_register
@@ -235,7 +230,7 @@ def open_case(
     work: Work,
     *,
     who: Identification,
-    channel: str,
+    channel: str = "",
     subject: str = "",
     content: str = "",
     content_html: str = "",
@@ -252,13 +247,9 @@ def open_case(
     Raises NoIdentity, ChannelNotFound, ChannelDisabled, ChannelDeleted, ChannelWithoutId, IdWithoutChannel,
     StaffNotFound, StaffNotActive, GroupNotFound.
     """
-    if who.external_id and not who.channel_id:
-        raise IdWithoutChannel
     recipient = ""
     if who.channel_id:
         recipient = channel_open_to_users(work, who.channel_id).title
-        if not who.external_id:
-            raise ChannelWithoutId(who.channel_id)
         channel = f"cch{who.channel_id}"
     if staff_id:
         active_staff(work, staff_id)

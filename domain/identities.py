@@ -5,7 +5,14 @@ from typing import Any
 from msgspec import Struct
 
 from kanal.domain.channels import channel_open_to_users
-from kanal.domain.errors import EmailTaken, ExternalIdTaken, NoIdentity, PhoneTaken
+from kanal.domain.errors import (
+    ChannelWithoutId,
+    EmailTaken,
+    ExternalIdTaken,
+    IdWithoutChannel,
+    NoIdentity,
+    PhoneTaken,
+)
 from kanal.domain.event import Event
 from kanal.domain.links import Contact, link_contact
 from kanal.domain.stream import Aggregate
@@ -50,7 +57,14 @@ class Identification(Struct, frozen=True):
     """Only those fields of `UserDetails` that were given."""
 
     def claim(self) -> tuple[UserType, str, str]:
-        """Type, the identity itself and the key of its stream. Raises NoIdentity."""
+        """Type, the identity itself and the key of its stream.
+
+        Raises NoIdentity, or IdWithoutChannel and ChannelWithoutId: an external id and its channel come together.
+        """
+        if self.external_id and not self.channel_id:
+            raise IdWithoutChannel
+        if self.channel_id and not self.external_id:
+            raise ChannelWithoutId(self.channel_id)
         if self.external_id:
             return "custom", self.external_id, f"{self.channel_id}/{self.external_id}"
         if self.email:
@@ -77,7 +91,7 @@ def find_or_register(work: Work, who: Identification) -> Identified:
 
 
 def register_user(work: Work, *, who: Identification) -> Identified:
-    """Raises ExternalIdTaken, EmailTaken or PhoneTaken if the identity has a profile already."""
+    """Raises ExternalIdTaken, EmailTaken or PhoneTaken if the identity has a profile already, and what `claim` raises."""
     type_, identity, key = who.claim()
     taken_by = work.load(IDENTITIES, key)
     if taken_by:

@@ -187,12 +187,12 @@ def issue_key(work: Work, *, staff_id: int, name: str, fingerprint: str) -> NewK
 
 
 def revoke_key(work: Work, *, staff_id: int, key_id: int) -> int:
-    """Raises StaffNotFound, KeyNotFound, or LastAdministrator for the only key of the only administrator."""
+    """Raises StaffNotFound, KeyNotFound, or LastAdministrator if no active administrator would have a key."""
     staff = existing_staff(work, staff_id)
     if key_id not in staff.keys:
         raise KeyNotFound(key_id)
-    if staff.keys == (key_id,) and work.load(ADMINISTRATORS, "all") == (staff_id,):
-        raise LastAdministrator
+    if staff.keys == (key_id,):
+        _keep_an_administrator(work, staff_id)
     work.record(STAFF, staff_id, StaffKeyRevoked(staff_id=staff_id, key_id=key_id))
     return staff_id
 
@@ -203,8 +203,7 @@ def disable_staff(work: Work, *, staff_id: int) -> int:
     if not staff.active:
         return staff_id
     if staff.role == "administrator":
-        if work.load(ADMINISTRATORS, "all") == (staff_id,):
-            raise LastAdministrator
+        _keep_an_administrator(work, staff_id)
         work.record(ADMINISTRATORS, "all", AdministratorStoodDown(staff_id))
     work.record(STAFF, staff_id, StaffWasDisabled(staff_id))
     return staff_id
@@ -218,6 +217,14 @@ def enable_staff(work: Work, *, staff_id: int) -> int:
         if staff.role == "administrator":
             work.record(ADMINISTRATORS, "all", AdministratorAppointed(staff_id))
     return staff_id
+
+
+def _keep_an_administrator(work: Work, staff_id: int) -> None:
+    """Somebody else must be able to let people in. Raises LastAdministrator."""
+    administrators = work.load(ADMINISTRATORS, "all")
+    others = (other for other in administrators if other != staff_id)
+    if staff_id in administrators and not any(work.load(STAFF, other).keys for other in others):
+        raise LastAdministrator
 
 
 def existing_staff(work: Work, staff_id: int) -> Staff:
