@@ -1,0 +1,114 @@
+"""A log in memory that commands run on, and read models folded from it, for the tests of what is derived."""
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+from uuid import NAMESPACE_OID, uuid5
+
+from sqlalchemy import Connection, Engine, NullPool, create_engine
+
+from kanal.domain.errors import DomainError
+from kanal.domain.event import Envelope, Event
+from kanal.domain.links import Contact
+from kanal.domain.stream import Aggregate, Recorded
+from kanal.eventlog.projection import Changes, Projection
+from kanal.projections.read_model import Views
+from kanal.projections.registry import CORE, FOLLOWED
+
+SECOND = 1_000_000
+START = 1_700_000_000 * SECOND
+MODELS: tuple[Projection, ...] = (*CORE, *FOLLOWED)
+
+
+def email(given: str) -> Contact:
+    return Contact("email", given, given.strip().lower(), "test.1")
+
+
+def phone(given: str) -> Contact:
+    return Contact("phone", given, "+" + "".join(filter(str.isdigit, given)), "test.1")
+
+
+class Log:
+    """The domain's Work without a database: each command's events, one second apart from the next command's."""
+
+    def __init__(self) -> None:
+        self.now = START
+        self.events: list[Recorded] = []
+        self._states: dict[tuple[str, str], Any] = {}
+        self._versions: defaultdict[str, int] = defaultdict(int)
+        self._counters: defaultdict[str, int] = defaultdict(int)
+
+    def do(self, command: Callable[..., Any], **arguments: Any) -> Any:
+        self.now += SECOND
+        before = len(self.events), self._states.copy(), self._versions.copy()
+        try:
+            return command(self, **arguments)
+        except DomainError:
+            length, self._states, self._versions = before
+            del self.events[length:]
+            raise
+
+    def load(self, aggregate: Aggregate[Any], key: object) -> Any:
+        return self._states.get((aggregate.kind, str(key)), aggregate.initial)
+
+    def record(self, aggregate: Aggregate[Any], key: object, *events: Event) -> None:
+        stream_id = uuid5(NAMESPACE_OID, f"{aggregate.kind}/{key}").hex
+        for event in events:
+            state = aggregate.evolve(self.load(aggregate, key), event)
+            self._states[aggregate.kind, str(key)] = state
+            self._versions[stream_id] += 1
+            envelope = Envelope(self.now, "system", "api", "request", None, event.about())
+            self.events.append(
+                Recorded(
+                    len(self.events) + 1, stream_id, self._versions[stream_id], event, envelope
+                )
+            )
+
+    def take(self, counter: str) -> int:
+        self._counters[counter] += 1
+        return self._counters[counter]
+
+
+class ReadModels:
+    """All read models in one database."""
+
+    def __init__(self, connection: Connection, generation: int = 1) -> None:
+        self.connection = connection
+        self.views = Views({model.name: model.tables(generation) for model in MODELS})
+        for tables in self.views.values():
+            for table in tables.values():
+                table.create(connection)
+
+    def fold(self, events: Iterable[Recorded]) -> None:
+        """As one batch."""
+        changes = Changes()
+        for recorded in events:
+            for model in MODELS:
+                fold = model.handles.get(type(recorded.event))
+                if fold:
+                    fold(changes, self.views[model.name], recorded)
+        changes.flush(self.connection)
+
+    def ask(self, query: Callable[..., Any], *arguments: Any, **named: Any) -> Any:
+        return query(self.connection, self.views, *arguments, **named)
+
+    def rows(self) -> dict[str, list[Any]]:
+        """Everything that is stored, by table."""
+        return {
+            f"{model}.{name}": sorted(tuple(row) for row in self.connection.execute(table.select()))
+            for model, tables in self.views.items()
+            for name, table in tables.items()
+        }
+
+
+def folded_at_once(connection: Connection, events: Sequence[Recorded]) -> ReadModels:
+    models = ReadModels(connection)
+    models.fold(events)
+    return models
+
+
+def engine_of(url: str) -> Engine:
+    """An empty URL is SQLite in memory."""
+    if not url:
+        return create_engine("sqlite://", poolclass=NullPool)
+    return create_engine(url.replace("postgresql://", "postgresql+psycopg://"), poolclass=NullPool)

@@ -1,0 +1,361 @@
+"""Cases and their list."""
+
+from typing import get_args
+
+import pytest
+from folding import SECOND, START, Log, ReadModels, email, engine_of, folded_at_once, phone
+from sqlalchemy import Connection, event
+
+from kanal.domain.cases import (
+    add_note,
+    add_rule_message,
+    add_staff_reply,
+    add_user_message,
+    change_case,
+    delete_case,
+    mark_case_as_spam,
+    open_case,
+    restore_case,
+    trash_case,
+)
+from kanal.domain.channels import create_channel
+from kanal.domain.groups import create_group
+from kanal.domain.identities import Identification
+from kanal.domain.staff import create_staff
+from kanal.projections import cases
+from kanal.projections.cases import CaseFilter, Sort
+from kanal.projections.read_model import Page
+
+AWKWARD_IDS = ("000123", "123", "my id", "my id ", " my id", "Ёж🦔", "ёж🦔", "100%_", "a\\b'")
+
+
+@pytest.fixture
+def log(log: Log) -> Log:
+    """Staff 1, group 1, channels 1 and 2."""
+    log.do(create_staff, email=email("a@example.com"), full_name="Anna", key_fingerprint="f")
+    log.do(create_group, title="Sales")
+    for title in ("App", "Forum"):
+        log.do(
+            create_channel,
+            title=title,
+            webhook_url="https://example.com/hook",
+            channel_type="async",
+            secret_fingerprint="f",
+        )
+    return log
+
+
+def opened(log: Log, external_id: str = "u1", channel_id: int = 1, **more: object) -> int:
+    who = Identification(
+        channel_id=channel_id,
+        external_id=external_id,
+        email=more.pop("email", None),  # type: ignore[arg-type]
+        phone=more.pop("phone", None),  # type: ignore[arg-type]
+    )
+    case: int = log.do(open_case, channel="", who=who, content="Hello", **more).case_id
+    return case
+
+
+def case_ids(models: ReadModels, sort: Sort = "created_at_asc", **wanted: object) -> list[int]:
+    found = models.ask(cases.listed, CaseFilter(**wanted), Page(), sort)  # type: ignore[arg-type]
+    assert found.total == len(found.rows)
+    return [row.case_id for row in found.rows]
+
+
+def test_a_new_case_has_everything_that_its_answer_shows(log: Log, connection: Connection) -> None:
+    opened(log, subject="Где заказ?", priority="high", group_id=1, language_id=2)
+    models = folded_at_once(connection, log.events)
+    assert models.ask(cases.find, 1) == cases.CaseRow(
+        case_id=1,
+        user_id=1,
+        staff_id=0,
+        group_id=1,
+        status="open",
+        priority="high",
+        channel="cch1",
+        channel_id=1,
+        subject="Где заказ?",
+        recipient="App",
+        cc_emails="",
+        bcc_emails="",
+        deleted=False,
+        spam=False,
+        parent_case_id=0,
+        language_id=2,
+        opened_by="user",
+        created_at=log.now,
+        updated_at=log.now,
+        last_response_at=log.now,
+        closed_at=0,
+    )
+
+
+def test_there_is_no_row_of_an_unknown_case(log: Log, connection: Connection) -> None:
+    assert folded_at_once(connection, log.events).ask(cases.find, 1) is None
+
+
+@pytest.mark.parametrize(
+    ("command", "arguments"),
+    [
+        (add_user_message, {"user_id": 1}),
+        (add_staff_reply, {"staff_id": 1}),
+        (add_rule_message, {"rule_id": 1}),
+    ],
+)
+def test_every_message_that_is_not_a_note_is_a_response(
+    log: Log, connection: Connection, command: object, arguments: dict[str, int]
+) -> None:
+    opened(log)
+    log.do(command, case_id=1, content="More", **arguments)  # type: ignore[arg-type]
+    row = folded_at_once(connection, log.events).ask(cases.find, 1)
+    assert (row.last_response_at, row.updated_at) == (log.now, log.now)
+
+
+def test_a_note_changes_the_case_but_is_no_response(log: Log, connection: Connection) -> None:
+    opened(log)
+    first = log.now
+    log.do(add_note, case_id=1, staff_id=1, content="Call him")
+    row = folded_at_once(connection, log.events).ask(cases.find, 1)
+    assert (row.last_response_at, row.updated_at) == (first, log.now)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"status": "closed"},
+        {"priority": "critical"},
+        {"subject": "Другое"},
+        {"staff_id": 1},
+        {"group_id": 1},
+    ],
+)
+def test_a_changed_field_shows_and_moves_the_time_of_change(
+    log: Log, connection: Connection, change: dict[str, object]
+) -> None:
+    opened(log)
+    models = folded_at_once(connection, log.events)
+    before = models.ask(cases.find, 1)
+    already = len(log.events)
+    log.do(change_case, case_id=1, **change)
+    models.fold(log.events[already:])
+    row = models.ask(cases.find, 1)
+    closed = log.now if change == {"status": "closed"} else 0
+    assert row == before._replace(updated_at=log.now, closed_at=closed, **change)
+
+
+def test_a_case_that_is_opened_again_was_not_closed(log: Log, connection: Connection) -> None:
+    opened(log)
+    log.do(change_case, case_id=1, status="closed")
+    log.do(add_user_message, case_id=1, user_id=1, content="Still broken")
+    row = folded_at_once(connection, log.events).ask(cases.find, 1)
+    assert (row.status, row.closed_at) == ("open", 0)
+
+
+def test_a_case_opened_as_closed_was_closed_then(log: Log, connection: Connection) -> None:
+    opened(log, status="closed")
+    assert folded_at_once(connection, log.events).ask(cases.find, 1).closed_at == log.now
+
+
+def test_trash_and_spam_are_listed_only_when_asked_for(log: Log, connection: Connection) -> None:
+    for _ in range(5):
+        opened(log)
+    log.do(trash_case, case_id=2)
+    log.do(mark_case_as_spam, case_id=3)
+    log.do(trash_case, case_id=4)
+    log.do(mark_case_as_spam, case_id=4)
+    log.do(trash_case, case_id=5)
+    log.do(mark_case_as_spam, case_id=5)
+    log.do(restore_case, case_id=5)
+    models = folded_at_once(connection, log.events)
+    assert case_ids(models) == [1, 5]
+    assert case_ids(models, deleted=True) == [2, 4]
+    assert case_ids(models, spam=True) == [3]
+    assert case_ids(models, deleted=True, spam=True) == [4]
+    assert models.ask(cases.find, 4).deleted
+    assert models.ask(cases.amounts_of_cases, [1, 7]) == {1: 2, 7: 0}
+
+
+def test_a_case_deleted_for_good_is_nowhere(log: Log, connection: Connection) -> None:
+    opened(log)
+    models = folded_at_once(connection, log.events)
+    already = len(log.events)
+    log.do(delete_case, case_id=1)
+    models.fold(log.events[already:])
+    assert models.ask(cases.find, 1) is None
+    assert case_ids(models) == []
+
+
+def test_a_case_opened_and_deleted_in_one_batch_leaves_nothing(
+    log: Log, connection: Connection
+) -> None:
+    opened(log)
+    log.do(trash_case, case_id=1)
+    log.do(delete_case, case_id=1)
+    assert folded_at_once(connection, log.events).ask(cases.find, 1) is None
+
+
+@pytest.fixture
+def six(log: Log) -> Log:
+    """Cases 1 to 6, each a second after the other."""
+    opened(log, "u1", subject="Order 100% paid", email=email("Ivan@Example.com"))
+    opened(log, "u1", channel_id=2, subject="order_100", phone=phone("+7 (916) 123-45-67"))
+    opened(log, "u2", subject="Заказ ДВА", priority="low", group_id=1)
+    opened(log, "u2", staff_id=1, priority="critical")
+    by_email = Identification(email=email("ivan@example.com"))
+    log.do(open_case, channel="", who=by_email, subject="Order 100%", content="x", priority="high")
+    by_phone = Identification(phone=phone("+79161234567"))
+    log.do(open_case, channel="", who=by_phone, status="closed", content="x")
+    return log
+
+
+@pytest.mark.parametrize(
+    ("wanted", "expected"),
+    [
+        ({}, [1, 2, 3, 4, 5, 6]),
+        ({"channel": ["cch1"]}, [1, 3, 4]),
+        ({"channel": ["cch2", "call"]}, [2, 6]),
+        ({"channel": ["cch"]}, []),
+        ({"status": ["open"]}, [1, 2, 3, 5]),
+        ({"status": ["waiting", "closed"]}, [4, 6]),
+        ({"priority": ["critical", "low"]}, [3, 4]),
+        ({"user_id": [1]}, [1]),
+        ({"user_id": [1, 2]}, [1, 2]),
+        ({"user_custom_id": ["u1"]}, [1, 2]),
+        ({"user_custom_id": ["u1"], "channel": ["cch2"]}, [2]),
+        ({"user_custom_id": ["u2", "u9"]}, [3, 4]),
+        ({"user_custom_id": ["ivan@example.com"]}, []),
+        ({"user_email": ["IVAN@"]}, [1, 5]),
+        ({"user_email": ["^example.com"]}, []),
+        ({"user_email": ["example.com^"]}, [1, 5]),
+        ({"user_phone": ["916) 123"]}, [2, 6]),
+        ({"user_phone": ["^+79161234567^"]}, [2, 6]),
+        ({"staff_id": [0]}, [1, 2, 3, 5, 6]),
+        ({"staff_id": [1]}, [4]),
+        ({"staff_id": [0, 1], "group_id": [1]}, [3]),
+        ({"subject": "заказ"}, [3]),
+        ({"subject": "ORDER"}, [1, 2, 5]),
+        ({"subject": "100%"}, [1, 5]),
+        ({"subject": "r_1"}, [2]),
+        ({"subject": "^Order 100%"}, [1, 5]),
+        ({"subject": "Order 100%^"}, [5]),
+        ({"subject": "^Order 100%^"}, [5]),
+        ({"subject": "/"}, []),
+        ({"subject": "^"}, []),
+        ({"channel": ["cch1"], "status": ["open"], "subject": "два"}, [3]),
+    ],
+)
+def test_filters_are_joined_by_and_their_values_by_or(
+    six: Log, connection: Connection, wanted: dict[str, object], expected: list[int]
+) -> None:
+    assert case_ids(folded_at_once(connection, six.events), **wanted) == expected
+
+
+def test_times_include_both_ends_and_the_whole_last_second(
+    log: Log, connection: Connection
+) -> None:
+    log.now = START + SECOND // 2
+    times = []
+    for _ in range(4):
+        opened(log)
+        times.append(log.now // SECOND * SECOND)
+    log.do(change_case, case_id=1, status="closed")
+    models = folded_at_once(connection, log.events)
+    assert case_ids(models, from_time=times[1], to_time=times[2]) == [2, 3]
+    assert case_ids(models, from_time=times[3]) == [4]
+    assert case_ids(models, to_time=times[0]) == [1]
+    assert case_ids(models, from_updated_time=times[2]) == [1, 3, 4]
+    assert case_ids(models, to_updated_time=times[2]) == [2, 3]
+
+
+@pytest.mark.parametrize(
+    ("sort", "expected"),
+    [
+        ("created_at_asc", [1, 2, 3, 4]),
+        ("created_at_desc", [4, 3, 2, 1]),
+        ("updated_at_asc", [3, 4, 1, 2]),
+        ("updated_at_desc", [2, 1, 4, 3]),
+        ("response_asc", [2, 3, 4, 1]),
+        ("response_desc", [1, 4, 3, 2]),
+        ("status_asc", [4, 3, 1, 2]),
+        ("status_desc", [2, 1, 4, 3]),
+        ("priority_desc", [3, 4, 1, 2]),
+        ("priority_asc", [2, 4, 1, 3]),
+    ],
+)
+def test_the_list_is_sorted_as_asked(
+    log: Log, connection: Connection, sort: Sort, expected: list[int]
+) -> None:
+    opened(log)
+    opened(log, priority="low")
+    opened(log, priority="critical")
+    opened(log)
+    log.do(add_staff_reply, case_id=1, staff_id=1, content="x")
+    log.do(change_case, case_id=2, status="closed")
+    assert case_ids(folded_at_once(connection, log.events), sort) == expected
+
+
+@pytest.mark.parametrize("sort", get_args(Sort))
+def test_pages_show_each_case_once(log: Log, connection: Connection, sort: Sort) -> None:
+    for _ in range(7):
+        opened(log)
+        log.now -= SECOND
+    models = folded_at_once(connection, log.events)
+    pages = [models.ask(cases.listed, CaseFilter(), Page(n, 3), sort) for n in (1, 2, 3, 4)]
+    assert [page.total for page in pages] == [7, 7, 7, 7]
+    assert [len(page.rows) for page in pages] == [3, 3, 1, 0]
+    assert sorted(row.case_id for page in pages for row in page.rows) == [1, 2, 3, 4, 5, 6, 7]
+
+
+def test_without_a_sort_the_newest_case_is_first(log: Log, connection: Connection) -> None:
+    opened(log)
+    opened(log)
+    log.do(add_staff_reply, case_id=1, staff_id=1, content="x")
+    found = folded_at_once(connection, log.events).ask(cases.listed, CaseFilter(), Page())
+    assert [row.case_id for row in found.rows] == [2, 1]
+
+
+@pytest.mark.parametrize("external_id", AWKWARD_IDS)
+def test_external_ids_are_found_byte_for_byte(
+    log: Log, connection: Connection, external_id: str
+) -> None:
+    for one in AWKWARD_IDS:
+        opened(log, one)
+    models = folded_at_once(connection, log.events)
+    assert case_ids(models, user_custom_id=[external_id]) == [AWKWARD_IDS.index(external_id) + 1]
+
+
+PLANS: tuple[tuple[CaseFilter, Sort], ...] = (
+    (CaseFilter(), "created_at_desc"),
+    (CaseFilter(), "updated_at_desc"),
+    (CaseFilter(channel=["cch1"]), "created_at_desc"),
+    (CaseFilter(user_id=[1]), "created_at_desc"),
+    (CaseFilter(status=["open"]), "updated_at_desc"),
+    (CaseFilter(from_updated_time=START), "updated_at_asc"),
+)
+
+
+@pytest.mark.parametrize(("wanted", "sort"), PLANS)
+def test_a_page_is_read_in_the_order_of_an_index(wanted: CaseFilter, sort: Sort) -> None:
+    engine = engine_of("")
+    statements: list[tuple[str, object]] = []
+    with engine.connect() as connection:
+        models = ReadModels(connection)
+
+        @event.listens_for(connection, "before_cursor_execute")
+        def keep(_c: object, _k: object, sql: str, parameters: object, *_: object) -> None:
+            statements.append((sql, parameters))
+
+        # Behind the last page, so that the total is counted too.
+        models.ask(cases.listed, wanted, Page(2), sort)
+        page, count = statements
+        for sql, parameters in (page, count):
+            plan = [
+                row[3]
+                for row in connection.exec_driver_sql(
+                    f"EXPLAIN QUERY PLAN {sql}",
+                    parameters,  # type: ignore[arg-type]
+                )
+            ]
+            assert len(plan) == 1
+            assert "INDEX cases_v1_" in plan[0]
+        assert "COVERING INDEX" in plan[0]

@@ -1,0 +1,110 @@
+"""The small lists: channels, staff, groups."""
+
+from folding import Log, email, folded_at_once
+from sqlalchemy import Connection
+
+from kanal.domain.channels import (
+    change_channel,
+    create_channel,
+    delete_channel,
+    disable_channel,
+    enable_channel,
+)
+from kanal.domain.groups import create_group
+from kanal.domain.staff import create_staff, disable_staff, enable_staff
+from kanal.projections import channels, groups, staff
+from kanal.projections.read_model import Page
+
+
+def created(log: Log, title: str = "App") -> int:
+    channel_id: int = log.do(
+        create_channel,
+        title=title,
+        webhook_url="https://example.com/hook",
+        channel_type="sync",
+        secret_fingerprint="f",
+    )
+    return channel_id
+
+
+def test_a_channel_shows_its_latest_settings(log: Log, connection: Connection) -> None:
+    created(log)
+    at = log.now
+    log.do(change_channel, channel_id=1, title="Приложение", icon="fa-bullhorn")
+    log.do(disable_channel, channel_id=1)
+    assert folded_at_once(connection, log.events).ask(channels.find, 1) == channels.ChannelRow(
+        channel_id=1,
+        title="Приложение",
+        channel_type="sync",
+        icon="fa-bullhorn",
+        webhook_url="https://example.com/hook",
+        active=False,
+        deleted=False,
+        created_at=at,
+        updated_at=log.now,
+    )
+
+
+def test_an_enabled_channel_is_active_again(log: Log, connection: Connection) -> None:
+    created(log)
+    log.do(disable_channel, channel_id=1)
+    models = folded_at_once(connection, log.events)
+    already = len(log.events)
+    log.do(enable_channel, channel_id=1)
+    models.fold(log.events[already:])
+    assert models.ask(channels.find, 1).active
+
+
+def test_a_deleted_channel_is_known_but_not_listed(log: Log, connection: Connection) -> None:
+    created(log, "App")
+    created(log, "Forum")
+    log.do(delete_channel, channel_id=1)
+    models = folded_at_once(connection, log.events)
+    assert [row.channel_id for row in models.ask(channels.listed)] == [2]
+    gone = models.ask(channels.find, 1)
+    assert (gone.deleted, gone.active) == (True, False)
+    assert models.ask(channels.find, 3) is None
+
+
+def test_staff_are_listed_disabled_ones_too(log: Log, connection: Connection) -> None:
+    for name in ("anna", "boris", "clara"):
+        address = email(f"{name}@example.com")
+        log.do(create_staff, email=address, full_name=name, key_fingerprint="f", signature="--")
+    hired = log.now
+    log.do(disable_staff, staff_id=3)
+    log.do(disable_staff, staff_id=2)
+    log.do(enable_staff, staff_id=2)
+    models = folded_at_once(connection, log.events)
+    found = models.ask(staff.listed, Page(1, 2))
+    assert ([row.staff_id for row in found.rows], found.total) == ([1, 2], 3)
+    assert models.ask(staff.find, 2).active
+    assert models.ask(staff.find, 3) == staff.StaffRow(
+        staff_id=3,
+        email="clara@example.com",
+        full_name="clara",
+        role="staff",
+        signature="--",
+        signature_chat="",
+        active=False,
+        created_at=hired,
+        updated_at=hired + 1_000_000,
+    )
+    assert models.ask(staff.find, 4) is None
+
+
+def test_groups_are_listed(log: Log, connection: Connection) -> None:
+    log.do(create_group, title="Sales", from_name="Shop", signature="Bye")
+    log.do(create_group, title="Support")
+    models = folded_at_once(connection, log.events)
+    found = models.ask(groups.listed, Page())
+    assert ([row.title for row in found.rows], found.total) == (["Sales", "Support"], 2)
+    assert models.ask(groups.find, 2) == groups.GroupRow(
+        group_id=2,
+        title="Support",
+        from_name="",
+        signature="",
+        active=True,
+        created_at=log.now,
+        updated_at=log.now,
+    )
+    assert models.ask(groups.find, 3) is None

@@ -1,0 +1,205 @@
+"""What holds for every read model: batches do not matter, rows are whole, generations stand beside each other."""
+
+from itertools import pairwise
+from typing import Any
+
+import pytest
+from folding import MODELS, Log, ReadModels, email, engine_of, folded_at_once, phone
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sqlalchemy import Connection
+
+from kanal.domain import cases, channels, staff, users
+from kanal.domain.errors import DomainError
+from kanal.domain.identities import Identification
+from kanal.projections.as_of import folded
+from kanal.projections.cases import CaseRow
+from kanal.projections.cases import find as find_case
+from kanal.projections.channels import ChannelRow
+from kanal.projections.groups import GroupRow
+from kanal.projections.links import ConflictRow, LinkRow
+from kanal.projections.messages import MessageRow, of_case
+from kanal.projections.registry import CORE
+from kanal.projections.staff import StaffRow
+from kanal.projections.users import UserRow
+
+ids = st.integers(1, 3)
+texts = st.sampled_from(["", "0", " x ", "Заказ", "100%_\\^"])
+emails = st.none() | st.sampled_from(["a@example.com", "B@example.com"]).map(email)
+phones = st.none() | st.sampled_from(["+79161234567"]).map(phone)
+people = st.builds(
+    Identification,
+    channel_id=st.integers(0, 2),
+    external_id=st.sampled_from(["", "1", "01", "1 "]),
+    email=emails,
+    phone=phones,
+    details=st.fixed_dictionaries({}, optional={"full_name": texts, "note": texts}),
+)
+
+
+def call(command: Any, **arguments: Any) -> Any:
+    return st.tuples(st.just(command), st.fixed_dictionaries(arguments))
+
+
+commands = st.one_of(
+    call(
+        cases.open_case,
+        who=people,
+        channel=st.just(""),
+        subject=texts,
+        content=texts,
+        staff_id=st.integers(0, 1),
+    ),
+    call(cases.add_user_message, case_id=ids, user_id=ids, content=texts),
+    call(cases.add_staff_reply, case_id=ids, staff_id=st.just(1), content=texts),
+    call(cases.add_note, case_id=ids, staff_id=st.just(1), content=texts),
+    call(cases.change_case, case_id=ids, subject=texts, staff_id=st.integers(0, 1)),
+    call(
+        cases.change_case,
+        case_id=ids,
+        status=st.sampled_from(["open", "waiting", "closed"]),
+        priority=st.sampled_from(["low", "critical"]),
+    ),
+    call(cases.trash_case, case_id=ids),
+    call(cases.mark_case_as_spam, case_id=ids),
+    call(cases.restore_case, case_id=ids),
+    call(cases.delete_case, case_id=ids),
+    call(users.change_user, user_id=ids, full_name=texts),
+    call(channels.change_channel, channel_id=st.integers(1, 2), title=texts),
+    call(channels.disable_channel, channel_id=st.integers(1, 2)),
+    call(channels.enable_channel, channel_id=st.integers(1, 2)),
+)
+
+
+def prepared() -> Log:
+    """Staff 1, channels 1 and 2."""
+    log = Log()
+    log.do(staff.create_staff, email=email("s@example.com"), full_name="S", key_fingerprint="f")
+    for title in ("App", "Forum"):
+        log.do(
+            channels.create_channel,
+            title=title,
+            webhook_url="https://example.com/hook",
+            channel_type="async",
+            secret_fingerprint="f",
+        )
+    return log
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(commands, max_size=25), st.lists(st.integers(0, 60), max_size=4))
+def test_rows_do_not_depend_on_how_events_fall_into_batches(
+    steps: list[tuple[Any, dict[str, Any]]], cuts: list[int]
+) -> None:
+    log = prepared()
+    for command, arguments in steps:
+        try:
+            log.do(command, **arguments)
+        except DomainError:
+            continue
+    engine = engine_of("")
+    with engine.connect() as one, engine.connect() as several, engine.connect() as single:
+        at_once = folded_at_once(one, log.events).rows()
+        in_batches = ReadModels(several)
+        for first, last in pairwise([0, *sorted(cuts), len(log.events)]):
+            in_batches.fold(log.events[first:last])
+        one_by_one = ReadModels(single)
+        for recorded in log.events:
+            one_by_one.fold([recorded])
+        assert at_once == in_batches.rows() == one_by_one.rows()
+
+
+def conversation() -> Log:
+    log = prepared()
+    who = Identification(
+        channel_id=1,
+        external_id="000123",
+        email=email("a@example.com"),
+        phone=phone("+79161234567"),
+    )
+    log.do(cases.open_case, channel="", who=who, subject="Order", content="x")
+    log.do(cases.add_staff_reply, case_id=1, staff_id=1, content="y")
+    log.do(cases.add_note, case_id=1, staff_id=1, content="z")
+    other = Identification(channel_id=1, external_id="123", email=email("A@example.com"))
+    log.do(cases.open_case, channel="", who=other, content="x")
+    return log
+
+
+def test_a_conversation_fills_the_same_rows_on_every_database(connection: Connection) -> None:
+    log = conversation()
+    engine = engine_of("")
+    with engine.connect() as memory:
+        expected = folded_at_once(memory, log.events).rows()
+    models = ReadModels(connection)
+    for recorded in log.events:
+        models.fold([recorded])
+    assert models.rows() == expected
+
+
+def test_generations_stand_beside_each_other(connection: Connection) -> None:
+    live = folded_at_once(connection, conversation().events)
+    before = live.rows()
+    ReadModels(connection, generation=2).fold(prepared().events)
+    assert live.rows() == before
+
+
+@pytest.mark.parametrize("model", MODELS, ids=lambda model: model.name)
+def test_a_generation_always_has_the_same_tables(model: Any) -> None:
+    assert model.tables(3) is model.tables(3)
+    assert {table.name for table in model.tables(3).values()} == {
+        f"{name}_v3" for name in model.tables(3)
+    }
+    assert model.tables(4) is not model.tables(3)
+
+
+@pytest.mark.parametrize(
+    ("model", "table", "row_type"),
+    [
+        ("channels", "channels", ChannelRow),
+        ("users", "users", UserRow),
+        ("links", "links", LinkRow),
+        ("links", "conflicts", ConflictRow),
+        ("messages", "messages", MessageRow),
+        ("staff", "staff", StaffRow),
+        ("groups", "groups", GroupRow),
+        ("cases", "cases", CaseRow),
+    ],
+)
+def test_rows_show_every_column(model: str, table: str, row_type: Any) -> None:
+    tables = next(m for m in MODELS if m.name == model).tables(1)
+    # Derived from `subject` for searching.
+    assert set(tables[table].columns.keys()) - {"subject_folded"} == set(row_type._fields)
+
+
+def test_no_two_read_models_share_a_table() -> None:
+    names = [table.name for model in MODELS for table in model.tables(1).values()]
+    assert len(names) == len(set(names))
+
+
+def test_an_earlier_moment_is_answered_from_the_case_s_own_events() -> None:
+    log = conversation()
+    own = [r for r in log.events if getattr(r.event, "case_id", 0) == 1]
+    reply = next(r for r in own if r.event.NAME == "case.status_changed.1")
+    models = [model for model in CORE if model.name in ("cases", "messages")]
+
+    def then(position: int) -> tuple[CaseRow | None, list[str]]:
+        upto = [recorded for recorded in own if recorded.position <= position]
+        with folded(models, upto) as (connection, views):
+            found = of_case(connection, views, 1)
+            return find_case(connection, views, 1), [message.content for message in found.rows]
+
+    before, messages = then(own[1].position)
+    assert before is not None
+    assert (before.status, messages) == ("open", ["x"])
+    after, messages = then(reply.position)
+    assert after is not None
+    assert (after.status, messages) == ("waiting", ["x", "y"])
+    assert then(0) == (None, [])
+
+
+def test_a_view_that_was_not_folded_is_named() -> None:
+    with (
+        folded([], []) as (_, views),
+        pytest.raises(AttributeError, match="no read model 'cases'"),
+    ):
+        _ = views.cases

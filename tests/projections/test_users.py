@@ -1,0 +1,152 @@
+"""Profiles and their list."""
+
+import pytest
+from folding import SECOND, START, Log, ReadModels, email, folded_at_once, phone
+from sqlalchemy import Connection
+
+from kanal.domain.cases import add_user_message, open_case
+from kanal.domain.channels import create_channel
+from kanal.domain.identities import Identification, find_or_register
+from kanal.domain.users import change_user
+from kanal.projections import users
+from kanal.projections.read_model import Page
+from kanal.projections.users import UserFilter
+
+
+@pytest.fixture
+def log(log: Log) -> Log:
+    """Channels 1 and 2."""
+    for title in ("App", "Forum"):
+        log.do(
+            create_channel,
+            title=title,
+            webhook_url="https://example.com/hook",
+            channel_type="async",
+            secret_fingerprint="f",
+        )
+    return log
+
+
+def user_ids(models: ReadModels, **wanted: object) -> list[int]:
+    found = models.ask(users.listed, UserFilter(**wanted), Page())  # type: ignore[arg-type]
+    assert found.total == len(found.rows)
+    return [row.user_id for row in found.rows]
+
+
+def test_a_new_user_has_everything_that_its_answer_shows(log: Log, connection: Connection) -> None:
+    who = Identification(
+        channel_id=2,
+        external_id="000123 ",
+        email=email("Ivan@example.com"),
+        details={"full_name": "Иван", "company_name": "Ромашка", "language_id": 2, "note": "!"},
+    )
+    log.do(find_or_register, who=who)
+    row = folded_at_once(connection, log.events).ask(users.find, 1)
+    assert row == users.UserRow(
+        user_id=1,
+        type="custom",
+        channel_id=2,
+        identity="000123 ",
+        linked_email="Ivan@example.com",
+        linked_phone="",
+        full_name="Иван",
+        company_name="Ромашка",
+        company_position="",
+        note="!",
+        language_id=2,
+        confirmed=False,
+        active=True,
+        deleted=False,
+        created_at=log.now,
+        updated_at=log.now,
+        last_contact_at=0,
+    )
+    assert (row.email, row.phone) == ("Ivan@example.com", "")
+
+
+def test_there_is_no_row_of_an_unknown_user(log: Log, connection: Connection) -> None:
+    assert folded_at_once(connection, log.events).ask(users.find, 1) is None
+
+
+@pytest.mark.parametrize(
+    ("who", "expected"),
+    [
+        (Identification(email=email("Ivan@Example.com ")), ("Ivan@Example.com", "")),
+        (Identification(phone=phone("+7 916 123-45-67")), ("", "+79161234567")),
+    ],
+)
+def test_a_profile_of_an_email_or_a_phone_shows_it(
+    log: Log, connection: Connection, who: Identification, expected: tuple[str, str]
+) -> None:
+    log.do(find_or_register, who=who)
+    row = folded_at_once(connection, log.events).ask(users.find, 1)
+    assert (row.email, row.phone) == expected
+
+
+def test_the_contact_linked_last_is_shown_and_any_is_found(
+    log: Log, connection: Connection
+) -> None:
+    for given in ("first@example.com", "second@example.com"):
+        who = Identification(channel_id=1, external_id="a", email=email(given))
+        log.do(find_or_register, who=who)
+    models = folded_at_once(connection, log.events)
+    assert models.ask(users.find, 1).email == "second@example.com"
+    assert user_ids(models, user_email=["first@"]) == [1]
+
+
+def test_the_last_contact_is_the_users_own_last_message(log: Log, connection: Connection) -> None:
+    log.do(open_case, channel="", who=Identification(channel_id=1, external_id="a"), content="x")
+    log.do(add_user_message, case_id=1, user_id=1, content="y")
+    last = log.now
+    log.do(change_user, user_id=1, full_name="Ivan")
+    row = folded_at_once(connection, log.events).ask(users.find, 1)
+    assert (row.last_contact_at, row.updated_at, row.full_name) == (last, log.now, "Ivan")
+
+
+@pytest.fixture
+def five(log: Log) -> Log:
+    """Users 1 to 5, each a second after the other."""
+    for who in (
+        Identification(channel_id=1, external_id="000123", email=email("ivan@example.com")),
+        Identification(channel_id=2, external_id="000123", details={"language_id": 2}),
+        Identification(channel_id=1, external_id="123", phone=phone("+7 (916) 123-45-67")),
+        Identification(email=email("a_b@example.com")),
+        Identification(email=email("a%b@example.org")),
+    ):
+        log.do(find_or_register, who=who)
+    return log
+
+
+@pytest.mark.parametrize(
+    ("wanted", "expected"),
+    [
+        ({}, [1, 2, 3, 4, 5]),
+        ({"user_email": ["Example.com"]}, [1, 4]),
+        ({"user_email": ["^a_b"]}, [4]),
+        ({"user_email": ["a%b"]}, [5]),
+        ({"user_email": ["ivan", "org^"]}, [1, 5]),
+        ({"user_email": ["^ivan@example.com^"]}, [1]),
+        ({"user_email": ["7916"]}, []),
+        ({"user_phone": ["123-45"]}, [3]),
+        ({"user_phone": ["^+7 916"]}, [3]),
+        ({"user_custom_id": ["000123"]}, [1, 2]),
+        ({"user_custom_id": ["000123"], "channel_id": [2]}, [2]),
+        ({"user_custom_id": ["a_b@example.com"]}, []),
+        ({"language_id": [2]}, [2]),
+        ({"from_time": START + 3 * SECOND, "to_time": START + 4 * SECOND}, [1, 2]),
+        ({"from_updated_time": START + 7 * SECOND}, [5]),
+        ({"from_last_contact_time": 1}, []),
+        ({"to_last_contact_time": 0}, [1, 2, 3, 4, 5]),
+    ],
+)
+def test_filters_are_joined_by_and_their_values_by_or(
+    five: Log, connection: Connection, wanted: dict[str, object], expected: list[int]
+) -> None:
+    assert user_ids(folded_at_once(connection, five.events), **wanted) == expected
+
+
+def test_pages_go_from_the_oldest_user_on(five: Log, connection: Connection) -> None:
+    models = folded_at_once(connection, five.events)
+    pages = [models.ask(users.listed, UserFilter(), Page(n, 2)) for n in (1, 2, 3, 4)]
+    assert [[row.user_id for row in page.rows] for page in pages] == [[1, 2], [3, 4], [5], []]
+    assert [page.total for page in pages] == [5, 5, 5, 5]
