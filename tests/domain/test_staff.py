@@ -1,0 +1,164 @@
+"""Staff and their keys: an administrator with a key always remains."""
+
+import pytest
+from folding import email
+from story import ANNA, BORIS, Story, desk
+
+from kanal.domain.errors import (
+    EmailTaken,
+    KeyNotFound,
+    KeyRevoked,
+    LastAdministrator,
+    StaffNotActive,
+    StaffNotFound,
+)
+from kanal.domain.staff import (
+    RIGHTS,
+    AdministratorAppointed,
+    AdministratorStoodDown,
+    Right,
+    StaffCreated,
+    StaffEmailClaimed,
+    StaffKeyIssued,
+    StaffKeyRevoked,
+    StaffWasDisabled,
+    StaffWasEnabled,
+    active_staff,
+    check_key,
+    create_staff,
+    disable_staff,
+    enable_staff,
+    issue_key,
+    revoke_key,
+)
+
+ANNAS_KEY, BORIS_KEY = 1, 2
+
+
+def second_administrator(story: Story) -> Story:
+    """Clara: staff 3 with key 3."""
+    return story.given(
+        create_staff,
+        email=email("clara@example.com"),
+        full_name="Clara",
+        role="administrator",
+        key_fingerprint="f",
+    )
+
+
+def test_a_staff_member_begins_with_a_key_and_a_claimed_e_mail() -> None:
+    story = Story().when(
+        create_staff, email=email(" A@example.com "), full_name="Anna", key_fingerprint="f"
+    )
+    assert (story.result.staff_id, story.result.key_id) == (1, 1)
+    story.then(
+        StaffEmailClaimed(1),
+        StaffCreated(
+            staff_id=1,
+            email="A@example.com",
+            full_name="Anna",
+            role="staff",
+            signature="",
+            signature_chat="",
+        ),
+        StaffKeyIssued(staff_id=1, key_id=1, name="first key", fingerprint="f"),
+    )
+
+
+def test_an_administrator_is_appointed() -> None:
+    story = second_administrator(desk())
+    assert AdministratorAppointed(3) in [recorded.event for recorded in story.events]
+
+
+def test_an_e_mail_belongs_to_one_staff_member_whatever_its_spelling() -> None:
+    desk().when(
+        create_staff, email=email(" ANNA@example.com"), full_name="A", key_fingerprint="f"
+    ).refused(EmailTaken)
+
+
+def test_staff_are_disabled_and_enabled_once() -> None:
+    story = desk()
+    story.when(disable_staff, staff_id=BORIS).then(StaffWasDisabled(BORIS))
+    story.when(disable_staff, staff_id=BORIS).then()
+    story.when(enable_staff, staff_id=BORIS).then(StaffWasEnabled(BORIS))
+    story.when(enable_staff, staff_id=BORIS).then()
+
+
+def test_an_administrator_who_is_disabled_stands_down_until_enabled() -> None:
+    story = second_administrator(desk())
+    story.when(disable_staff, staff_id=ANNA).then(
+        AdministratorStoodDown(ANNA), StaffWasDisabled(ANNA)
+    )
+    story.when(disable_staff, staff_id=3).refused(LastAdministrator)
+    story.when(enable_staff, staff_id=ANNA).then(
+        StaffWasEnabled(ANNA), AdministratorAppointed(ANNA)
+    )
+    story.when(disable_staff, staff_id=3).then_named(
+        "administrators.stood_down.1", "staff.disabled.1"
+    )
+
+
+def test_the_last_administrator_cannot_be_disabled_nor_lose_the_last_key() -> None:
+    story = desk()
+    story.when(disable_staff, staff_id=ANNA).refused(LastAdministrator)
+    story.when(revoke_key, staff_id=ANNA, key_id=ANNAS_KEY).refused(LastAdministrator)
+    story.given(issue_key, staff_id=ANNA, name="second", fingerprint="g")
+    story.when(revoke_key, staff_id=ANNA, key_id=ANNAS_KEY).then_named("staff.key_revoked.1")
+    story.when(revoke_key, staff_id=ANNA, key_id=3).refused(LastAdministrator)
+
+
+def test_an_administrator_without_a_key_does_not_count() -> None:
+    story = second_administrator(desk()).given(revoke_key, staff_id=3, key_id=3)
+    story.when(disable_staff, staff_id=ANNA).refused(LastAdministrator)
+    story.when(revoke_key, staff_id=ANNA, key_id=ANNAS_KEY).refused(LastAdministrator)
+    story.when(disable_staff, staff_id=3).then_named(
+        "administrators.stood_down.1", "staff.disabled.1"
+    )
+
+
+def test_a_key_is_revoked_once() -> None:
+    story = desk()
+    story.when(revoke_key, staff_id=BORIS, key_id=BORIS_KEY).then(
+        StaffKeyRevoked(staff_id=BORIS, key_id=BORIS_KEY)
+    )
+    story.when(revoke_key, staff_id=BORIS, key_id=BORIS_KEY).refused(KeyNotFound)
+    story.when(revoke_key, staff_id=BORIS, key_id=ANNAS_KEY).refused(KeyNotFound)
+
+
+def test_a_key_opens_only_for_its_holder_while_both_are_live() -> None:
+    story = desk().given(issue_key, staff_id=BORIS, name="second", fingerprint="g")
+    check_key(story, staff_id=BORIS, key_id=BORIS_KEY)
+    with pytest.raises(KeyRevoked):
+        check_key(story, staff_id=BORIS, key_id=ANNAS_KEY)
+    story.given(revoke_key, staff_id=BORIS, key_id=BORIS_KEY)
+    with pytest.raises(KeyRevoked):
+        check_key(story, staff_id=BORIS, key_id=BORIS_KEY)
+    check_key(story, staff_id=BORIS, key_id=3)
+    story.given(disable_staff, staff_id=BORIS)
+    with pytest.raises(KeyRevoked):
+        check_key(story, staff_id=BORIS, key_id=3)
+
+
+@pytest.mark.parametrize(
+    ("command", "arguments"),
+    [
+        (disable_staff, {}),
+        (enable_staff, {}),
+        (issue_key, {"name": "n", "fingerprint": "f"}),
+        (revoke_key, {"key_id": 1}),
+    ],
+)
+def test_unknown_staff_are_not_found(command: object, arguments: dict[str, object]) -> None:
+    desk().when(command, staff_id=77, **arguments).refused(StaffNotFound)
+
+
+def test_only_active_staff_act() -> None:
+    story = desk().given(disable_staff, staff_id=BORIS)
+    assert active_staff(story, ANNA).staff_id == ANNA
+    with pytest.raises(StaffNotActive):
+        active_staff(story, BORIS)
+
+
+def test_only_administrators_change_the_account() -> None:
+    assert RIGHTS["administrator"] == frozenset(Right)
+    assert RIGHTS["staff"] == {Right.SEE, Right.ANSWER, Right.SEE_DELIVERIES}
