@@ -10,6 +10,7 @@ from sqlalchemy import (
     Boolean,
     Column,
     Connection,
+    FromClause,
     Integer,
     MetaData,
     Select,
@@ -92,7 +93,7 @@ class Found(NamedTuple, Generic[R]):
     """How many there are on all pages."""
 
 
-def columns_of(table: Table, row_type: Any) -> Select[Any]:
+def columns_of(table: FromClause, row_type: Any) -> Select[Any]:
     """The columns that a NamedTuple names, in its order."""
     return select(*[table.c[name] for name in row_type._fields])
 

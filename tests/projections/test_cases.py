@@ -1,6 +1,6 @@
 """Cases and their list."""
 
-from typing import get_args
+from typing import Any, get_args
 
 import pytest
 from folding import SECOND, START, Log, ReadModels, email, engine_of, folded_at_once, phone
@@ -324,38 +324,53 @@ def test_external_ids_are_found_byte_for_byte(
     assert case_ids(models, user_custom_id=[external_id]) == [AWKWARD_IDS.index(external_id) + 1]
 
 
-PLANS: tuple[tuple[CaseFilter, Sort], ...] = (
-    (CaseFilter(), "created_at_desc"),
-    (CaseFilter(), "updated_at_desc"),
-    (CaseFilter(channel=["cch1"]), "created_at_desc"),
-    (CaseFilter(user_id=[1]), "created_at_desc"),
-    (CaseFilter(status=["open"]), "updated_at_desc"),
-    (CaseFilter(from_updated_time=START), "updated_at_asc"),
-)
+def plans(wanted: CaseFilter, sort: Sort) -> list[list[str]]:
+    """How SQLite reads a page and counts its total."""
+    statements: list[tuple[str, Any]] = []
 
+    def keep(_c: Any, _k: Any, sql: str, parameters: Any, *_: Any) -> None:
+        statements.append((f"EXPLAIN QUERY PLAN {sql}", parameters))
 
-@pytest.mark.parametrize(("wanted", "sort"), PLANS)
-def test_a_page_is_read_in_the_order_of_an_index(wanted: CaseFilter, sort: Sort) -> None:
-    engine = engine_of("")
-    statements: list[tuple[str, object]] = []
-    with engine.connect() as connection:
+    with engine_of("").connect() as connection:
         models = ReadModels(connection)
-
-        @event.listens_for(connection, "before_cursor_execute")
-        def keep(_c: object, _k: object, sql: str, parameters: object, *_: object) -> None:
-            statements.append((sql, parameters))
-
+        event.listen(connection, "before_cursor_execute", keep)
         # Behind the last page, so that the total is counted too.
         models.ask(cases.listed, wanted, Page(2), sort)
-        page, count = statements
-        for sql, parameters in (page, count):
-            plan = [
-                row[3]
-                for row in connection.exec_driver_sql(
-                    f"EXPLAIN QUERY PLAN {sql}",
-                    parameters,  # type: ignore[arg-type]
-                )
-            ]
-            assert len(plan) == 1
-            assert "INDEX cases_v1_" in plan[0]
-        assert "COVERING INDEX" in plan[0]
+        return [[row[3] for row in connection.exec_driver_sql(*s)] for s in statements[:2]]
+
+
+@pytest.mark.parametrize(
+    ("wanted", "sort"),
+    [
+        (CaseFilter(), "created_at_desc"),
+        (CaseFilter(), "updated_at_desc"),
+        (CaseFilter(channel=["cch1"]), "created_at_desc"),
+        (CaseFilter(status=["open"]), "updated_at_desc"),
+        (CaseFilter(from_updated_time=START), "updated_at_asc"),
+    ],
+)
+def test_a_page_is_read_in_the_order_of_an_index_and_counted_in_it(
+    wanted: CaseFilter, sort: Sort
+) -> None:
+    (page,), (count,) = plans(wanted, sort)
+    assert "USING INDEX cases_v1_" in page
+    assert "USING COVERING INDEX cases_v1_" in count
+
+
+@pytest.mark.parametrize(
+    "whose",
+    [
+        {"user_id": [1]},
+        {"user_custom_id": ["1"]},
+        {"user_email": ["^a@example.com^"]},
+        {"user_phone": ["^+79161234567^"]},
+    ],
+)
+def test_a_users_cases_are_found_by_user_whatever_else_is_asked_for(
+    whose: dict[str, Any],
+) -> None:
+    wanted = CaseFilter(channel=["cch1"], status=["open"], staff_id=[0], **whose)
+    for plan in plans(wanted, "updated_at_desc"):
+        read = [step for step in plan if " cases_v1 " in step]
+        assert len(read) == 1
+        assert "INDEX cases_v1_user (user_id=?" in read[0]
