@@ -161,7 +161,7 @@ def define(metadata: MetaData, name: Names) -> Iterable[Table]:
                 "user": ("user_id", "created_at"),
                 "channel": ("channel", "created_at"),
                 "status": ("status", "updated_at"),
-                "staff": ("staff_id", "status"),
+                "staff": ("staff_id", "created_at"),
             }.items()
         ],
     )
