@@ -39,12 +39,12 @@ WHICH = Saying(
     "Какой номер у заказа? В нём четыре цифры, например 1001.",
 )
 PASSED_ON = Saying(
-    "I have called a person and shown them what we said so far. They will answer here.",
-    "Я позвал сотрудника и показал ему наш разговор. Он ответит прямо здесь.",
+    "I am calling a person and showing them what we said so far. They will answer here.",
+    "Зову сотрудника и показываю ему наш разговор. Он ответит прямо здесь.",
 )
 UNKNOWN = Saying(
-    "I do not know that, so I have passed it on to a person. They will answer here.",
-    "Этого я не знаю и передал вопрос сотруднику. Он ответит прямо здесь.",
+    "I do not know that, so I am passing it on to a person. They will answer here.",
+    "Этого я не знаю, поэтому передаю вопрос сотруднику. Он ответит прямо здесь.",
 )
 ANSWERS = {
     DELIVERY: Saying(

@@ -5,9 +5,16 @@ const AUTHORS = { visitor: "You", bot: "Bot", staff: "Support" };
 const STATES = {
   unsent: "Not sent yet. Trying again…",
   waiting: "Sending to our people…",
-  late: "Our people cannot be reached right now. Your message is kept and sent as soon as they can.",
+  late: "Not delivered yet: our people cannot be reached. We keep trying.",
   delivered: "Delivered",
   refused: "This message was not accepted. Please write it in another way.",
+};
+const CALLING = "Calling our people…";
+const WITH = {
+  waiting: CALLING,
+  late: CALLING,
+  delivered: "Our people have your messages",
+  staff: "You are talking to our people",
 };
 const UNSENT = "own-chat-unsent-";
 const AGAIN_MS = 3000;
@@ -18,13 +25,12 @@ const items = new Map(); // by the id that this page gave, or else the server's
 const title = document.title;
 const clock = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit" });
 let unread = 0;
+let answered = false;
 
 // Showing.
 
 function show(key, author, text, state, at) {
-  const conversation = $("conversation");
-  const atEnd =
-    conversation.scrollHeight - conversation.scrollTop - conversation.clientHeight < NEAR_THE_END;
+  const follow = atEnd() || state === "unsent";
   let item = items.get(key);
   if (!item) {
     item = document.createElement("li");
@@ -38,8 +44,17 @@ function show(key, author, text, state, at) {
   item.querySelector(".text").textContent = text;
   const time = at ? clock.format(new Date(at * 1000)) : "";
   item.querySelector(".foot").textContent = [time, STATES[state]].filter(Boolean).join(" · ");
-  if (atEnd || state === "unsent") conversation.scrollTop = conversation.scrollHeight;
+  if (follow) toEnd();
   return item;
+}
+
+function atEnd() {
+  const box = $("conversation");
+  return box.scrollHeight - box.scrollTop - box.clientHeight < NEAR_THE_END;
+}
+
+function toEnd() {
+  $("conversation").scrollTop = $("conversation").scrollHeight;
 }
 
 function part(tag, name) {
@@ -59,8 +74,10 @@ function received(message) {
   );
   if ((next ?? null) !== item.nextElementSibling) $("messages").insertBefore(item, next ?? null);
   localStorage.removeItem(UNSENT + key);
-  if (message.state || message.author === "staff") {
-    $("who").textContent = "You are talking to our people";
+  answered ||= message.author === "staff";
+  const now = WITH[answered ? "staff" : message.state];
+  if (now) {
+    $("who").textContent = now;
     $("suggestions").hidden = true;
   }
   if (!known && message.author === "staff" && document.hidden) {
@@ -157,9 +174,12 @@ function submit() {
   say(text);
 }
 
+// The field grows with its text; the last message stays in sight above it.
 function fit() {
+  const follow = atEnd();
   $("text").style.height = "auto";
   $("text").style.height = `${$("text").scrollHeight + 2}px`;
+  if (follow) toEnd();
 }
 
 $("composer").addEventListener("submit", (event) => {
