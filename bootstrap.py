@@ -27,7 +27,7 @@ from kanal.eventlog.sqlite import SqliteDatabase
 from kanal.eventlog.stream_ids import StreamIds
 from kanal.eventlog.tables import passwords
 from kanal.eventlog.writer import Writer
-from kanal.http import contacts, control, keys
+from kanal.http import contacts, control, keys, logs
 from kanal.http.app import make_app
 from kanal.http.body import clear_uploads
 from kanal.http.context import Context
@@ -188,6 +188,7 @@ async def running(store: Store, role: Role = "all") -> AsyncIterator[Running]:
             registry,
             [str(network) for network in settings.trusted_proxies],
             api=role != "worker",
+            access_log=_access_log(settings),
         )
         server = ApiRunner(app, access_log=None, shutdown_timeout=settings.shutdown_seconds)
         await server.setup()
@@ -199,6 +200,12 @@ async def running(store: Store, role: Role = "all") -> AsyncIterator[Running]:
         port = server.addresses[0][1]
         host = f"[{settings.host}]" if ":" in settings.host else settings.host
         yield Running(f"http://{host}:{port}", store)
+
+
+def _access_log(settings: Settings) -> logs.AccessLog:
+    """The quick one where it may write as it likes."""
+    quick = settings.log_format == "json" and settings.log_level in ("debug", "info")
+    return logs.access_to_stream() if quick else logs.access_to_structlog
 
 
 async def _serve_control(store: Store, stack: AsyncExitStack) -> None:

@@ -19,7 +19,7 @@ from uuid import UUID
 import msgspec
 import structlog
 from eventsourcing.persistence import StoredEvent
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, bindparam, insert, select, update
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 
 from kanal.domain.errors import DomainError, IdempotencyKeyReused
@@ -46,6 +46,13 @@ RECONNECT_SECONDS = 0.1
 """Five seconds to learn whether a commit whose answer was lost took place."""
 SNAPSHOT_EVERY = 100
 """Events between two snapshots of a stream: loading a cold one costs at most this many."""
+
+# Made once: building a statement costs more than running it.
+COUNT = (
+    update(counters)
+    .where(counters.c.name == bindparam("counter"))
+    .values(value=bindparam("reached"))
+)
 
 log = structlog.get_logger(__name__)
 
@@ -489,9 +496,7 @@ class Writer:
             if value == self._counters.get(name):
                 continue
             if name in self._counters:
-                connection.execute(
-                    update(counters).where(counters.c.name == name).values(value=value)
-                )
+                connection.execute(COUNT, {"counter": name, "reached": value})
             else:
                 connection.execute(insert(counters).values(name=name, value=value))
 

@@ -14,6 +14,7 @@ from kanal.http.answers import answer
 from kanal.http.auth import Authentication
 from kanal.http.context import CONTEXT, Call, Context
 from kanal.http.errors import ApiError
+from kanal.http.logs import AccessLog, access_to_structlog
 from kanal.http.metrics import Metrics, exposition
 from kanal.http.middleware import WHO, surround
 from kanal.http.routes import ROUTES, Route
@@ -32,10 +33,11 @@ def make_app(
     trusted_proxies: Iterable[str] = (),
     *,
     api: bool = True,
+    access_log: AccessLog = access_to_structlog,
 ) -> web.Application:
     """`api`: false for a process that only delivers; it still answers for its health."""
     app = web.Application(
-        middlewares=[surround(Metrics(registry), trusted_proxies)],
+        middlewares=[surround(Metrics(registry), trusted_proxies, access_log)],
         client_max_size=0,  # body.py has the limits
     )
     app[CONTEXT] = context

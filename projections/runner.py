@@ -8,7 +8,19 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, and_, delete, func, insert, inspect, select, update
+from sqlalchemy import (
+    Connection,
+    and_,
+    bindparam,
+    delete,
+    false,
+    func,
+    insert,
+    inspect,
+    or_,
+    select,
+    update,
+)
 
 from kanal.domain.event import Event
 from kanal.domain.stream import Recorded
@@ -82,6 +94,8 @@ class Inline:
         self._database = database
         self._live: list[Generation] | None = None
         self._folds: Folds = {}
+        self._move: Any = None
+        """Statement that sets the live generations' position to `reached`; made once, since it is run for each batch."""
 
     def apply(self, connection: Connection, events: Sequence[Recorded], *, head: int) -> None:
         """`head`: position of the last event before these."""
@@ -93,12 +107,7 @@ class Inline:
                 self._close_gap(connection, changes, generation, head)
         fold_events(changes, self._folds, events)
         changes.flush(connection)
-        names = [generation.model.name for generation in self._live or ()]
-        connection.execute(
-            update(generations)
-            .where(generations.c.active, generations.c.name.in_(names))
-            .values(position=events[-1].position)
-        )
+        connection.execute(self._move, {"reached": events[-1].position})
 
     def committed(self, events: Sequence[Recorded]) -> None:
         pass
@@ -111,6 +120,7 @@ class Inline:
         live = active_generations(connection, self._models)
         if self._live is None or [g[:2] for g in live] != [g[:2] for g in self._live]:
             self._folds = folds_of(live)
+            self._move = _moving(live)
         self._live = live
 
     def _close_gap(
@@ -231,7 +241,7 @@ class Rebuild:
 
         def store(connection: Connection) -> None:
             changes.flush(connection, bulk=True)
-            self._move(connection, position)
+            connection.execute(_moving(self._next), {"reached": position})
 
         if self._database.shared:
             # These tables are nobody else's yet: no need to hold up the log.
@@ -240,10 +250,6 @@ class Rebuild:
         else:
             self._write(store)
         self._position = position
-
-    def _move(self, connection: Connection, position: int) -> None:
-        for generation in self._next:
-            connection.execute(update(generations).where(_is(generation)).values(position=position))
 
     def _switch(self, connection: Connection) -> None:
         """On the writer's queue: nobody appends now. Fold the tail, compare, flip."""
@@ -255,7 +261,7 @@ class Rebuild:
             fold_events(changes, self._folds, tail)
             changes.flush(connection)
             self._position = tail[-1].position
-            self._move(connection, self._position)
+            connection.execute(_moving(self._next), {"reached": self._position})
         for old in active_generations(connection, self._models):
             self._compare(connection, old)
         for generation in self._next:
@@ -304,11 +310,15 @@ def build_missing(
         yield from Rebuild(database, write, missing, inline).run()
 
 
-def _is(generation: Generation) -> Any:
-    return and_(
-        generations.c.name == generation.model.name,
-        generations.c.generation == generation.number,
-    )
+def _moving(moved: Iterable[Generation]) -> Any:
+    these = [
+        and_(
+            generations.c.name == generation.model.name,
+            generations.c.generation == generation.number,
+        )
+        for generation in moved
+    ]
+    return update(generations).where(or_(false(), *these)).values(position=bindparam("reached"))
 
 
 def _drop(connection: Connection, model: Projection, number: int) -> None:
