@@ -15,7 +15,6 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any, NamedTuple, Self
 from urllib.parse import urlencode
 
@@ -244,14 +243,14 @@ class Chat:
 class Visitor:
     """A browser with the chat's page open."""
 
-    def __init__(self, chat: Chat) -> None:
+    def __init__(self, url: str) -> None:
         # Browsers keep cookies of addresses without a name; aiohttp calls that unsafe.
         self._session = aiohttp.ClientSession(cookie_jar=aiohttp.CookieJar(unsafe=True))
-        self._chat = chat
+        self._url = url
         self._written = 0
 
     async def __aenter__(self) -> Self:
-        async with self._session.get(self._chat.url) as page:
+        async with self._session.get(self._url) as page:
             assert page.status == 200
         return self
 
@@ -261,11 +260,11 @@ class Visitor:
     async def writes(self, text: str, id: str = "") -> None:
         self._written += 1
         message = {"id": id or str(self._written), "text": text}
-        async with self._session.post(f"{self._chat.url}/messages", json=message) as answer:
+        async with self._session.post(f"{self._url}/messages", json=message) as answer:
             assert answer.status == 201
 
     async def posts_form(self, **fields: str) -> int:
-        async with self._session.post(f"{self._chat.url}/messages", data=fields) as answer:
+        async with self._session.post(f"{self._url}/messages", data=fields) as answer:
             return answer.status
 
     async def sees(self, text: str, state: str = "", after: int = 0) -> list[Message]:
@@ -274,7 +273,7 @@ class Visitor:
         headers = {"Last-Event-ID": str(after)} if after else {}
         async with (
             asyncio.timeout(PATIENCE_SECONDS),
-            self._session.get(f"{self._chat.url}/stream", headers=headers) as stream,
+            self._session.get(f"{self._url}/stream", headers=headers) as stream,
         ):
             assert stream.status == 200
             async for line in stream.content:
@@ -307,7 +306,7 @@ async def chat(kanal: Kanal, anna: Staff, tmp_path: Path) -> AsyncIterator[Chat]
 
 @pytest.fixture
 async def visitor(chat: Chat) -> AsyncIterator[Visitor]:
-    async with Visitor(chat) as visitor:
+    async with Visitor(chat.url) as visitor:
         yield visitor
 
 
@@ -440,7 +439,7 @@ async def test_a_page_that_connects_again_gets_only_what_is_new(visitor: Visitor
 
 async def test_a_visitor_sees_only_their_own_conversation(visitor: Visitor, chat: Chat) -> None:
     await visitor.writes("When are you open?")
-    async with Visitor(chat) as other:
+    async with Visitor(chat.url) as other:
         await other.writes("Thanks")
         shown = await other.sees("You are welcome!")
     assert [each["text"] for each in shown] == ["Thanks", "You are welcome!"]
@@ -465,7 +464,7 @@ async def test_what_is_written_while_kanal_is_down_arrives_once_and_in_order(
         async with Staff(kanal.url) as anna:
             channel = await anna.make_channel()
             with Chat(kanal.url, channel, tmp_path) as chat:
-                async with Visitor(chat) as visitor:
+                async with Visitor(chat.url) as visitor:
                     kanal.end()
                     await visitor.writes("human")
                     await visitor.writes("quickly")
@@ -546,7 +545,7 @@ async def test_the_demo_starts_both_twice_and_its_lines_work(tmp_path: Path) -> 
     for _ in range(2):
         running = demo(tmp_path, *ports)
         running.says("(Ctrl-C) ends both")
-        async with Visitor(SimpleNamespace(url=f"http://127.0.0.1:{ports[1]}")) as visitor:
+        async with Visitor(f"http://127.0.0.1:{ports[1]}") as visitor:
             await visitor.writes("human")
             await carry_out(running.says(r"(curl .*/messages\.json \\\n.*)\n"))
             await visitor.sees("Hello, this is Anna. How can I help?")
