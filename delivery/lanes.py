@@ -1,0 +1,139 @@
+"""A channel's sending, as the process that owns it keeps it in memory. Only the event loop's thread changes it."""
+
+import asyncio
+from collections import deque
+from typing import Final
+
+from kanal.delivery.ledger import Claimed
+from kanal.delivery.outcome import Outcome
+from kanal.delivery.tables import NEVER
+from kanal.delivery.verdict import Delivery, LaneRow
+
+FIRST_WIDTH: Final = 4
+"""In flight on a channel that nothing is known of yet; each success doubles it up to the channel's limit."""
+PROBES: Final = 2
+"""In flight after a pause: the oldest head, and the one least tried in case the oldest itself is the trouble."""
+PROBE_SAMPLE: Final = 50
+"""Of so many of the oldest heads the least tried one is taken."""
+HEADS_LIMIT: Final = 64
+"""Heads kept in memory that nothing has been begun for; the others stay in the database."""
+HEADS_LOW: Final = 16
+"""With fewer the next ones are read."""
+
+
+class Lane:
+    def __init__(self, claimed: Claimed, per_channel: int, lease_ends: float) -> None:
+        self.row: LaneRow = claimed.lane
+        self.secrets = claimed.secrets
+        self.lease_ends = lease_ends
+        """By this process' monotonic clock; nothing is begun after it."""
+        self.heads: deque[Delivery] = deque()
+        """Due, nothing begun."""
+        self.prepared: deque[Delivery] = deque()
+        """Their intents are durable; they wait for a place in flight."""
+        self.known: dict[str, Delivery] = {}
+        """All that is in memory, until its outcome is durable."""
+        self.intended = 0
+        """Intents being written."""
+        self.posting = 0
+        self.width = min(FIRST_WIDTH, per_channel)
+        self.succeeded_at = 0
+        self.more = True
+        """The database may hold due heads that are not here."""
+        self.loading = False
+        self.settled: set[str] = set()
+        """What ended while heads were being read: the reader may have seen it still due."""
+        self.next_due = NEVER
+        self.timer: asyncio.TimerHandle | None = None
+        self.hungry = False
+        """Waits for a place among all that the process has in flight."""
+        self.room = 0
+        """How many new heads may be sent at once; the writer's thread takes from it."""
+        self.used_at = 0.0
+        self._per_channel = per_channel
+
+    @property
+    def channel_id(self) -> int:
+        return self.row.channel_id
+
+    @property
+    def probing(self) -> bool:
+        return self.row.failures > 0
+
+    @property
+    def busy(self) -> bool:
+        return bool(self.known)
+
+    def may_send(self, now: int) -> bool:
+        return self.row.state == "active" and self.row.paused_until <= now
+
+    @property
+    def ahead(self) -> int:
+        """How many may be begun: at full width as many again as fit in flight, so that no place waits for a commit."""
+        return self.width * (2 if self.width == self._per_channel else 1)
+
+    @property
+    def begun(self) -> int:
+        return self.intended + len(self.prepared) + self.posting
+
+    def take(self, delivery: Delivery) -> None:
+        """A head that is due."""
+        if delivery.delivery_id in self.known:
+            return
+        if len(self.heads) >= HEADS_LIMIT or self.row.paused_until or self.probing:
+            self.more = True
+            return
+        self.known[delivery.delivery_id] = delivery
+        self.heads.append(delivery)
+
+    def take_prepared(self, delivery: Delivery) -> None:
+        self.known[delivery.delivery_id] = delivery
+        self.prepared.append(delivery)
+
+    def loaded(self, due: list[Delivery], next_due: int | None, full: bool) -> None:
+        """What the database has. `full`: there may be yet more."""
+        self.loading = False
+        self.more = self.more or full
+        self.next_due = min(self.next_due, next_due or NEVER)
+        settled, self.settled = self.settled, set()
+        fresh = [each for each in due if each.delivery_id not in settled]
+        fresh = [each for each in fresh if each.delivery_id not in self.known]
+        if self.probing:
+            self.more = self.more or len(fresh) > PROBES
+            fresh = _probes(fresh)
+        for delivery in fresh:
+            self.known[delivery.delivery_id] = delivery
+            self.heads.append(delivery)
+
+    def forget(self, delivery: Delivery) -> None:
+        self.known.pop(delivery.delivery_id, None)
+        if self.loading:
+            self.settled.add(delivery.delivery_id)
+
+    def forget_heads(self) -> None:
+        """Nothing was begun for them; they are read again when their time comes."""
+        for delivery in self.heads:
+            self.known.pop(delivery.delivery_id, None)
+        self.more = self.more or bool(self.heads)
+        self.heads.clear()
+
+    def follow(self, row: LaneRow) -> None:
+        """The row as it is now."""
+        self.row = row
+        if row.state != "active" or row.failures or row.paused_until:
+            self.forget_heads()
+        if row.failures:
+            self.width = min(PROBES, self._per_channel)
+
+    def learn(self, outcome: Outcome) -> None:
+        if outcome.succeeded:
+            self.succeeded_at = outcome.ended_at
+            self.width = min(self.width * 2, self._per_channel)
+
+
+def _probes(due: list[Delivery]) -> list[Delivery]:
+    """`due`: the oldest first."""
+    if len(due) <= PROBES:
+        return due
+    oldest, *others = due
+    return [oldest, min(others, key=lambda delivery: delivery.failures)]

@@ -1,0 +1,353 @@
+"""The durable steps of sending: take lanes, write intents and outcomes, promote the next message, give lanes back.
+
+Each function runs inside one transaction of the writer. On PostgreSQL that makes them serial over all processes, so a
+lane's token that was read in a transaction still holds at its end.
+"""
+
+import secrets
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final, NamedTuple
+
+from sqlalchemy import Connection, Select, func, literal, or_, select, text, tuple_, update
+
+from kanal.delivery.outcome import SENTENCES, OutcomeClass
+from kanal.delivery.tables import NEVER, attempts, deliveries, lanes
+from kanal.delivery.verdict import Attempted, Delivery, LaneRow, Rules, Verdict, judge
+from kanal.eventlog.projection import Changes
+from kanal.eventlog.tables import channel_secrets
+
+LATE: Final = " Recorded after another process had taken over the channel's sending; not counted."
+
+LANE_COLUMNS: Final[list[Any]] = [lanes.c[name] for name in LaneRow.__struct_fields__]
+
+HEAD_COLUMNS: Final[list[Any]] = [
+    deliveries.c[name] for name in Delivery.__struct_fields__ if name not in ("body", "attempt_id")
+]
+"""In the order of `Delivery`'s first fields; the body follows where it is wanted."""
+
+
+class LeaseLost(Exception):
+    """Another process owns the channel's sending now."""
+
+
+class Intent(NamedTuple):
+    """An attempt about to be made."""
+
+    delivery: Delivery
+    token: int
+
+
+@dataclass
+class Written:
+    """What one transaction of intents and outcomes did."""
+
+    lanes: dict[int, LaneRow]
+    """The lanes concerned, as they are afterwards."""
+    begun: list[Delivery] = field(default_factory=list)
+    refused: list[Delivery] = field(default_factory=list)
+    """Intents not written: the lane was lost, disabled or deleted."""
+    promoted: list[Delivery] = field(default_factory=list)
+    """The next messages of cases whose head has ended."""
+    exhausted: list[Attempted] = field(default_factory=list)
+    """Not recorded yet: they go with the event that dead-letters them."""
+    again: list[tuple[int, int]] = field(default_factory=list)
+    """Channel and time of what is to be tried again."""
+
+
+class Claimed(NamedTuple):
+    lane: LaneRow
+    secrets: tuple[str, ...]
+
+
+class Heads(NamedTuple):
+    due: list[Delivery]
+    next_due: int | None
+    """When the next head that is not due yet will be."""
+
+
+def attempt_row(delivery: Delivery, token: int, started_at: int) -> dict[str, Any]:
+    """A new intent; gives the delivery its attempt's id. Ids grow with time, so that the ledger's index stays dense."""
+    delivery.attempt_id = f"{started_at:014x}{secrets.token_hex(6)}"
+    return {
+        "attempt_id": delivery.attempt_id,
+        "delivery_id": delivery.delivery_id,
+        "channel_id": delivery.channel_id,
+        "number": delivery.attempts + 1,
+        "token": token,
+        "started_at": started_at,
+        "ended_at": None,
+        "outcome_class": None,
+        "http_status": None,
+        "sentence": None,
+        "excerpt": None,
+        "address": None,
+    }
+
+
+def database_now(connection: Connection, now: int) -> int:
+    """Where processes of several hosts share lanes, the database's clock is the one that counts."""
+    if connection.dialect.name != "postgresql":
+        return now
+    query = text("SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint")
+    return int(connection.scalar(query) or now)
+
+
+# -- lanes ---------------------------------------------------------------------------------------
+
+
+def void_leases(connection: Connection) -> None:
+    """At the start of the only process: whoever owned a lane before is gone."""
+    connection.execute(update(lanes).where(lanes.c.owner != "").values(lease_until=0))
+
+
+def ask_again(connection: Connection, now: int) -> None:
+    """Refused addresses may be allowed by the settings that this process started with."""
+    connection.execute(
+        update(lanes)
+        .where(lanes.c.paused_until == NEVER)
+        .values(paused_until=0, failures=0, due_at=func.coalesce(lanes.c.due_at, now))
+    )
+
+
+def claimable(connection: Connection, now: int) -> bool:
+    return connection.execute(_claimable(database_now(connection, now), 1)).first() is not None
+
+
+def claim(connection: Connection, owner: str, limit: int, lease: int, now: int) -> list[Claimed]:
+    """Take lanes that have something due and no living owner.
+
+    Attempts that a former owner left open are from here on attempts whose outcome is unknown.
+    """
+    now = database_now(connection, now)
+    query = _claimable(now, limit).with_for_update(skip_locked=True)
+    found = list(connection.scalars(query))
+    if not found:
+        return []
+    connection.execute(
+        update(lanes)
+        .where(lanes.c.channel_id.in_(found))
+        .values(owner=owner, token=lanes.c.token + 1, lease_until=min(now + lease, NEVER))
+    )
+    _close_open_attempts(connection, found, now)
+    return read_lanes(connection, found)
+
+
+def renew(connection: Connection, owner: str, lease: int, now: int) -> list[Claimed]:
+    """The lanes that are still this owner's."""
+    now = database_now(connection, now)
+    own = lanes.c.owner == owner
+    connection.execute(update(lanes).where(own).values(lease_until=min(now + lease, NEVER)))
+    return read_lanes(connection, list(connection.scalars(select(lanes.c.channel_id).where(own))))
+
+
+def release(connection: Connection, owner: str, channel_ids: Collection[int] | None = None) -> None:
+    """Whoever is free may take them. None: all that this owner has."""
+    due = select(func.min(deliveries.c.due_at)).where(
+        deliveries.c.channel_id == lanes.c.channel_id, deliveries.c.due_at.is_not(None)
+    )
+    statement = update(lanes).where(lanes.c.owner == owner)
+    if channel_ids is not None:
+        statement = statement.where(lanes.c.channel_id.in_(channel_ids))
+    connection.execute(statement.values(owner="", lease_until=0, due_at=due.scalar_subquery()))
+
+
+def read_lanes(connection: Connection, channel_ids: Collection[int]) -> list[Claimed]:
+    """With the secrets that sign their webhooks, the oldest first."""
+    query = select(channel_secrets.c.channel_id, channel_secrets.c.secret).where(
+        channel_secrets.c.channel_id.in_(channel_ids)
+    )
+    kept: dict[int, list[str]] = {}
+    for channel_id, secret in connection.execute(query.order_by(channel_secrets.c.created_at)):
+        kept.setdefault(channel_id, []).append(secret)
+    rows = lane_rows(connection, channel_ids).values()
+    return [Claimed(row, tuple(kept.get(row.channel_id, ()))) for row in rows]
+
+
+def lane_rows(connection: Connection, channel_ids: Collection[int]) -> dict[int, LaneRow]:
+    query = select(*LANE_COLUMNS).where(lanes.c.channel_id.in_(channel_ids))
+    return {row[0]: LaneRow(*row) for row in connection.execute(query)}
+
+
+def due_heads(connection: Connection, channel_id: int, now: int, limit: int) -> Heads:
+    """The oldest heads of the channel's cases, without their bodies."""
+    due_at = deliveries.c.due_at
+    of_channel = select(*HEAD_COLUMNS).where(deliveries.c.channel_id == channel_id)
+    query = of_channel.where(due_at <= now).order_by(due_at).limit(limit)
+    due = [Delivery(*row) for row in connection.execute(query)]
+    later = select(func.min(due_at)).where(deliveries.c.channel_id == channel_id, due_at > now)
+    return Heads(due, None if len(due) == limit else connection.scalar(later))
+
+
+# -- attempts ------------------------------------------------------------------------------------
+
+
+def write(
+    connection: Connection,
+    intents: Sequence[Intent],
+    ended: Sequence[Attempted],
+    rules: Rules,
+    now: int,
+) -> Written:
+    """Outcomes first, then intents; each counts only under the token of its lane's present owner."""
+    channel_ids = {intent.delivery.channel_id for intent in intents}
+    channel_ids.update(each.delivery.channel_id for each in ended)
+    written = Written(lane_rows(connection, channel_ids))
+    changes = Changes()
+    over: list[Delivery] = []
+    for attempted in ended:
+        _record(changes, written, attempted, rules, over)
+    _promote(connection, changes, written, over, now)
+    for delivery, token in intents:
+        lane = written.lanes.get(delivery.channel_id)
+        if lane is None or lane.token != token or lane.state != "active":
+            written.refused.append(delivery)
+            continue
+        changes.insert(attempts, attempt_row(delivery, token, now))
+        written.begun.append(delivery)
+    changes.flush(connection)
+    _read_bodies(connection, written.begun)
+    return written
+
+
+def bury(
+    connection: Connection, attempted: Attempted, rules: Rules, reason: str, now: int
+) -> Written:
+    """Beside the event that dead-letters it: the last attempt's outcome, and the next message's turn.
+
+    Raises LeaseLost.
+    """
+    delivery = attempted.delivery
+    written = Written(lane_rows(connection, [delivery.channel_id]))
+    lane = written.lanes[delivery.channel_id]
+    if lane.token != attempted.token:
+        raise LeaseLost(delivery.channel_id)
+    changes = Changes()
+    verdict = judge(lane, attempted, rules)._replace(due_at=None)
+    _complete(changes, lane, attempted, verdict, "dead")
+    changes.update(deliveries, (delivery.delivery_id,), {"reason": reason})
+    _promote(connection, changes, written, [delivery], now)
+    changes.flush(connection)
+    return written
+
+
+def _record(
+    changes: Changes, written: Written, attempted: Attempted, rules: Rules, over: list[Delivery]
+) -> None:
+    delivery = attempted.delivery
+    lane = written.lanes.get(delivery.channel_id)
+    if lane is None or lane.token != attempted.token:
+        _end_attempt(changes, attempted, LATE)
+        return
+    verdict = judge(lane, attempted, rules)
+    if verdict.result == "delivered":
+        _complete(changes, lane, attempted, verdict, "delivered")
+        over.append(delivery)
+    elif lane.state == "deleted":
+        _complete(changes, lane, attempted, verdict._replace(due_at=None), "dead")
+    elif verdict.result == "exhausted":
+        written.exhausted.append(attempted)
+    else:
+        _complete(changes, lane, attempted, verdict, "pending")
+        assert verdict.due_at is not None
+        written.again.append((delivery.channel_id, verdict.due_at))
+
+
+def _complete(
+    changes: Changes, lane: LaneRow, attempted: Attempted, verdict: Verdict, state: str
+) -> None:
+    delivery, outcome = attempted.delivery, attempted.outcome
+    _end_attempt(changes, attempted)
+    changes.update(
+        deliveries,
+        (delivery.delivery_id,),
+        {
+            "state": state,
+            "due_at": verdict.due_at,
+            "attempts": delivery.attempts + 1,
+            "failures": verdict.failures,
+            "first_failed_at": verdict.first_failed_at,
+            "outcome_class": str(outcome.outcome_class),
+            "http_status": outcome.http_status,
+            "sentence": outcome.sentence,
+            "outcome_at": outcome.ended_at,
+            "delivered_at": outcome.ended_at if state == "delivered" else None,
+        },
+    )
+    if verdict.lane:
+        changes.update(lanes, (lane.channel_id,), dict(verdict.lane))
+        for name, value in verdict.lane.items():
+            setattr(lane, name, value)
+
+
+def _end_attempt(changes: Changes, attempted: Attempted, remark: str = "") -> None:
+    outcome = attempted.outcome
+    changes.update(
+        attempts,
+        (attempted.delivery.attempt_id,),
+        {
+            "started_at": outcome.started_at,
+            "ended_at": outcome.ended_at,
+            "outcome_class": str(outcome.outcome_class),
+            "http_status": outcome.http_status,
+            "sentence": outcome.sentence + remark,
+            "excerpt": outcome.excerpt,
+            "address": outcome.address,
+        },
+    )
+
+
+def _promote(
+    connection: Connection, changes: Changes, written: Written, over: list[Delivery], now: int
+) -> None:
+    """Sequence numbers of a case have no gaps, so the next message is the next number."""
+    if not over:
+        return
+    places = [(delivery.case_id, delivery.sequence + 1) for delivery in over]
+    query: Select[Any] = (
+        select(*HEAD_COLUMNS, deliveries.c.body)
+        .where(tuple_(deliveries.c.case_id, deliveries.c.sequence).in_(places))
+        .where(deliveries.c.state == "pending")
+    )
+    for row in connection.execute(query):
+        delivery = Delivery(*row)
+        delivery.due_since = delivery.due_at = now
+        values = {"due_since": now, "due_at": now}
+        changes.update(deliveries, (delivery.delivery_id,), values)
+        written.promoted.append(delivery)
+
+
+def _read_bodies(connection: Connection, begun: list[Delivery]) -> None:
+    lacking = {delivery.delivery_id: delivery for delivery in begun if delivery.body is None}
+    if lacking:
+        columns = select(deliveries.c.delivery_id, deliveries.c.body)
+        query = columns.where(deliveries.c.delivery_id.in_(lacking))
+        for delivery_id, body in connection.execute(query):
+            lacking[delivery_id].body = body
+
+
+def _claimable(now: int, limit: int) -> Any:
+    return (
+        select(lanes.c.channel_id)
+        .where(lanes.c.state == "active", lanes.c.lease_until < now, lanes.c.paused_until <= now)
+        .where(or_(lanes.c.owner != "", lanes.c.due_at <= now))
+        .order_by(func.coalesce(lanes.c.due_at, literal(0)))
+        .limit(limit)
+    )
+
+
+def _close_open_attempts(connection: Connection, channel_ids: list[int], now: int) -> None:
+    query = select(attempts.c.attempt_id, attempts.c.delivery_id, attempts.c.number).where(
+        attempts.c.channel_id.in_(channel_ids), attempts.c.ended_at.is_(None)
+    )
+    sentence = SENTENCES[OutcomeClass.UNKNOWN]
+    changes = Changes()
+    for attempt_id, delivery_id, number in connection.execute(query.order_by(attempts.c.number)):
+        known = {"outcome_class": str(OutcomeClass.UNKNOWN), "sentence": sentence}
+        changes.update(attempts, (attempt_id,), {**known, "ended_at": now})
+        changes.update(
+            deliveries,
+            (delivery_id,),
+            {**known, "attempts": number, "http_status": None, "outcome_at": now},
+        )
+    changes.flush(connection)

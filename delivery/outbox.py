@@ -1,0 +1,297 @@
+"""Every message that goes out becomes one delivery row, in the transaction of its event; channels become lanes.
+
+Not a read model: it has no generations and no rebuild reaches it, so nothing is ever sent because tables were made anew.
+"""
+
+from collections.abc import Callable, Sequence
+from datetime import tzinfo
+from typing import Any, Final, Protocol
+
+from sqlalchemy import Connection, func, insert, or_, select, tuple_, update
+from sqlalchemy.dialects import postgresql, sqlite
+
+from kanal.delivery.body import FORM_CONTENT_TYPE, TEMPLATE_VERSION, render_form
+from kanal.delivery.ledger import attempt_row, lane_rows
+from kanal.delivery.plain_text import plain_text
+from kanal.delivery.signing import webhook_id
+from kanal.delivery.tables import attempts, deliveries, lanes
+from kanal.delivery.verdict import Delivery, LaneRow
+from kanal.domain.cases import MessageAdded
+from kanal.domain.channels import (
+    ChannelChanged,
+    ChannelCreated,
+    ChannelWasDeleted,
+    ChannelWasDisabled,
+    ChannelWasEnabled,
+)
+from kanal.domain.event import Event
+from kanal.domain.stream import Recorded
+from kanal.eventlog.projection import Changes
+from kanal.eventlog.stream_ids import StreamIds
+
+CHANNEL_DELETED: Final = "The channel was deleted before the message could be delivered."
+WRITTEN_AFTER_DELETION: Final = "The channel was deleted before the message was written."
+
+NOTICE: Final = "kanal_lanes"
+"""PostgreSQL's channel on which processes tell each other that a lane has something new."""
+NOTICE_LIMIT: Final = 7000
+"""Bytes; PostgreSQL takes up to 8000. An empty notice means: look at all of them."""
+
+
+FIELDS: Final = [name for name in Delivery.__struct_fields__ if name != "attempt_id"]
+"""What a new row and what is sent of it have in common."""
+
+
+class Dispatcher(Protocol):
+    """What sends in this process. Called on the writer's thread."""
+
+    owner: str
+
+    def grant(self, channel_id: int) -> int | None:
+        """The token under which a new head may be sent at once, None if it has to wait its turn."""
+        ...
+
+    def enqueued(self, fresh: Sequence[Delivery], changed: frozenset[int]) -> None:
+        """Committed: new deliveries, and the channels whose lanes changed."""
+        ...
+
+
+class Outbox:
+    """An inline projection of the writer."""
+
+    def __init__(self, zone: tzinfo, stream_ids: StreamIds) -> None:
+        self._zone = zone
+        # It must differ between installations and move with one: so does the secret that this is made from.
+        self._installation = stream_ids.keyed_hash("webhook-id").hex()
+        self._dispatcher: Dispatcher | None = None
+        self._fresh: list[Delivery] = []
+        self._changed: set[int] = set()
+        self._others: set[int] = set()
+        """Channels that another process may have to be told of."""
+
+    def attach(self, dispatcher: Dispatcher | None) -> None:
+        self._dispatcher = dispatcher
+
+    def apply(self, connection: Connection, events: Sequence[Recorded], *, head: int) -> None:
+        # A batch that was rolled back is applied again: nothing of it may be left.
+        self._fresh, self._changed, self._others = [], set(), set()
+        messages: list[Recorded] = []
+        for recorded in events:
+            event = recorded.event
+            if type(event) is MessageAdded:
+                if event.outgoing:
+                    messages.append(recorded)
+            elif (change := LANE_CHANGES.get(type(event))) is not None:
+                # The messages before it found the lane as it was then.
+                self._enqueue(connection, messages)
+                messages = []
+                change(connection, event, recorded.envelope.at)
+                self._changed.add(event.channel_id)  # type: ignore[attr-defined]
+        self._enqueue(connection, messages)
+        self._notify(connection)
+
+    def committed(self, events: Sequence[Recorded]) -> None:
+        if self._dispatcher and (self._fresh or self._changed):
+            self._dispatcher.enqueued(self._fresh, frozenset(self._changed))
+        self._fresh, self._changed = [], set()
+
+    def _enqueue(self, connection: Connection, messages: list[Recorded]) -> None:
+        if not messages:
+            return
+        events = [_message(recorded) for recorded in messages]
+        found = lane_rows(connection, {event.channel_id for event in events})
+        waiting = _waiting(connection, events)
+        changes = Changes()
+        rows = []
+        idle: dict[int, int] = {}
+        for recorded, event in zip(messages, events, strict=True):
+            lane = found[event.channel_id]
+            is_head = (event.case_id, event.outgoing - 1) not in waiting
+            if lane.state != "deleted":
+                waiting.add((event.case_id, event.outgoing))
+            row = self._row(recorded, event, lane, is_head)
+            rows.append(row)
+            if row["due_at"] is None:
+                continue
+            delivery = Delivery(**{name: row[name] for name in FIELDS})
+            self._fresh.append(delivery)
+            if not self._begin(changes, delivery, lane):
+                if not lane.owner:
+                    idle.setdefault(lane.channel_id, delivery.due_at)
+                if not self._dispatcher or lane.owner != self._dispatcher.owner:
+                    self._others.add(lane.channel_id)
+        _insert_new(connection, rows)
+        changes.flush(connection)
+        _wake(connection, idle)
+
+    def _begin(self, changes: Changes, delivery: Delivery, lane: LaneRow) -> bool:
+        """The quick way: with its intent in the same commit, the first POST follows the event at once."""
+        dispatcher = self._dispatcher
+        if dispatcher is None or lane.owner != dispatcher.owner or lane.state != "active":
+            return False
+        if lane.failures or lane.paused_until or dispatcher.grant(lane.channel_id) != lane.token:
+            return False
+        changes.insert(attempts, attempt_row(delivery, lane.token, delivery.due_at))
+        return True
+
+    def _row(
+        self, recorded: Recorded, event: MessageAdded, lane: LaneRow, is_head: bool
+    ) -> dict[str, Any]:
+        at, dead = recorded.envelope.at, lane.state == "deleted"
+        due_at = at if is_head and not dead else None
+        return {
+            "delivery_id": self._webhook_id(recorded.stream_id, recorded.version, event),
+            "position": recorded.position,
+            "channel_id": event.channel_id,
+            "case_id": event.case_id,
+            "message_id": event.message_id,
+            "sequence": event.outgoing,
+            "previous_id": (
+                self._webhook_id(recorded.stream_id, event.previous, event)
+                if event.previous
+                else ""
+            ),
+            "created_at": at,
+            "state": "dead" if dead else "pending",
+            "due_since": due_at,
+            "due_at": due_at,
+            "attempts": 0,
+            "failures": 0,
+            "first_failed_at": None,
+            "outcome_class": None,
+            "http_status": None,
+            "sentence": None,
+            "outcome_at": None,
+            "delivered_at": None,
+            "reason": WRITTEN_AFTER_DELETION if dead else None,
+            "template_version": TEMPLATE_VERSION,
+            "content_type": FORM_CONTENT_TYPE,
+            "body": render_form(
+                message_id=event.message_id,
+                case_id=event.case_id,
+                staff_id=event.staff_id,
+                user_id=event.case_user_id,
+                custom_user_id=event.custom_user_id,
+                content=event.content or plain_text(event.content_html),
+                note=event.kind == "note",
+                sent_via_rule=event.kind == "rule_message",
+                created_at=at,
+                zone=self._zone,
+            ),
+        }
+
+    def _webhook_id(self, stream_id: str, version: int, event: MessageAdded) -> str:
+        return webhook_id(stream_id, version, event.channel_id, installation=self._installation)
+
+    def _notify(self, connection: Connection) -> None:
+        channel_ids = self._others | self._changed
+        if not channel_ids or connection.dialect.name != "postgresql":
+            return
+        notice = ",".join(str(channel_id) for channel_id in sorted(channel_ids))
+        if len(notice) > NOTICE_LIMIT:
+            notice = ""
+        connection.execute(select(func.pg_notify(NOTICE, notice)))
+
+
+def _message(recorded: Recorded) -> MessageAdded:
+    assert isinstance(recorded.event, MessageAdded)
+    return recorded.event
+
+
+def _waiting(connection: Connection, events: list[MessageAdded]) -> set[tuple[int, int]]:
+    """Places in their cases of those predecessors that are pending: while one is, the next has to wait."""
+    own = {(event.case_id, event.outgoing) for event in events}
+    places = [(event.case_id, event.outgoing - 1) for event in events if event.outgoing > 1]
+    before = [place for place in places if place not in own]
+    if not before:
+        return set()
+    query = (
+        select(deliveries.c.case_id, deliveries.c.sequence)
+        .where(tuple_(deliveries.c.case_id, deliveries.c.sequence).in_(before))
+        .where(deliveries.c.state == "pending")
+    )
+    return {(case_id, sequence) for case_id, sequence in connection.execute(query)}
+
+
+def _insert_new(connection: Connection, rows: list[dict[str, Any]]) -> None:
+    """An id that is there already was enqueued before, and stays as it is."""
+    dialect: Any = postgresql if connection.dialect.name == "postgresql" else sqlite
+    statement = dialect.insert(deliveries).on_conflict_do_nothing()
+    connection.execute(statement, rows)
+
+
+def _wake(connection: Connection, idle: dict[int, int]) -> None:
+    """Lanes that nobody owns: whoever is free may take them."""
+    for channel_id, due_at in idle.items():
+        later = or_(lanes.c.due_at.is_(None), lanes.c.due_at > due_at)
+        connection.execute(
+            update(lanes).where(lanes.c.channel_id == channel_id, later).values(due_at=due_at)
+        )
+
+
+def _created(connection: Connection, event: ChannelCreated, at: int) -> None:
+    row = {
+        "channel_id": event.channel_id,
+        "webhook_url": event.webhook_url,
+        "channel_type": event.channel_type,
+        "state": "active",
+        "open_since": at,
+        "failures": 0,
+        "charged_at": 0,
+        "paused_until": 0,
+        "due_at": None,
+        "owner": "",
+        "token": 0,
+        "lease_until": 0,
+    }
+    connection.execute(insert(lanes).values(row))
+
+
+def _changed(connection: Connection, event: ChannelChanged, at: int) -> None:
+    row = lane_rows(connection, [event.channel_id])[event.channel_id]
+    values = {"webhook_url": event.webhook_url, "channel_type": event.channel_type}
+    _set(connection, event.channel_id, values)
+    if row.webhook_url != event.webhook_url:
+        _start_anew(connection, event.channel_id, at)
+
+
+def _disabled(connection: Connection, event: ChannelWasDisabled, at: int) -> None:
+    _set(connection, event.channel_id, {"state": "disabled"})
+
+
+def _enabled(connection: Connection, event: ChannelWasEnabled, at: int) -> None:
+    _set(connection, event.channel_id, {"state": "active"})
+    _start_anew(connection, event.channel_id, at)
+
+
+def _deleted(connection: Connection, event: ChannelWasDeleted, at: int) -> None:
+    _set(connection, event.channel_id, {"state": "deleted"})
+    connection.execute(
+        update(deliveries)
+        .where(deliveries.c.channel_id == event.channel_id, deliveries.c.state == "pending")
+        .values(state="dead", due_at=None, reason=CHANNEL_DELETED)
+    )
+
+
+def _start_anew(connection: Connection, channel_id: int, at: int) -> None:
+    """What failed or waited before tells nothing of the channel as it is now."""
+    values = {"failures": 0, "paused_until": 0, "charged_at": at, "open_since": at, "due_at": at}
+    _set(connection, channel_id, values)
+    connection.execute(
+        update(deliveries)
+        .where(deliveries.c.channel_id == channel_id, deliveries.c.due_at > at)
+        .values(due_at=at, failures=0, first_failed_at=None)
+    )
+
+
+def _set(connection: Connection, channel_id: int, values: dict[str, Any]) -> None:
+    connection.execute(update(lanes).where(lanes.c.channel_id == channel_id).values(values))
+
+
+LANE_CHANGES: Final[dict[type[Event], Callable[[Connection, Any, int], None]]] = {
+    ChannelCreated: _created,
+    ChannelChanged: _changed,
+    ChannelWasDisabled: _disabled,
+    ChannelWasEnabled: _enabled,
+    ChannelWasDeleted: _deleted,
+}

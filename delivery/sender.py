@@ -1,0 +1,578 @@
+"""Sends what the outbox holds: takes lanes, writes each intent, POSTs, writes each outcome, keeps every case in order.
+
+In memory is only what is about to be sent; all else is read when its time comes. No transaction is open during a POST.
+"""
+
+import asyncio
+import secrets
+import time
+from collections import deque
+from collections.abc import Callable, Collection, Coroutine, Iterable, Sequence
+from contextlib import suppress
+from functools import partial
+from typing import Any, Final, TypeVar
+
+import psycopg
+import structlog
+from sqlalchemy import Connection
+from sqlalchemy.exc import SQLAlchemyError
+
+from kanal.delivery import ledger
+from kanal.delivery.lanes import HEADS_LIMIT, HEADS_LOW, PROBE_SAMPLE, Lane
+from kanal.delivery.ledger import Claimed, Intent, LeaseLost, Written
+from kanal.delivery.outbox import NOTICE, Outbox
+from kanal.delivery.outcome import Outcome, OutcomeClass
+from kanal.delivery.post import WebhookClient
+from kanal.delivery.schedule import DAY, DEADLINES, HORIZON, SECOND, next_attempt_at
+from kanal.delivery.signing import signature_headers
+from kanal.delivery.tables import NEVER
+from kanal.delivery.verdict import Attempted, Delivery, LaneRow, Rules, Schedule, reason_for
+from kanal.domain.deliveries import dead_letter
+from kanal.eventlog.database import Database
+from kanal.eventlog.writer import LogUnavailable, Writer
+
+R = TypeVar("R")
+
+LEASE_SECONDS: Final = 30.0
+"""How long lanes stay with a process that has fallen silent; only where several processes share them."""
+RENEWALS: Final = 6
+"""In the time of one lease: a few may fail."""
+CLAIM_LIMIT: Final = 64
+"""Lanes taken at once, so that several processes share what piled up."""
+POLL_SECONDS: Final = 1.0
+"""Lanes without an owner are looked for at least so often; a notice or a commit is faster."""
+IDLE_SECONDS: Final = 20.0
+"""A lane that had nothing to send for so long is given back, where others might use it."""
+FAIR_SHARE: Final = 0.75
+"""Of all places in flight; the rest is for channels that have none, so that a few slow ones cannot take all."""
+BATCH_LIMIT: Final = 256
+"""Intents and outcomes in one transaction."""
+AGAIN_SECONDS: Final = 0.25
+"""After the database failed."""
+
+WRITING_SECONDS: Final = 2.0
+"""For the last outcomes, when Kanal stops."""
+
+log = structlog.get_logger(__name__)
+
+_Begun = tuple[Lane, Delivery]
+
+
+class Sender:
+    """`await start()`, then it sends until `await close(seconds)`."""
+
+    def __init__(
+        self,
+        database: Database,
+        writer: Writer,
+        outbox: Outbox,
+        client: WebhookClient,
+        *,
+        in_flight: int = 256,
+        per_channel: int = 16,
+        timeout: float = 20.0,
+        horizon_days: int = HORIZON // DAY,
+        schedule: Schedule = next_attempt_at,
+        lease_seconds: float = LEASE_SECONDS,
+        clock: Callable[[], int] = lambda: time.time_ns() // 1000,
+    ) -> None:
+        """`timeout`: no attempt is longer, whatever its channel's type allows. Raises ValueError."""
+        self._deadlines = {kind: min(limit, timeout) for kind, limit in DEADLINES.items()}
+        if max(self._deadlines.values()) * 1.5 >= lease_seconds:
+            raise ValueError("a lease must be longer than an attempt and the record of its outcome")
+        self.owner = secrets.token_hex(8)
+        self._database = database
+        self._writer = writer
+        self._outbox = outbox
+        self._client = client
+        self._rules = Rules(schedule, horizon_days * DAY)
+        self._in_flight = in_flight
+        self._per_channel = per_channel
+        self._shared = database.shared
+        self._lease = int(lease_seconds * SECOND) if self._shared else NEVER
+        self._clock = clock
+        self._ahead = 0
+        """What the database's clock is ahead of ours, where it counts."""
+        self._lanes: dict[int, Lane] = {}
+        self._hungry: deque[Lane] = deque()
+        self._posting = 0
+        self._intents: list[_Begun] = []
+        self._ended: list[Attempted] = []
+        self._something = asyncio.Event()
+        self._written = asyncio.Event()
+        self._wanted = asyncio.Event()
+        self._closing = False
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self._posts: set[asyncio.Task[Any]] = set()
+        self._burials: set[asyncio.Task[Any]] = set()
+
+    async def start(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        await self._writer.run(self._set_up)
+        self._outbox.attach(self)
+        loops = [self._write_on, self._claim_on]
+        if self._shared:
+            loops += [self._renew_on, self._listen_on]
+        for each in loops:
+            self._spawn(each())
+
+    async def close(self, seconds: float) -> int:
+        """POSTs under way may end, nothing new begins. Returns how many did not end in time: their outcome is unknown."""
+        self._closing = True
+        self._outbox.attach(None)
+        self._intents.clear()
+        self._return_prepared()
+        if self._posts:
+            await asyncio.wait(self._posts, timeout=seconds)
+        abandoned = len(self._posts)
+        await _cancelled(self._posts)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(WRITING_SECONDS):
+                await self._all_written()
+        await _cancelled(self._tasks | self._burials)
+        for lane in list(self._lanes.values()):
+            self._drop(lane)
+        with suppress(LogUnavailable):
+            await self._writer.run(partial(ledger.release, owner=self.owner))
+        if abandoned:
+            log.warning("webhooks_abandoned", count=abandoned)
+        return abandoned
+
+    async def _all_written(self) -> None:
+        while True:
+            self._written.clear()
+            self._something.set()
+            await self._written.wait()
+            if self._burials:
+                await asyncio.wait(self._burials)
+            elif not self._ended:
+                return
+
+    # -- for the outbox, on the writer's thread ----------------------------------------------------
+
+    def grant(self, channel_id: int) -> int | None:
+        # A guess is enough: what turns out to be one too many waits its turn with its intent written.
+        lane = self._lanes.get(channel_id)
+        if lane is None or lane.room <= 0 or time.monotonic() > lane.lease_ends:
+            return None
+        lane.room -= 1
+        return lane.row.token
+
+    def enqueued(self, fresh: Sequence[Delivery], changed: frozenset[int]) -> None:
+        with suppress(RuntimeError):  # the loop has ended; the rows are durable
+            self._loop.call_soon_threadsafe(self._take_in, fresh, changed)
+
+    # -- what comes in -------------------------------------------------------------------------------
+
+    def _take_in(self, fresh: Sequence[Delivery], changed: Collection[int]) -> None:
+        touched = {}
+        for delivery in fresh:
+            lane = self._lanes.get(delivery.channel_id)
+            if lane is None:
+                self._wanted.set()
+                continue
+            if delivery.attempt_id:
+                lane.take_prepared(delivery)
+            else:
+                lane.take(delivery)
+            touched[lane.channel_id] = lane
+        for lane in touched.values():
+            self._pump(lane)
+        if changed:
+            self._look_at(changed)
+
+    def _look_at(self, channel_ids: Collection[int]) -> None:
+        """Something is new on these channels; none named: on any."""
+        if self._closing:
+            return
+        own = [each for each in channel_ids or self._lanes if each in self._lanes]
+        if len(own) < len(channel_ids) or not channel_ids:
+            self._wanted.set()
+        if own:
+            self._spawn(self._read_anew(own))
+
+    async def _read_anew(self, channel_ids: Collection[int]) -> None:
+        # Through the writer, so that what it reads is not older than what was written meanwhile.
+        self._follow(await self._run(partial(ledger.read_lanes, channel_ids=channel_ids)))
+
+    def _follow(self, found: Iterable[Claimed]) -> None:
+        for claimed in found:
+            lane = self._lanes.get(claimed.lane.channel_id)
+            if lane is None:
+                continue
+            lane.secrets = claimed.secrets
+            lane.more = True
+            self._follow_row(lane, claimed.lane)
+            self._pump(lane)
+
+    def _follow_row(self, lane: Lane, row: LaneRow) -> None:
+        if row.token != lane.row.token or row.owner != self.owner:
+            self._drop(lane)
+            return
+        lane.follow(row)
+        if row.state == "deleted":
+            self._drop(lane)
+            for delivery in lane.prepared:
+                self._record(lane, delivery, row.webhook_url, self._not_sent())
+
+    def _drop(self, lane: Lane) -> None:
+        """Not ours any more. What is in flight ends, and whoever owns the lane decides what that means."""
+        if self._lanes.get(lane.channel_id) is lane:
+            del self._lanes[lane.channel_id]
+        lane.room = 0
+        if lane.timer:
+            lane.timer.cancel()
+
+    # -- what goes out -------------------------------------------------------------------------------
+
+    def _pump(self, lane: Lane) -> None:
+        """Begin and send whatever this lane may."""
+        now = self._now()
+        lane.room = 0
+        if self._closing or self._lanes.get(lane.channel_id) is not lane:
+            return
+        if not lane.may_send(now) or time.monotonic() > lane.lease_ends:
+            self._set_timer(lane, now)
+            return
+        while lane.prepared and self._has_place(lane):
+            self._send(lane, lane.prepared.popleft())
+        while lane.heads and lane.begun < lane.ahead:
+            self._begin(lane, lane.heads.popleft())
+        if lane.next_due <= now:
+            lane.more, lane.next_due = True, NEVER
+        if lane.more and not lane.loading and self._wants_heads(lane):
+            lane.more, lane.loading = False, True
+            self._spawn(self._load(lane))
+        self._set_timer(lane, now)
+        if not lane.probing and not lane.heads and not lane.more and not lane.loading:
+            lane.room = min(lane.width - lane.begun, self._in_flight - self._posting)
+
+    def _wants_heads(self, lane: Lane) -> bool:
+        # Probes are chosen among all that are due, so none may be under way.
+        return not lane.busy if lane.probing else len(lane.heads) <= HEADS_LOW
+
+    def _has_place(self, lane: Lane) -> bool:
+        if lane.posting >= lane.width:
+            return False
+        limit = self._in_flight if not lane.posting else self._in_flight * FAIR_SHARE
+        if self._posting < limit:
+            return True
+        if not lane.hungry:
+            lane.hungry = True
+            self._hungry.append(lane)
+        return False
+
+    def _begin(self, lane: Lane, delivery: Delivery) -> None:
+        lane.intended += 1
+        self._intents.append((lane, delivery))
+        self._something.set()
+
+    def _send(self, lane: Lane, delivery: Delivery) -> None:
+        lane.posting += 1
+        self._posting += 1
+        post = asyncio.create_task(self._post(lane, delivery))
+        self._posts.add(post)
+        post.add_done_callback(self._posts.discard)
+
+    async def _post(self, lane: Lane, delivery: Delivery) -> None:
+        url, deadline = lane.row.webhook_url, self._deadlines[lane.row.channel_type]
+        try:
+            outcome = await self._client.post(
+                url, delivery.body or b"", self._headers(lane, delivery), deadline
+            )
+        except Exception as error:  # a fault of ours must not cost the message its turn
+            log.exception("webhook_not_sent", delivery=delivery.delivery_id)
+            outcome = self._not_sent(type(error).__name__)
+        finally:
+            lane.posting -= 1
+            self._posting -= 1
+        lane.used_at = time.monotonic()
+        lane.learn(outcome)
+        self._record(lane, delivery, url, outcome)
+        while self._hungry and self._posting < self._in_flight:
+            hungry = self._hungry.popleft()
+            hungry.hungry = False
+            self._pump(hungry)
+        self._pump(lane)
+
+    def _headers(self, lane: Lane, delivery: Delivery) -> dict[str, str]:
+        now = self._now() // SECOND
+        headers = signature_headers(delivery.delivery_id, now, delivery.body or b"", lane.secrets)
+        headers["Content-Type"] = delivery.content_type
+        headers["Kanal-Sequence"] = str(delivery.sequence)
+        if delivery.previous_id:
+            headers["Kanal-Previous-Id"] = delivery.previous_id
+        return headers
+
+    def _record(self, lane: Lane, delivery: Delivery, url: str, outcome: Outcome) -> None:
+        self._ended.append(Attempted(delivery, lane.row.token, url, outcome, lane.succeeded_at))
+        self._something.set()
+
+    def _not_sent(self, detail: str = "") -> Outcome:
+        now = self._clock()
+        return Outcome(
+            outcome_class=OutcomeClass.LOCAL_FAULT, started_at=now, ended_at=now, detail=detail
+        )
+
+    # -- what is durable -----------------------------------------------------------------------------
+
+    async def _write_on(self) -> None:
+        """One transaction after another, each with all that came up while the last one was committed."""
+        while True:
+            await self._something.wait()
+            self._something.clear()
+            while self._intents or self._ended:
+                intents, self._intents = self._intents[:BATCH_LIMIT], self._intents[BATCH_LIMIT:]
+                ended, self._ended = self._ended[:BATCH_LIMIT], self._ended[BATCH_LIMIT:]
+                await self._write(intents, ended)
+            self._written.set()
+
+    async def _write(self, intents: Sequence[_Begun], ended: Sequence[Attempted]) -> None:
+        task = partial(
+            ledger.write,
+            intents=[Intent(delivery, lane.row.token) for lane, delivery in intents],
+            ended=ended,
+            rules=self._rules,
+            now=self._now(),
+        )
+        try:
+            written = await self._run(task)
+        except Exception as error:  # noqa: BLE001 one bad row must not hold up the others
+            if len(intents) + len(ended) == 1:
+                log.error("delivery_not_written", error=repr(error))
+                return
+            for begun in intents:
+                await self._write([begun], [])
+            for attempted in ended:
+                await self._write([], [attempted])
+            return
+        self._wrote(written, intents, ended)
+
+    def _wrote(
+        self, written: Written, intents: Sequence[_Begun], ended: Sequence[Attempted]
+    ) -> None:
+        exhausted = {attempted.delivery.delivery_id for attempted in written.exhausted}
+        for attempted in ended:
+            lane = self._lanes.get(attempted.delivery.channel_id)
+            if lane and attempted.delivery.delivery_id not in exhausted:
+                lane.forget(attempted.delivery)
+        for attempted in written.exhausted:
+            self._spawn(self._bury(attempted), self._burials)
+        refused = {delivery.delivery_id for delivery in written.refused}
+        for lane, delivery in intents:
+            lane.intended -= 1
+            if delivery.delivery_id not in refused:
+                lane.prepared.append(delivery)
+                continue
+            lane.forget(delivery)
+            lane.more = True
+        self._go_on(written)
+        if self._closing:
+            self._return_prepared()
+
+    def _go_on(self, written: Written) -> None:
+        for row in written.lanes.values():
+            if lane := self._lanes.get(row.channel_id):
+                self._follow_row(lane, row)
+        for delivery in written.promoted:
+            if lane := self._lanes.get(delivery.channel_id):
+                lane.take(delivery)
+        for channel_id, due_at in written.again:
+            if lane := self._lanes.get(channel_id):
+                lane.next_due = min(lane.next_due, due_at)
+        for channel_id in written.lanes:
+            if lane := self._lanes.get(channel_id):
+                self._pump(lane)
+
+    async def _bury(self, attempted: Attempted) -> None:
+        """Dead-letter it: the decision is an event, and all that follows from it is in the same commit."""
+        delivery = attempted.delivery
+        reason = reason_for(self._rules.horizon, attempted.outcome)
+        command = partial(
+            dead_letter,
+            delivery_id=delivery.delivery_id,
+            channel_id=delivery.channel_id,
+            case_id=delivery.case_id,
+            message_id=delivery.message_id,
+            reason=reason,
+        )
+        buried: list[Written] = []
+
+        def beside(connection: Connection, _: None) -> None:
+            now = self._now()
+            buried[:] = [ledger.bury(connection, attempted, self._rules, reason, now)]
+
+        while True:
+            try:
+                await self._writer.submit(
+                    command,
+                    who="system",
+                    origin="delivery",
+                    request="",
+                    cause=delivery.position,
+                    beside=beside,
+                )
+            except LogUnavailable:
+                await asyncio.sleep(AGAIN_SECONDS)
+            except LeaseLost:
+                return
+            else:
+                break
+        if lane := self._lanes.get(delivery.channel_id):
+            lane.forget(delivery)
+        self._go_on(buried[0])
+
+    async def _run(self, task: Callable[[Connection], R]) -> R:
+        """Until the log can be written."""
+        while True:
+            try:
+                return await self._writer.run(task)
+            except LogUnavailable:
+                await asyncio.sleep(AGAIN_SECONDS)
+
+    # -- lanes ---------------------------------------------------------------------------------------
+
+    def _set_up(self, connection: Connection) -> None:
+        if not self._shared:
+            ledger.void_leases(connection)
+        ledger.ask_again(connection, self._now())
+
+    async def _claim_on(self) -> None:
+        while True:
+            self._wanted.clear()
+            try:
+                taken = await self._claim()
+            except (LogUnavailable, SQLAlchemyError) as error:
+                log.warning("lanes_not_claimed", error=repr(error))
+                taken = 0
+            if taken < CLAIM_LIMIT:
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(self._wanted.wait(), POLL_SECONDS)
+
+    async def _claim(self) -> int:
+        now = self._now()
+        if self._posting >= self._in_flight:
+            return 0
+        if not await self._database.read(ledger.claimable, now):
+            return 0
+        ends = self._lease_ends()
+        claimed = await self._writer.run(
+            partial(ledger.claim, owner=self.owner, limit=CLAIM_LIMIT, lease=self._lease, now=now)
+        )
+        for each in claimed:
+            lane = Lane(each, self._per_channel, ends)
+            lane.used_at = time.monotonic()
+            self._lanes[lane.channel_id] = lane
+            self._pump(lane)
+        return len(claimed)
+
+    async def _load(self, lane: Lane) -> None:
+        limit = (PROBE_SAMPLE if lane.probing else HEADS_LIMIT) + len(lane.known)
+        try:
+            found = await self._database.read(ledger.due_heads, lane.channel_id, self._now(), limit)
+        except SQLAlchemyError as error:
+            log.warning("deliveries_not_read", error=repr(error))
+            await asyncio.sleep(AGAIN_SECONDS)
+            lane.loaded([], None, full=True)
+        else:
+            lane.loaded(found.due, found.next_due, len(found.due) == limit)
+        self._pump(lane)
+
+    async def _renew_on(self) -> None:
+        """While several processes share the lanes: keep those in use, give back the others, keep the time."""
+        while True:
+            try:
+                await self._synchronise()
+                ends = self._lease_ends()
+                kept = await self._writer.run(
+                    partial(ledger.renew, owner=self.owner, lease=self._lease, now=self._now())
+                )
+                for claimed in kept:
+                    if lane := self._lanes.get(claimed.lane.channel_id):
+                        lane.lease_ends = ends
+                for lost in set(self._lanes) - {claimed.lane.channel_id for claimed in kept}:
+                    self._drop(self._lanes[lost])
+                self._follow(kept)
+                await self._give_back()
+            except (LogUnavailable, SQLAlchemyError) as error:
+                log.warning("leases_not_renewed", error=repr(error))
+            await asyncio.sleep(self._lease / SECOND / RENEWALS)
+
+    async def _synchronise(self) -> None:
+        before = self._clock()
+        now = await self._database.read(ledger.database_now, before)
+        self._ahead = now - (before + self._clock()) // 2
+
+    async def _give_back(self) -> None:
+        since = time.monotonic() - IDLE_SECONDS
+        soon = self._now() + int(IDLE_SECONDS * SECOND)
+        idle = [
+            lane
+            for lane in self._lanes.values()
+            if not lane.busy
+            and not lane.loading
+            and lane.used_at < since
+            and max(lane.next_due, lane.row.paused_until) > soon
+        ]
+        for lane in idle:
+            self._drop(lane)
+        if idle:
+            channel_ids = [lane.channel_id for lane in idle]
+            await self._run(partial(ledger.release, owner=self.owner, channel_ids=channel_ids))
+
+    async def _listen_on(self) -> None:
+        """Other processes tell of new work; without a notice it would be found by looking."""
+        url: str = self._database.url  # type: ignore[attr-defined]
+        while True:
+            try:
+                async with await psycopg.AsyncConnection.connect(url, autocommit=True) as listener:
+                    await listener.execute(f"LISTEN {NOTICE}")
+                    self._look_at(())
+                    async for notice in listener.notifies():
+                        self._look_at([int(each) for each in notice.payload.split(",") if each])
+            except psycopg.Error as error:
+                log.warning("notices_not_heard", error=repr(error))
+            await asyncio.sleep(POLL_SECONDS)
+
+    def _lease_ends(self) -> float:
+        """An attempt begun just before it must have ended when the lease does."""
+        if not self._shared:
+            return float("inf")
+        return time.monotonic() + self._lease / SECOND - max(self._deadlines.values())
+
+    def _set_timer(self, lane: Lane, now: int) -> None:
+        if lane.timer:
+            lane.timer.cancel()
+            lane.timer = None
+        at = max(lane.next_due, lane.row.paused_until)
+        if lane.row.paused_until > now:
+            at = lane.row.paused_until
+        if at < NEVER and lane.row.state == "active":
+            delay = max(0.0, (at - now) / SECOND)
+            lane.timer = self._loop.call_later(delay, self._pump, lane)
+
+    def _return_prepared(self) -> None:
+        """Kanal stops: what was begun and not sent is for the next owner."""
+        for lane in self._lanes.values():
+            while lane.prepared:
+                delivery = lane.prepared.popleft()
+                outcome = self._not_sent("it was stopping")
+                self._record(lane, delivery, lane.row.webhook_url, outcome)
+
+    def _now(self) -> int:
+        return self._clock() + self._ahead
+
+    def _spawn(
+        self, work: Coroutine[Any, Any, None], among: set[asyncio.Task[Any]] | None = None
+    ) -> None:
+        tasks = self._tasks if among is None else among
+        task = asyncio.create_task(work)
+        tasks.add(task)
+        task.add_done_callback(tasks.discard)
+
+
+async def _cancelled(tasks: Collection[asyncio.Task[Any]]) -> None:
+    tasks = list(tasks)
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)

@@ -1,0 +1,123 @@
+"""The durable half of delivery: what is to be sent, every attempt at it, and who owns which channel's sending.
+
+Kept tables: no rebuild touches them, every backup holds them. Times are microseconds since the epoch.
+"""
+
+from typing import Final, Literal
+
+from sqlalchemy import BigInteger, Column, Index, Integer, LargeBinary, Table, Text, text
+
+from kanal.eventlog.tables import METADATA
+
+DeliveryState = Literal["pending", "delivered", "dead"]
+LaneState = Literal["active", "disabled", "deleted"]
+
+NEVER: Final = 2**62
+"""A time that does not come: a pause until somebody acts, a lease of the only process there is."""
+
+deliveries = Table(
+    "deliveries",
+    METADATA,
+    Column("delivery_id", Text, primary_key=True),
+    Column("position", BigInteger, nullable=False),
+    Column("channel_id", BigInteger, nullable=False),
+    Column("case_id", BigInteger, nullable=False),
+    Column("message_id", BigInteger, nullable=False),
+    Column("sequence", BigInteger, nullable=False),
+    Column("previous_id", Text, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("due_since", BigInteger),
+    Column("due_at", BigInteger),
+    Column("attempts", Integer, nullable=False),
+    Column("failures", Integer, nullable=False),
+    Column("first_failed_at", BigInteger),
+    Column("outcome_class", Text),
+    Column("http_status", Integer),
+    Column("sentence", Text),
+    Column("outcome_at", BigInteger),
+    Column("delivered_at", BigInteger),
+    Column("reason", Text),
+    Column("template_version", Integer, nullable=False),
+    Column("content_type", Text, nullable=False),
+    Column("body", LargeBinary, nullable=False),
+    Index("deliveries_case", "case_id", "sequence", unique=True),
+    Index("deliveries_message", "message_id"),
+    Index("deliveries_channel", "channel_id", "message_id"),
+    Index(
+        "deliveries_due",
+        "channel_id",
+        "due_at",
+        sqlite_where=text("due_at IS NOT NULL"),
+        postgresql_where=text("due_at IS NOT NULL"),
+    ),
+    Index(
+        "deliveries_pending",
+        "channel_id",
+        sqlite_where=text("state = 'pending'"),
+        postgresql_where=text("state = 'pending'"),
+    ),
+    Index(
+        "deliveries_dead",
+        "message_id",
+        sqlite_where=text("state = 'dead'"),
+        postgresql_where=text("state = 'dead'"),
+    ),
+)
+"""One row for each message that goes out; its key is the `webhook-id`, its bytes are made once.
+
+`due_at` is NULL unless the delivery is the head of its case: the oldest that is pending. A later one becomes due when
+the one before it ends, in the same transaction, so nothing ever polls for its turn. `due_since` is when it first could
+have been sent. `failures` are the attempts that count against it; what is Kanal's own fault does not. `body` stands
+last, so that reading the other columns of a long row does not read its overflow pages.
+"""
+
+attempts = Table(
+    "attempts",
+    METADATA,
+    Column("attempt_id", Text, primary_key=True),
+    Column("delivery_id", Text, nullable=False),
+    Column("channel_id", BigInteger, nullable=False),
+    Column("number", Integer, nullable=False),
+    Column("token", BigInteger, nullable=False),
+    Column("started_at", BigInteger, nullable=False),
+    Column("ended_at", BigInteger),
+    Column("outcome_class", Text),
+    Column("http_status", Integer),
+    Column("sentence", Text),
+    Column("excerpt", Text),
+    Column("address", Text),
+    Index("attempts_delivery", "delivery_id", "number"),
+    Index(
+        "attempts_open",
+        "channel_id",
+        sqlite_where=text("ended_at IS NULL"),
+        postgresql_where=text("ended_at IS NULL"),
+    ),
+)
+"""The ledger. A row is written before the POST, as its intent, and completed after it; one that has no end when the
+channel's sending changes hands is an attempt whose outcome nobody knows."""
+
+lanes = Table(
+    "lanes",
+    METADATA,
+    Column("channel_id", BigInteger, primary_key=True, autoincrement=False),
+    Column("webhook_url", Text, nullable=False),
+    Column("channel_type", Text, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("open_since", BigInteger, nullable=False),
+    Column("failures", Integer, nullable=False),
+    Column("charged_at", BigInteger, nullable=False),
+    Column("paused_until", BigInteger, nullable=False),
+    Column("due_at", BigInteger),
+    Column("owner", Text, nullable=False),
+    Column("token", BigInteger, nullable=False),
+    Column("lease_until", BigInteger, nullable=False),
+    Index("lanes_due", "due_at"),
+)
+"""One row for each custom channel: where it sends, whether it may, and which process does.
+
+`open_since`: nothing waits longer than since then, because the channel was disabled or its URL was another before.
+`failures`: of the endpoint, in a row, and `charged_at` the end of the last of them. `due_at` counts only while nobody
+owns the lane (`owner` is empty). `token` grows with every owner: whoever writes with an older one has lost the lane.
+"""

@@ -1,0 +1,210 @@
+"""What the outcome of an attempt means for the message, and what for its channel: pure decisions."""
+
+import random
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Final, Literal, NamedTuple, Protocol
+
+import msgspec
+
+from kanal.delivery.outcome import Outcome
+from kanal.delivery.schedule import (
+    DAY,
+    HORIZON,
+    JITTER_LIMIT,
+    LAST_DELAY,
+    MINUTE,
+    SECOND,
+    next_attempt_at,
+)
+from kanal.delivery.tables import NEVER, LaneState
+from kanal.domain.channels import ChannelType
+
+LOCAL_DELAY: Final = 1 * SECOND
+LOCAL_DELAY_LIMIT: Final = 1 * MINUTE
+"""After Kanal's own fault: soon, but not so often that the fault is made worse."""
+
+GONE_DELAY: Final = LAST_DELAY
+"""A receiver that answers 410 is asked once a day whether it still means it, and at once when its channel changes."""
+
+RATE_LIMITED: Final = 429
+
+
+class Delivery(msgspec.Struct):
+    """One pending row of `deliveries`, as far as sending needs it."""
+
+    delivery_id: str
+    position: int
+    channel_id: int
+    case_id: int
+    message_id: int
+    sequence: int
+    previous_id: str
+    due_since: int
+    due_at: int
+    attempts: int
+    failures: int
+    first_failed_at: int | None
+    content_type: str
+    body: bytes | None = None
+    """None: not read yet."""
+    attempt_id: str = ""
+    """Of the attempt under way, whose intent is durable."""
+
+
+class LaneRow(msgspec.Struct):
+    """One row of `lanes`."""
+
+    channel_id: int
+    webhook_url: str
+    channel_type: ChannelType
+    state: LaneState
+    open_since: int
+    failures: int
+    charged_at: int
+    paused_until: int
+    owner: str
+    token: int
+
+
+class Schedule(Protocol):
+    """As `schedule.next_attempt_at`."""
+
+    def __call__(
+        self,
+        *,
+        channel_type: ChannelType,
+        failures: int,
+        due_since: int,
+        failed_at: int,
+        jitter: float,
+        retry_after: int | None = ...,
+        horizon: int = ...,
+    ) -> int | None: ...
+
+
+@dataclass(frozen=True)
+class Rules:
+    """When to try again and when to give up."""
+
+    schedule: Schedule = next_attempt_at
+    horizon: int = HORIZON
+    jitter: Callable[[], float] = field(default=lambda: random.uniform(0, JITTER_LIMIT))
+
+
+class Attempted(NamedTuple):
+    """An attempt that has ended."""
+
+    delivery: Delivery
+    token: int
+    """Of the lane when it began."""
+    url: str
+    outcome: Outcome
+    succeeded_at: int
+    """When a message of another case of the channel was last taken, 0 for not that anybody remembers."""
+
+
+class Verdict(NamedTuple):
+    """`exhausted`: no further attempt fits under the horizon, the message is to be dead-lettered."""
+
+    result: Literal["delivered", "again", "exhausted"]
+    due_at: int | None = None
+    """NULL unless it is tried again."""
+    failures: int = 0
+    first_failed_at: int | None = None
+    lane: dict[str, Any] = {}  # noqa: RUF012 a NamedTuple's default, never changed
+    """What changes in the channel's row."""
+
+
+def judge(lane: LaneRow, attempted: Attempted, rules: Rules) -> Verdict:
+    """Endpoint failures pause the channel, message failures hold up only their case; see `outcome.py`."""
+    delivery, outcome = attempted.delivery, attempted.outcome
+    at_its_url = attempted.url == lane.webhook_url
+    if outcome.succeeded:
+        lane_changes = _recovered(lane) if at_its_url else {}
+        return Verdict("delivered", None, delivery.failures, delivery.first_failed_at, lane_changes)
+    if not at_its_url:
+        return _uncharged(delivery, outcome.ended_at)
+    if outcome.local:
+        return _uncharged(delivery, outcome.ended_at + _local_delay(delivery))
+    if outcome.permanent:
+        return _uncharged(delivery, delivery.due_at, {"paused_until": NEVER})
+    if outcome.message_class:
+        return _message_failed(lane, attempted, rules, _recovered(lane))
+    if _neighbours_succeed(attempted):
+        return _message_failed(lane, attempted, rules, {})
+    return _endpoint_failed(lane, attempted, rules)
+
+
+def _recovered(lane: LaneRow) -> dict[str, Any]:
+    return {"failures": 0, "paused_until": 0} if lane.failures or lane.paused_until else {}
+
+
+def _uncharged(delivery: Delivery, due_at: int, lane: dict[str, Any] | None = None) -> Verdict:
+    return Verdict("again", due_at, delivery.failures, delivery.first_failed_at, lane or {})
+
+
+def _local_delay(delivery: Delivery) -> int:
+    in_vain = min(delivery.attempts - delivery.failures, 16)
+    return min(LOCAL_DELAY << in_vain, LOCAL_DELAY_LIMIT)
+
+
+def _neighbours_succeed(attempted: Attempted) -> bool:
+    """One message that the receiver always breaks on must not stop its whole channel."""
+    outcome = attempted.outcome
+    speaks_for_all = outcome.gone or outcome.http_status == RATE_LIMITED or outcome.retry_after
+    since = attempted.delivery.first_failed_at or outcome.started_at
+    return not speaks_for_all and attempted.succeeded_at > since
+
+
+def _message_failed(
+    lane: LaneRow, attempted: Attempted, rules: Rules, lane_changes: dict[str, Any]
+) -> Verdict:
+    delivery, outcome = attempted.delivery, attempted.outcome
+    failures = delivery.failures + 1
+    at = _next(lane, delivery, outcome, rules, failures, rules.horizon)
+    first_failed_at = delivery.first_failed_at or outcome.ended_at
+    result: Literal["again", "exhausted"] = "exhausted" if at is None else "again"
+    return Verdict(result, at, failures, first_failed_at, lane_changes)
+
+
+def _endpoint_failed(lane: LaneRow, attempted: Attempted, rules: Rules) -> Verdict:
+    delivery, outcome = attempted.delivery, attempted.outcome
+    failures = delivery.failures + 1
+    first_failed_at = delivery.first_failed_at or outcome.ended_at
+    if outcome.started_at < lane.charged_at:
+        # Under way when the channel was paused: it tells nothing new about the endpoint.
+        return Verdict("again", delivery.due_at, failures, first_failed_at)
+    in_a_row = lane.failures + 1
+    at = _next(lane, delivery, outcome, rules, in_a_row, rules.horizon)
+    pause = at or _next(lane, delivery, outcome, rules, in_a_row, NEVER) or NEVER
+    if outcome.gone:
+        pause = max(pause, outcome.ended_at + GONE_DELAY)
+    lane_changes = {"failures": in_a_row, "charged_at": outcome.ended_at, "paused_until": pause}
+    if at is None:
+        return Verdict("exhausted", None, failures, first_failed_at, lane_changes)
+    return Verdict("again", delivery.due_at, failures, first_failed_at, lane_changes)
+
+
+def _next(
+    lane: LaneRow,
+    delivery: Delivery,
+    outcome: Outcome,
+    rules: Rules,
+    failures: int,
+    horizon: int,
+) -> int | None:
+    return rules.schedule(
+        channel_type=lane.channel_type,
+        failures=failures,
+        due_since=max(delivery.due_since, lane.open_since),
+        failed_at=outcome.ended_at,
+        jitter=rules.jitter(),
+        retry_after=outcome.retry_after,
+        horizon=horizon,
+    )
+
+
+def reason_for(horizon: int, outcome: Outcome) -> str:
+    """Why a message was dead-lettered, for people."""
+    return f"Tried for {horizon // DAY} days without success. {outcome.sentence}"

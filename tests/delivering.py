@@ -1,0 +1,188 @@
+"""A log with an outbox, and senders on it, for the tests of what goes out.
+
+async with Desk(database) as desk:
+    channel = await desk.channel(receiver.url)
+    case = await desk.case(channel)
+    await desk.say(case, "Hello")
+    async with desk.sending():
+        await receiver.wait_for(1)
+"""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from functools import partial
+from ipaddress import ip_network
+from pathlib import Path
+from typing import Any, Self
+from zoneinfo import ZoneInfo
+
+from sqlalchemy import insert, select
+
+from kanal.delivery.address_guard import AddressGuard, IPNetwork
+from kanal.delivery.outbox import Outbox
+from kanal.delivery.post import WebhookClient
+from kanal.delivery.sender import Sender
+from kanal.delivery.signing import new_secret
+from kanal.delivery.tables import attempts, deliveries, lanes
+from kanal.domain import cases, channels
+from kanal.domain.channels import ChannelType
+from kanal.domain.identities import Identification
+from kanal.eventlog.database import Database
+from kanal.eventlog.migrate import migrate
+from kanal.eventlog.postgres import PostgresDatabase
+from kanal.eventlog.sqlite import SqliteDatabase
+from kanal.eventlog.tables import channel_secrets
+from kanal.eventlog.writer import Writer
+
+LOOPBACK = (ip_network("127.0.0.0/8"), ip_network("::1/128"))
+ZONE = ZoneInfo("Europe/Moscow")
+WAIT_SECONDS = 10.0
+LOOK_SECONDS = 0.005
+
+Row = dict[str, Any]
+
+
+def soon(**given: Any) -> int | None:
+    """A schedule for tests: again after 20 ms, the horizon as it is in earnest."""
+    at: int = given["failed_at"] + 20_000
+    return at if at <= given["due_since"] + given["horizon"] else None
+
+
+def never_in_time(**given: Any) -> int | None:
+    """A schedule for tests: whatever fails has come to the horizon."""
+    return None if given["horizon"] < 2**60 else given["failed_at"] + 20_000
+
+
+def next_day(**given: Any) -> int:
+    """A schedule for tests: not again while the test lasts."""
+    failed_at: int = given["failed_at"]
+    return failed_at + 86_400_000_000
+
+
+def open_database(url: str, folder: Path) -> Database:
+    return PostgresDatabase(url) if url else SqliteDatabase(folder / "kanal.db")
+
+
+class Desk:
+    """One process: a writer with its outbox on a database of its own."""
+
+    def __init__(self, database: Database) -> None:
+        self.database = database
+        self._numbers = iter(range(1, 1_000_000))
+
+    async def __aenter__(self) -> Self:
+        stream_ids = migrate(self.database)
+        self.outbox = Outbox(ZONE, stream_ids)
+        self.writer = Writer(self.database, stream_ids, [self.outbox])
+        self.writer.start()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await asyncio.to_thread(self.writer.close)
+        self.database.close()
+
+    @asynccontextmanager
+    async def sending(
+        self, *, allow: tuple[IPNetwork, ...] = LOOPBACK, seconds: float = 5.0, **options: Any
+    ) -> AsyncIterator[Sender]:
+        client = WebhookClient(AddressGuard(allow), version="1.2.3")
+        options.setdefault("schedule", soon)
+        async with client:
+            sender = Sender(self.database, self.writer, self.outbox, client, **options)
+            await sender.start()
+            try:
+                yield sender
+            finally:
+                await sender.close(seconds)
+
+    # -- commands --------------------------------------------------------------------------------
+
+    async def do(self, command: Callable[..., Any], **arguments: Any) -> Any:
+        done = await self.writer.submit(
+            partial(command, **arguments), who="staff:1", origin="api", request="test"
+        )
+        return done.result
+
+    async def channel(self, url: str, channel_type: ChannelType = "sync") -> int:
+        secret = new_secret()
+
+        def keep(connection: Any, channel_id: int) -> None:
+            row = {"channel_id": channel_id, "created_at": 1, "secret": secret}
+            connection.execute(insert(channel_secrets).values(row))
+
+        done = await self.writer.submit(
+            partial(
+                channels.create_channel,
+                title="App",
+                webhook_url=url,
+                channel_type=channel_type,
+                secret_fingerprint="",
+            ),
+            who="staff:1",
+            origin="api",
+            request="test",
+            beside=keep,
+        )
+        channel_id: int = done.result
+        return channel_id
+
+    async def case(self, channel_id: int) -> int:
+        who = Identification(channel_id=channel_id, external_id=f"ext-{next(self._numbers)}")
+        opened = await self.do(cases.open_case, who=who, channel="", content="Help!")
+        case_id: int = opened.case_id
+        return case_id
+
+    async def say(self, case_id: int, content: str) -> int:
+        """A message that goes out."""
+        added = await self.do(cases.add_rule_message, case_id=case_id, rule_id=7, content=content)
+        message_id: int = added.message_id
+        return message_id
+
+    # -- what is stored --------------------------------------------------------------------------
+
+    async def deliveries(self) -> list[Row]:
+        """The oldest message first."""
+        return await self._rows(deliveries, deliveries.c.message_id)
+
+    async def attempts(self) -> list[Row]:
+        return await self._rows(attempts, attempts.c.attempt_id)
+
+    async def lanes(self) -> list[Row]:
+        return await self._rows(lanes, lanes.c.channel_id)
+
+    async def states(self) -> list[str]:
+        return [row["state"] for row in await self.deliveries()]
+
+    async def until(self, holds: Callable[[], Any], seconds: float = WAIT_SECONDS) -> None:
+        """Until `await holds()` is true; TimeoutError otherwise."""
+        async with asyncio.timeout(seconds):
+            while not await holds():
+                await asyncio.sleep(LOOK_SECONDS)
+
+    async def until_delivered(self) -> None:
+        async def all_delivered() -> bool:
+            return set(await self.states()) == {"delivered"}
+
+        await self.until(all_delivered)
+
+    async def _rows(self, table: Any, order: Any) -> list[Row]:
+        def read(connection: Any) -> list[Row]:
+            rows = connection.execute(select(table).order_by(order))
+            return [dict(row._mapping) for row in rows]
+
+        return await self.database.read(read)
+
+
+def now() -> int:
+    return time.time_ns() // 1000
+
+
+@contextmanager
+def opened(url: str, folder: Path) -> Iterator[Database]:
+    database = open_database(url, folder)
+    try:
+        yield database
+    finally:
+        database.close()
