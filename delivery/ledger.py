@@ -12,7 +12,7 @@ from typing import Any, Final, NamedTuple
 from sqlalchemy import Connection, Select, func, literal, or_, select, text, tuple_, update
 
 from kanal.delivery.outcome import SENTENCES, OutcomeClass
-from kanal.delivery.tables import NEVER, attempts, deliveries, lanes
+from kanal.delivery.tables import NEVER, PENDING, attempts, deliveries, lanes
 from kanal.delivery.verdict import Attempted, Delivery, LaneRow, Rules, Verdict, judge
 from kanal.eventlog.projection import Changes
 from kanal.eventlog.tables import channel_secrets
@@ -307,7 +307,7 @@ def _promote(
     query: Select[Any] = (
         select(*HEAD_COLUMNS, deliveries.c.body)
         .where(tuple_(deliveries.c.case_id, deliveries.c.sequence).in_(places))
-        .where(deliveries.c.state == "pending")
+        .where(deliveries.c.state == PENDING)
     )
     for row in connection.execute(query):
         delivery = Delivery(*row)

@@ -14,7 +14,7 @@ from kanal.delivery.body import FORM_CONTENT_TYPE, TEMPLATE_VERSION, render_form
 from kanal.delivery.ledger import attempt_row, lane_rows
 from kanal.delivery.plain_text import plain_text
 from kanal.delivery.signing import webhook_id
-from kanal.delivery.tables import attempts, deliveries, lanes
+from kanal.delivery.tables import PENDING, attempts, deliveries, lanes
 from kanal.delivery.verdict import Delivery, LaneRow
 from kanal.domain.cases import MessageAdded
 from kanal.domain.channels import (
@@ -208,7 +208,7 @@ def _waiting(connection: Connection, events: list[MessageAdded]) -> set[tuple[in
     query = (
         select(deliveries.c.case_id, deliveries.c.sequence)
         .where(tuple_(deliveries.c.case_id, deliveries.c.sequence).in_(before))
-        .where(deliveries.c.state == "pending")
+        .where(deliveries.c.state == PENDING)
     )
     return {(case_id, sequence) for case_id, sequence in connection.execute(query)}
 
@@ -268,7 +268,7 @@ def _deleted(connection: Connection, event: ChannelWasDeleted, at: int) -> None:
     _set(connection, event.channel_id, {"state": "deleted"})
     connection.execute(
         update(deliveries)
-        .where(deliveries.c.channel_id == event.channel_id, deliveries.c.state == "pending")
+        .where(deliveries.c.channel_id == event.channel_id, deliveries.c.state == PENDING)
         .values(state="dead", due_at=None, reason=CHANNEL_DELETED)
     )
 

@@ -5,7 +5,17 @@ Kept tables: no rebuild touches them, every backup holds them. Times are microse
 
 from typing import Final, Literal
 
-from sqlalchemy import BigInteger, Column, Index, Integer, LargeBinary, Table, Text, text
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Index,
+    Integer,
+    LargeBinary,
+    Table,
+    Text,
+    literal_column,
+    text,
+)
 
 from kanal.eventlog.tables import METADATA
 
@@ -14,6 +24,10 @@ LaneState = Literal["active", "disabled", "deleted"]
 
 NEVER: Final = 2**62
 """A time that does not come: a pause until somebody acts, a lease of the only process there is."""
+
+PENDING: Final = literal_column("'pending'", Text)
+DEAD: Final = literal_column("'dead'", Text)
+"""Spelled out in statements: SQLite uses a partial index only where it sees the index's own condition."""
 
 deliveries = Table(
     "deliveries",

@@ -158,7 +158,7 @@ class Desk:
     async def until(self, holds: Callable[[], Any], seconds: float = WAIT_SECONDS) -> None:
         """Until `await holds()` is true; TimeoutError otherwise."""
         async with asyncio.timeout(seconds):
-            while not await holds():
+            while not await holds():  # noqa: ASYNC110 rows have no event to wait for
                 await asyncio.sleep(LOOK_SECONDS)
 
     async def until_delivered(self) -> None:

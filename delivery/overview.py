@@ -1,0 +1,85 @@
+"""Deliveries as people look at them: where each stands, what came of its last attempt, when the next one will be."""
+
+from typing import Any, Final, Literal, NamedTuple
+
+from sqlalchemy import ColumnElement, Connection, Select, and_, case, func, select
+
+from kanal.delivery.tables import DEAD, NEVER, PENDING, deliveries, lanes
+
+State = Literal["pending", "held", "delivered", "dead"]
+"""`held`: it waits because its channel is disabled."""
+
+
+class DeliveryRow(NamedTuple):
+    delivery_id: str
+    channel_id: int
+    case_id: int
+    message_id: int
+    sequence: int
+    state: State
+    attempts: int
+    created_at: int
+    next_attempt_at: int | None
+    """None also while an earlier message of the case is pending, and while only a new Webhook URL can help."""
+    delivered_at: int | None
+    outcome_class: str | None
+    http_status: int | None
+    sentence: str | None
+    outcome_at: int | None
+    reason: str | None
+
+
+class Filter(NamedTuple):
+    channel_id: int | None = None
+    case_id: int | None = None
+    message_id: int | None = None
+    state: State | None = None
+
+
+HELD: Final = and_(deliveries.c.state == PENDING, lanes.c.state == "disabled")
+SENDABLE: Final = and_(
+    deliveries.c.due_at.is_not(None), lanes.c.state == "active", lanes.c.paused_until < NEVER
+)
+NEXT_ATTEMPT_AT: Final = case(
+    (and_(SENDABLE, deliveries.c.due_at < lanes.c.paused_until), lanes.c.paused_until),
+    (SENDABLE, deliveries.c.due_at),
+)
+SHOWN: Final[dict[str, ColumnElement[Any]]] = {
+    "state": case((HELD, "held"), else_=deliveries.c.state),
+    "next_attempt_at": NEXT_ATTEMPT_AT,
+}
+
+
+def listed(
+    connection: Connection, wanted: Filter, limit: int, offset: int
+) -> tuple[list[DeliveryRow], int]:
+    """The newest first, and how many there are in all."""
+    columns = [
+        SHOWN[name].label(name) if name in SHOWN else deliveries.c[name]
+        for name in DeliveryRow._fields
+    ]
+    query = _filtered(select(*columns), wanted).order_by(deliveries.c.message_id.desc())
+    rows = connection.execute(query.limit(limit).offset(offset))
+    total = connection.scalar(_filtered(select(func.count()), wanted))
+    return [DeliveryRow._make(row) for row in rows], total or 0
+
+
+def _filtered(query: Select[Any], wanted: Filter) -> Select[Any]:
+    query = query.select_from(
+        deliveries.outerjoin(lanes, deliveries.c.channel_id == lanes.c.channel_id)
+    )
+    for name in ("channel_id", "case_id", "message_id"):
+        value = getattr(wanted, name)
+        if value is not None:
+            query = query.where(deliveries.c[name] == value)
+    match wanted.state:
+        case None:
+            return query
+        case "held":
+            return query.where(HELD)
+        case "pending":
+            return query.where(deliveries.c.state == PENDING, lanes.c.state != "disabled")
+        case "dead":
+            return query.where(deliveries.c.state == DEAD)
+        case "delivered":
+            return query.where(deliveries.c.state == "delivered")
