@@ -22,6 +22,7 @@ from sqlalchemy import (
     func,
     select,
 )
+from sqlalchemy.exc import DBAPIError
 
 from kanal.domain.stream import Recorded
 from kanal.eventlog.mapper import EventMapper
@@ -33,6 +34,11 @@ READER_THREADS = 4
 """Reads are short; more threads only queue on the interpreter's lock."""
 LOG_SECTION = 2000
 """Events read from the log at once: few round trips, and memory stays flat."""
+
+
+def driver_error(error: Exception) -> BaseException:
+    """The driver's own error, whether SQLAlchemy ran the statement or the recorder did."""
+    return (error.orig or error) if isinstance(error, DBAPIError) else error
 
 
 class Database(ABC):
@@ -152,6 +158,10 @@ class Database(ABC):
     @abstractmethod
     def append(self, connection: Connection, events: Sequence[StoredEvent]) -> Sequence[int]:
         """Insert under the lock; returns the positions."""
+
+    @abstractmethod
+    def is_storage_failure(self, error: Exception) -> bool:
+        """Whether the database is to blame (gone, full, locked), rather than the statement that it was given."""
 
     @contextmanager
     def bulk(self) -> Iterator[Connection]:

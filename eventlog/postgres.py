@@ -15,13 +15,16 @@ from psycopg.conninfo import conninfo_to_dict
 from psycopg.sql import SQL, Identifier
 from sqlalchemy import Connection, create_engine, text
 
-from kanal.eventlog.database import READER_THREADS, Database
+from kanal.eventlog.database import READER_THREADS, Database, driver_error
 from kanal.eventlog.tables import EVENTS_TABLE
 
 LOCK_TIMEOUT_SECONDS = 10
 """How long a batch waits for another process' batch before its callers are told to come again."""
 SETTING_UP = 0x6B616E616C
 """Key of the advisory lock for migrations ("kanal")."""
+
+PROGRAM_LIMIT_EXCEEDED = "54"
+"""Class of errors that the driver counts as operational, although the statement is to blame: too long for an index, say."""
 
 
 class PostgresRecorder(PostgresApplicationRecorder):
@@ -120,6 +123,15 @@ class PostgresDatabase(Database):
         with driver.cursor() as cursor:
             positions: list[int] = self.recorder.insert_under_lock(cursor, events)
         return positions
+
+    def is_storage_failure(self, error: Exception) -> bool:
+        cause = driver_error(error)
+        match cause:
+            case psycopg.errors.ReadOnlySqlTransaction():
+                return True  # this host was the primary once
+            case psycopg.OperationalError() | psycopg.InterfaceError():
+                return not (cause.sqlstate or "").startswith(PROGRAM_LIMIT_EXCEEDED)
+        return False
 
     @contextmanager
     def setting_up(self) -> Iterator[Connection]:

@@ -15,7 +15,7 @@ from eventsourcing.utils import Environment
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.pool import QueuePool
 
-from kanal.eventlog.database import READER_THREADS, Database
+from kanal.eventlog.database import READER_THREADS, Database, driver_error
 from kanal.eventlog.tables import EVENTS_TABLE
 
 LOCK_FILE = "kanal.lock"
@@ -29,6 +29,20 @@ PRAGMAS = (
     "mmap_size = 268435456",
     "temp_store = MEMORY",
 )
+
+STORAGE_FAILURES = {
+    sqlite3.SQLITE_BUSY,
+    sqlite3.SQLITE_CANTOPEN,
+    sqlite3.SQLITE_CORRUPT,
+    sqlite3.SQLITE_FULL,
+    sqlite3.SQLITE_IOERR,
+    sqlite3.SQLITE_LOCKED,
+    sqlite3.SQLITE_NOTADB,
+    sqlite3.SQLITE_PERM,
+    sqlite3.SQLITE_PROTOCOL,
+    sqlite3.SQLITE_READONLY,
+}
+"""The driver's OperationalError would not do: it covers wrong statements too."""
 
 
 class DataDirectoryInUse(Exception):
@@ -77,7 +91,7 @@ class SqliteRecorder(SQLiteApplicationRecorder):
         c.execute("SELECT seq FROM sqlite_sequence WHERE name = ?", (self.events_table_name,))
         row = c.fetchone()
         first = (row[0] if row else 0) + 1
-        positions = range(first, first + len(stored_events))
+        positions = list(range(first, first + len(stored_events)))
         c.executemany(
             self.insert_events_statement,
             [
@@ -147,6 +161,11 @@ class SqliteDatabase(Database):
         finally:
             cursor.close()
         return positions
+
+    def is_storage_failure(self, error: Exception) -> bool:
+        # The low byte; the others say more of the same failure.
+        code = getattr(driver_error(error), "sqlite_errorcode", 0) & 0xFF
+        return code in STORAGE_FAILURES
 
     @contextmanager
     def setting_up(self) -> Iterator[Connection]:

@@ -20,7 +20,7 @@ import msgspec
 import structlog
 from eventsourcing.persistence import StoredEvent
 from sqlalchemy import Connection, bindparam, insert, select, update
-from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import DBAPIError
 
 from kanal.domain.errors import DomainError, IdempotencyKeyReused
 from kanal.domain.event import Envelope, Event
@@ -41,9 +41,9 @@ QUEUE_LIMIT = 4096
 """Commands that may wait: under a second of work here. Beyond it callers are told to come again."""
 IDENTITY_MAP_LIMIT = 50_000
 """States kept in memory, about 1 KB each."""
-RECONNECT_TRIES = 50
-RECONNECT_SECONDS = 0.1
-"""Five seconds to learn whether a commit whose answer was lost took place."""
+RECONNECT_SECONDS = 5
+"""How long to try to learn whether a commit whose answer was lost took place."""
+RECONNECT_PAUSE_SECONDS = 0.1
 SNAPSHOT_EVERY = 100
 """Events between two snapshots of a stream: loading a cold one costs at most this many."""
 
@@ -221,7 +221,11 @@ class Writer:
         self._last_time = 0
         self._in_doubt: _Attempt | None = None
         """What was being committed when the database fell silent."""
+        self._doubtful = False
+        """After a failure: memory may be ahead of the log or behind it."""
         self._closing = False
+        self._door = threading.Lock()
+        """Nobody may come in behind the one who closes."""
         self._thread = threading.Thread(target=self._work, name="kanal-writer", daemon=True)
 
     def start(self) -> None:
@@ -232,8 +236,9 @@ class Writer:
 
     def close(self) -> None:
         """Carries out what is queued, then ends."""
-        self._closing = True
-        self._queue.put(None)
+        with self._door:
+            self._closing = True
+            self._queue.put(None)
         self._thread.join()
 
     async def submit(
@@ -282,11 +287,12 @@ class Writer:
         return self._queue.qsize()
 
     def _put(self, order: Order) -> None:
-        if self._closing:
-            raise LogUnavailable("Kanal is shutting down. Try again in a moment.")
-        if self._queue.qsize() >= QUEUE_LIMIT:
-            raise LogBusy("Too many requests are waiting to be written. Try again in a moment.")
-        self._queue.put(order)
+        with self._door:
+            if self._closing:
+                raise LogUnavailable("Kanal is shutting down. Try again in a moment.")
+            if self._queue.qsize() >= QUEUE_LIMIT:
+                raise LogBusy("Too many requests are waiting to be written. Try again in a moment.")
+            self._queue.put(order)
 
     # -- the thread ------------------------------------------------------------------------------
 
@@ -314,8 +320,11 @@ class Writer:
             batch, answers, events = self._attempt(orders)
         except Exception as error:  # noqa: BLE001 nothing may end the thread
             in_doubt, self._in_doubt = self._in_doubt, None
-            storage_failed = isinstance(error, OperationalError | InterfaceError)
-            self._forget()
+            self._doubtful = True
+            storage_failed = self.database.is_storage_failure(error)
+            if storage_failed:
+                # Whatever ails the connection, the next batch gets a new one.
+                self.database.writer.dispose()
             if storage_failed and in_doubt and self._is_stored(in_doubt[0]):
                 batch, answers, events = in_doubt
             elif storage_failed:
@@ -352,7 +361,9 @@ class Writer:
         """Answers or refusals, one for each order; raises when the transaction was rolled back."""
         with self.database.writer.connect() as connection, connection.begin() as transaction:
             self.database.lock(connection)
-            if self.database.shared:
+            if self._doubtful:
+                self._start_anew(connection)
+            elif self.database.shared:
                 self._catch_up(connection)
             batch = _Batch(self._counters, self._last_time)
             answers = [self._decide(connection, batch, order) for order in orders]
@@ -376,17 +387,21 @@ class Writer:
     def _is_stored(self, batch: _Batch) -> bool:
         """Whether a commit whose answer was lost took place after all."""
         first, (_, version, _, _) = batch.stored[0], batch.pending[0]
-        for _ in range(RECONNECT_TRIES):
+        events = self.database.events
+        query = select(events.c.body).where(
+            events.c.stream_id == first.originator_id, events.c.version == version
+        )
+        give_up = time.monotonic() + RECONNECT_SECONDS
+        while True:
             try:
-                with self.database.writer.connect() as connection:
-                    events = self.database.events
-                    query = select(events.c.body).where(
-                        events.c.stream_id == first.originator_id, events.c.version == version
-                    )
+                with self.database.writer.begin() as connection:
+                    self.database.lock(connection)  # waits for a commit that is still under way
                     return connection.scalar(query) == first.state
-            except (OperationalError, InterfaceError):
-                time.sleep(RECONNECT_SECONDS)
-        return False
+            except DBAPIError as error:
+                log.error("commit_in_doubt", error=str(error))
+            if time.monotonic() > give_up:
+                return False
+            time.sleep(RECONNECT_PAUSE_SECONDS)
 
     def _decide(self, connection: Connection, batch: _Batch, order: Order) -> Any:
         if order.task is not None:
@@ -416,11 +431,11 @@ class Writer:
         return _Accepted(result, unit.merge(), False)
 
     def _adopt(self, batch: _Batch, events: list[Recorded]) -> None:
-        self._counters = batch.counters
-        self._last_time = batch.last_time
         for place, slot in batch.slots.items():
             self._remember(place, slot)
         if events:
+            self._counters = batch.counters
+            self._last_time = batch.last_time
             self.position = events[-1].position
             for projection in self._inline:
                 try:
@@ -438,15 +453,12 @@ class Writer:
         if len(self._places) > 2 * IDENTITY_MAP_LIMIT:
             self._places = {i: p for i, p in self._places.items() if p in self._identity_map}
 
-    def _forget(self) -> None:
-        """After a failure memory may be ahead of the log or behind it: start from what is stored."""
+    def _start_anew(self, connection: Connection) -> None:
+        """From what is stored."""
         self._identity_map.clear()
         self._places.clear()
-        try:
-            with self.database.writer.begin() as connection:
-                self._catch_up(connection, first=True)
-        except Exception as error:  # noqa: BLE001 the next batch tries again
-            log.error("log_unreadable", error=str(error))
+        self._catch_up(connection, first=True)
+        self._doubtful = False
 
     # -- states ----------------------------------------------------------------------------------
 
@@ -552,6 +564,8 @@ def _settle(settled: list[tuple["asyncio.Future[Any]", Any]]) -> None:
     for future, answer in settled:
         if future.done():  # the caller went away
             continue
+        if isinstance(answer, StopIteration):  # no future takes it
+            answer = RuntimeError(repr(answer))
         if isinstance(answer, Exception):
             future.set_exception(answer)
         else:
