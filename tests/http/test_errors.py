@@ -4,6 +4,7 @@ import pytest
 from aiohttp import web
 
 from kanal.domain import errors as refused
+from kanal.eventlog.writer import LogBusy, LogUnavailable
 from kanal.http.errors import STATUSES, ApiError, refusal, refuse, unexpected
 
 
@@ -33,6 +34,14 @@ def test_a_domain_error_that_is_not_listed_is_a_400() -> None:
     found = refusal(Surprising("Do something else."))
     assert found is not None
     assert (found.status, found.code) == (400, "surprising")
+
+
+@pytest.mark.parametrize("kind", [LogUnavailable, LogBusy])
+def test_a_log_that_takes_no_writes_says_when_to_come_again(kind: type[LogUnavailable]) -> None:
+    found = refusal(kind("Try again in a moment."))
+    assert found is not None
+    assert (found.status, found.code) == (503, "log_unavailable")
+    assert refuse(found).headers["Retry-After"] == "1"
 
 
 def test_every_status_is_one_of_a_client_error() -> None:

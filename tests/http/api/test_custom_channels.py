@@ -1,0 +1,76 @@
+"""Custom channels: made, changed, disabled, deleted; the secret is shown once."""
+
+from served_api import Api
+
+NEW = {"title": "Our app", "webhook_url": "https://example.com/hook", "channel_type": "async"}
+
+
+async def test_a_new_channel_is_answered_with_its_seven_keys_and_once_its_secret(api: Api) -> None:
+    made = await api.post("custom_channels.json", {"custom_channel": NEW})
+    secret = made["custom_channel"].pop("secret")
+    assert secret.startswith("whsec_")
+    assert made["custom_channel"] == {
+        "channel_id": 1,
+        "channel_api_key": "cch1",
+        "title": "Our app",
+        "channel_type": "async",
+        "icon": "fa-question-circle",
+        "webhook_url": "https://example.com/hook",
+        "active": True,
+    }
+    assert await api.get("custom_channels/1.json") == made
+    assert await api.get("custom_channels/cch1.json") == made
+    assert await api.items("custom_channels.json", "custom_channel") == [made["custom_channel"]]
+    events = await api.call("GET", "events.json")
+    assert secret not in events.text
+
+
+async def test_a_repeated_creation_does_not_show_the_secret_again(api: Api) -> None:
+    key = {"Idempotency-Key": "one"}
+    made = await api.post("custom_channels.json", {"custom_channel": NEW}, headers=key)
+    again = await api.post("custom_channels.json", {"custom_channel": NEW}, headers=key)
+    del made["custom_channel"]["secret"]
+    assert again == made
+
+
+async def test_a_channel_is_changed_disabled_enabled_and_deleted(api: Api) -> None:
+    await api.channel()
+    changes = {"title": "Chat", "channel_type": "sync", "icon": "fa-bullhorn"}
+    changed = await api.put("custom_channels/cch1.json", {"custom_channel": changes})
+    assert changed["custom_channel"].items() >= changes.items()
+    assert changed["custom_channel"]["webhook_url"] == "https://example.com/hook"
+    disabled = await api.put("custom_channels/1/disable.json", [])
+    assert disabled["custom_channel"]["active"] is False
+    enabled = await api.put("custom_channels/1/enable.json")
+    assert enabled["custom_channel"]["active"] is True
+    deleted = await api.call("DELETE", "custom_channels/1.json")
+    assert (deleted.status, deleted.text) == (200, "")
+    assert await api.get("custom_channels.json") == {"total_count": 0}
+    gone = await api.call("GET", "custom_channels/1.json")
+    assert gone.refusal == (404, "channel_not_found")
+    kinds = [event["type"] for event in await api.items("events.json?channel=cch1", "event")]
+    assert kinds == [
+        "channel.created.1",
+        "channel.changed.1",
+        "channel.disabled.1",
+        "channel.enabled.1",
+        "channel.deleted.1",
+    ]
+
+
+async def test_setting_what_is_set_already_is_no_event(api: Api) -> None:
+    await api.channel()
+    head = api.head()
+    await api.put("custom_channels/1.json", {"custom_channel": {"title": "App"}})
+    await api.put("custom_channels/1.json")
+    await api.put("custom_channels/1/enable.json")
+    assert api.head() == head
+
+
+async def test_all_channels_are_listed_unless_a_page_is_asked_for(api: Api) -> None:
+    for _ in range(3):
+        await api.channel()
+    for query, ids in [("", [1, 2, 3]), ("?limit=2", [1, 2]), ("?limit=2&page=2", [3])]:
+        found = await api.items(f"custom_channels.json{query}", "custom_channel")
+        assert [row["channel_id"] for row in found] == ids
+    assert await api.get("custom_channels.json?page=9") == {"total_count": 3}

@@ -1,0 +1,128 @@
+"""Colleagues, their roles and their API keys."""
+
+import re
+
+from served_api import EMAIL, Api
+
+from kanal.domain.staff import RIGHTS
+from kanal.http.routes import ROUTES
+
+BOB = {"staff_email": "Bob@example.com", "staff_full_name": "Bob"}
+
+
+async def test_a_new_colleagues_first_key_is_shown_once_and_works(api: Api) -> None:
+    key = {"Idempotency-Key": "one"}
+    made = (await api.post("staff.json", {"staff": BOB}, headers=key))["staff"]
+    secret = made.pop("api_key")
+    assert (await api.post("staff.json", {"staff": BOB}, headers=key))["staff"] == made
+    assert await api.get("staff/2.json") == {"staff": made}
+    assert secret not in (await api.call("GET", "events.json")).text
+    listed = await api.items("staff.json", "staff")
+    assert [each["staff_email"] for each in listed] == [EMAIL, "Bob@example.com"]
+    for email in ("Bob@example.com", "bob@EXAMPLE.com"):
+        async with api.as_staff(email, secret) as bob:
+            assert (await bob.get("staff.json"))["total_count"] == 2
+    assert await api.get("staff.json?page=2") == {"total_count": 2}
+
+
+async def test_each_call_needs_the_right_that_its_route_names(api: Api) -> None:
+    secret = (await api.post("staff.json", {"staff": BOB}))["staff"]["api_key"]
+    head = api.head()
+    async with api.as_staff("bob@example.com", secret) as bob:
+        for route in ROUTES:
+            path = re.sub(r"{\w+}", "999", route.path)
+            answer = await bob.call(route.method, f"{path}.json", {})
+            refused = answer.status == 403 and answer.json["error"] == "staff_has_not_access"
+            assert refused == (route.right not in RIGHTS["staff"]), route
+    assert api.head() == head
+
+
+def test_only_administrators_manage_delete_and_audit() -> None:
+    withheld = {route.path for route in ROUTES if route.right not in RIGHTS["staff"]}
+    assert withheld == {
+        "cases/{case}",
+        "custom_channels",
+        "custom_channels/{channel}",
+        "custom_channels/{channel}/disable",
+        "custom_channels/{channel}/enable",
+        "staff",
+        "staff/{staff}/disable",
+        "staff/{staff}/enable",
+        "staff/{staff}/keys",
+        "staff/{staff}/keys/{key}",
+        "groups",
+        "events",
+    }
+
+
+async def test_an_administrator_may_be_made(api: Api) -> None:
+    bob = {**BOB, "role": "administrator"}
+    secret = (await api.post("staff.json", {"staff": bob}))["staff"]["api_key"]
+    async with api.as_staff("bob@example.com", secret) as other:
+        await other.channel()
+
+
+async def test_a_disabled_colleagues_key_rests_until_they_are_enabled(api: Api) -> None:
+    secret = (await api.post("staff.json", {"staff": BOB}))["staff"]["api_key"]
+    async with api.as_staff("bob@example.com", secret) as bob:
+        await bob.get("cases.json")
+        replace = {"staff": {"replace_staff_id": 1}}
+        disabled = (await api.put("staff/2/disable.json", replace))["staff"]
+        assert (disabled["active"], disabled["status"]) == (False, "offline")
+        refused = await bob.call("GET", "cases.json")
+        assert refused.refusal == (401, "unauthorized")
+        assert (await api.put("staff/2/enable.json", []))["staff"]["active"] is True
+        await bob.get("cases.json")
+
+
+async def test_a_revoked_key_fails_at_the_next_request_and_the_others_go_on(api: Api) -> None:
+    await api.channel()
+    await api.case()
+    first = (await api.post("staff.json", {"staff": BOB}))["staff"]["api_key"]
+    made = await api.post("staff/2/keys.json", {"key": {"name": "new phone"}})
+    second = made["key"].pop("api_key")
+    assert made == {"key": {"key_id": 3, "staff_id": 2, "name": "new phone"}}
+    assert (await api.get("staff/2.json"))["staff"]["key_ids"] == [2, 3]
+    async with (
+        api.as_staff("bob@example.com", first) as old,
+        api.as_staff("bob@example.com", second) as new,
+    ):
+        await old.message(1)
+        revoked = await api.call("DELETE", "staff/2/keys/2.json")
+        assert (revoked.status, revoked.text) == (200, "")
+        head = api.head()
+        body = {"message": {"content": "x"}}
+        for method, path, given in [
+            ("POST", "cases/1/messages.json", body),
+            ("GET", "cases.json", None),
+        ]:
+            refused = await old.call(method, path, given)
+            assert refused.refusal == (401, "unauthorized")
+        assert api.head() == head
+        await new.message(1)
+    assert (await api.get("staff/2.json"))["staff"]["key_ids"] == [3]
+
+
+async def test_whoever_has_lost_all_keys_can_be_given_a_new_one(api: Api) -> None:
+    await api.post("staff.json", {"staff": BOB})
+    await api.call("DELETE", "staff/2/keys/2.json")
+    secret = (await api.post("staff/2/keys.json", {}))["key"]["api_key"]
+    async with api.as_staff("bob@example.com", secret) as bob:
+        await bob.get("cases.json")
+
+
+async def test_one_may_revoke_ones_own_key_and_gets_an_answer(api: Api) -> None:
+    secret = (await api.post("staff/1/keys.json", {}))["key"]["api_key"]
+    async with api.as_staff(EMAIL, secret) as other:
+        assert (await other.call("DELETE", "staff/1/keys/2.json")).status == 200
+        assert (await other.call("GET", "cases.json")).refusal == (401, "unauthorized")
+    await api.post("staff.json", {"staff": {**BOB, "role": "administrator"}})
+    assert (await api.put("staff/1/disable.json"))["staff"]["active"] is False
+    assert (await api.call("GET", "cases.json")).refusal == (401, "unauthorized")
+
+
+async def test_the_last_administrator_stays(api: Api) -> None:
+    head = api.head()
+    for method, path in [("PUT", "staff/1/disable.json"), ("DELETE", "staff/1/keys/1.json")]:
+        assert (await api.call(method, path)).refusal == (400, "last_administrator")
+    assert api.head() == head
