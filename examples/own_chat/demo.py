@@ -86,7 +86,6 @@ async def demonstrate() -> None:
         await wait_until_ready(kanal, api)
         await connect_channel(api, keys)
         async with chat_running(keys) as chat:
-            print(READY.format(chat=OWN_CHAT, kanal=KANAL, login=login), flush=True)
             ended = asyncio.create_task(kanal.wait())
             told = asyncio.create_task(tell(chat, login))
             try:
@@ -99,11 +98,13 @@ async def demonstrate() -> None:
 
 
 async def tell(chat: Process, login: str) -> None:
-    """What the chat says, and what to do about a case that it opened; until the chat ends."""
+    """What the chat says and what to do about it, until it ends."""
     assert chat.stdout
     async for line in chat.stdout:
         print(line.decode(), end="", flush=True)
-        if opened := re.match(rb"case (\d+) opened", line):
+        if b"Running on" in line:
+            print(READY.format(chat=OWN_CHAT, kanal=KANAL, login=login), flush=True)
+        elif opened := re.match(rb"case (\d+) opened", line):
             print(OPENED.format(case=int(opened[1]), kanal=KANAL, login=login), flush=True)
 
 

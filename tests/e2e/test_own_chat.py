@@ -6,13 +6,12 @@ import json
 import os
 import re
 import shlex
-import signal
 import socket
 import subprocess
 import sys
 import threading
 from collections.abc import AsyncIterator, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, asynccontextmanager, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple, Self
@@ -49,6 +48,12 @@ class Program:
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
 
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.end()
+
     def says(self, pattern: str) -> str:
         """The pattern's first group, once it was printed."""
         with self._more:
@@ -59,15 +64,16 @@ class Program:
         assert isinstance(said, re.Match), f"{pattern!r} is not in what it printed:\n{self.printed}"
         return said[1]
 
-    def end(self, by: signal.Signals = signal.SIGTERM) -> int:
-        """Its exit status."""
-        self._process.send_signal(by)
+    def end(self) -> int:
+        """Its exit status after SIGTERM."""
+        self._process.terminate()
+        return self.ended()
+
+    def ended(self) -> int:
+        """Its exit status, when it has ended by itself."""
         status = self._process.wait(PATIENCE_SECONDS)
         self._reader.join(PATIENCE_SECONDS)
         return status
-
-    def ended(self) -> int:
-        return self._process.wait(PATIENCE_SECONDS)
 
     def _read(self) -> None:
         assert self._process.stdout
@@ -243,19 +249,10 @@ class Chat:
 class Visitor:
     """A browser with the chat's page open."""
 
-    def __init__(self, url: str) -> None:
-        # Browsers keep cookies of addresses without a name; aiohttp calls that unsafe.
-        self._session = aiohttp.ClientSession(cookie_jar=aiohttp.CookieJar(unsafe=True))
+    def __init__(self, session: aiohttp.ClientSession, url: str) -> None:
+        self._session = session
         self._url = url
         self._written = 0
-
-    async def __aenter__(self) -> Self:
-        async with self._session.get(self._url) as page:
-            assert page.status == 200
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        await self._session.close()
 
     async def writes(self, text: str, id: str = "") -> None:
         self._written += 1
@@ -285,6 +282,15 @@ class Visitor:
         raise AssertionError(f"{text!r} did not come; the stream showed {shown}")
 
 
+@asynccontextmanager
+async def visiting(url: str) -> AsyncIterator[Visitor]:
+    # Browsers keep cookies of addresses without a name; aiohttp calls that unsafe.
+    async with aiohttp.ClientSession(cookie_jar=aiohttp.CookieJar(unsafe=True)) as session:
+        async with session.get(url) as page:
+            assert page.status == 200
+        yield Visitor(session, url)
+
+
 @pytest.fixture(scope="module")
 def kanal(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kanal]:
     with Kanal(tmp_path_factory.mktemp("kanal")) as kanal:
@@ -306,7 +312,7 @@ async def chat(kanal: Kanal, anna: Staff, tmp_path: Path) -> AsyncIterator[Chat]
 
 @pytest.fixture
 async def visitor(chat: Chat) -> AsyncIterator[Visitor]:
-    async with Visitor(chat.url) as visitor:
+    async with visiting(chat.url) as visitor:
         yield visitor
 
 
@@ -439,7 +445,7 @@ async def test_a_page_that_connects_again_gets_only_what_is_new(visitor: Visitor
 
 async def test_a_visitor_sees_only_their_own_conversation(visitor: Visitor, chat: Chat) -> None:
     await visitor.writes("When are you open?")
-    async with Visitor(chat.url) as other:
+    async with visiting(chat.url) as other:
         await other.writes("Thanks")
         shown = await other.sees("You are welcome!")
     assert [each["text"] for each in shown] == ["Thanks", "You are welcome!"]
@@ -464,7 +470,7 @@ async def test_what_is_written_while_kanal_is_down_arrives_once_and_in_order(
         async with Staff(kanal.url) as anna:
             channel = await anna.make_channel()
             with Chat(kanal.url, channel, tmp_path) as chat:
-                async with Visitor(chat.url) as visitor:
+                async with visiting(chat.url) as visitor:
                     kanal.end()
                     await visitor.writes("human")
                     await visitor.writes("quickly")
@@ -518,7 +524,7 @@ def demo(folder: Path, kanal_port: int, chat_port: int) -> Program:
 
 async def carry_out(line: str) -> None:
     """What this use of curl does, on machines that have none."""
-    curl, silent, user, login, url, data, field = shlex.split(line)
+    curl, silent, user, login, url, data, field = shlex.split(line.replace("\\\n", ""))
     assert (curl, silent, user, data) == ("curl", "-s", "-u", "--data-urlencode")
     headers = {"Authorization": aiohttp.encode_basic_auth(*login.split(":"))}
     name, _, value = field.partition("=")
@@ -543,20 +549,19 @@ async def test_the_demo_starts_both_twice_and_its_lines_work(tmp_path: Path) -> 
     with free_ports(2) as ports:
         pass
     for _ in range(2):
-        running = demo(tmp_path, *ports)
-        running.says("(Ctrl-C) ends both")
-        async with Visitor(f"http://127.0.0.1:{ports[1]}") as visitor:
-            await visitor.writes("human")
-            await carry_out(running.says(r"(curl .*/messages\.json \\\n.*)\n"))
-            await visitor.sees("Hello, this is Anna. How can I help?")
-        assert running.end() == 0
+        with demo(tmp_path, *ports) as running:
+            running.says("(Ctrl-C) ends both")
+            async with visiting(f"http://127.0.0.1:{ports[1]}") as visitor:
+                await visitor.writes("human")
+                await carry_out(running.says(r"(curl .*/messages\.json \\\n.*)\n"))
+                await visitor.sees("Hello, this is Anna. How can I help?")
+            assert running.end() == 0
         with socket.create_server(("127.0.0.1", ports[0])):
             pass  # nobody listens there any more
 
 
 def test_the_demo_says_which_port_is_taken(tmp_path: Path) -> None:
-    with free_ports(2) as (kanal_port, chat_port):
-        taken = demo(tmp_path, kanal_port, chat_port)
+    with free_ports(2) as (kanal_port, chat_port), demo(tmp_path, kanal_port, chat_port) as taken:
         assert taken.ended() == 1
     assert f"port {kanal_port}: Address already in use" in taken.printed
     assert f"KANAL_PORT={kanal_port + 1} make demo" in taken.printed
