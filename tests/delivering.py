@@ -9,9 +9,8 @@ async with Desk(database) as desk:
 """
 
 import asyncio
-import time
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from functools import partial
 from ipaddress import ip_network
 from pathlib import Path
@@ -23,6 +22,7 @@ from sqlalchemy import insert, select
 from kanal.delivery.address_guard import AddressGuard, IPNetwork
 from kanal.delivery.outbox import Outbox
 from kanal.delivery.post import WebhookClient
+from kanal.delivery.resolver import Resolver
 from kanal.delivery.sender import Sender
 from kanal.delivery.signing import new_secret
 from kanal.delivery.tables import attempts, deliveries, lanes
@@ -85,9 +85,15 @@ class Desk:
 
     @asynccontextmanager
     async def sending(
-        self, *, allow: tuple[IPNetwork, ...] = LOOPBACK, seconds: float = 5.0, **options: Any
+        self,
+        *,
+        allow: tuple[IPNetwork, ...] = LOOPBACK,
+        resolver: Resolver | None = None,
+        seconds: float = 5.0,
+        **options: Any,
     ) -> AsyncIterator[Sender]:
-        client = WebhookClient(AddressGuard(allow), version="1.2.3")
+        """`seconds`: what POSTs under way get at the end."""
+        client = WebhookClient(AddressGuard(allow), version="1.2.3", resolver=resolver)
         options.setdefault("schedule", soon)
         async with client:
             sender = Sender(self.database, self.writer, self.outbox, client, **options)
@@ -173,16 +179,3 @@ class Desk:
             return [dict(row._mapping) for row in rows]
 
         return await self.database.read(read)
-
-
-def now() -> int:
-    return time.time_ns() // 1000
-
-
-@contextmanager
-def opened(url: str, folder: Path) -> Iterator[Database]:
-    database = open_database(url, folder)
-    try:
-        yield database
-    finally:
-        database.close()
