@@ -1,6 +1,7 @@
 """One door to SQLite and PostgreSQL: the writer's connection, the readers' pool, and reading the log."""
 
 import asyncio
+import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -52,6 +53,7 @@ class Database(ABC):
         self.recorder = recorder
         self.writer = writer
         self.reader = reader
+        self._rebuilding = threading.Lock()
         self._threads = ThreadPoolExecutor(READER_THREADS, thread_name_prefix="kanal-reader")
         self.events = Table(
             EVENTS_TABLE,
@@ -167,6 +169,12 @@ class Database(ABC):
     def bulk(self) -> Iterator[Connection]:
         """A transaction beside the writer's, for tables that no other process knows; shared logs only."""
         raise NotImplementedError
+
+    @contextmanager
+    def rebuilding(self) -> Iterator[None]:
+        """One rebuild at a time: the next one waits, in whichever process it is."""
+        with self._rebuilding:
+            yield
 
     @abstractmethod
     @contextmanager

@@ -22,6 +22,7 @@ LOCK_TIMEOUT_SECONDS = 10
 """How long a batch waits for another process' batch before its callers are told to come again."""
 SETTING_UP = 0x6B616E616C
 """Key of the advisory lock for migrations ("kanal")."""
+REBUILDING = SETTING_UP + 1
 
 PROGRAM_LIMIT_EXCEEDED = "54"
 """Class of errors that the driver counts as operational, although the statement is to blame: too long for an index, say."""
@@ -97,20 +98,20 @@ class PostgresDatabase(Database):
         )
         self.url = url
 
-        def connect() -> psycopg.Connection[Any]:
-            return psycopg.connect(url, connect_timeout=10, application_name="kanal")
-
         writer = create_engine(
-            "postgresql+psycopg://", creator=connect, pool_size=1, max_overflow=0
+            "postgresql+psycopg://", creator=self._connect, pool_size=1, max_overflow=0
         )
         reader = create_engine(
             "postgresql+psycopg://",
-            creator=connect,
+            creator=self._connect,
             pool_size=READER_THREADS + 1,
             pool_pre_ping=True,
             isolation_level="REPEATABLE READ",
         )
         super().__init__(PostgresRecorder(Factory(environment).datastore), writer, reader)
+
+    def _connect(self) -> psycopg.Connection[Any]:
+        return psycopg.connect(self.url, connect_timeout=10, application_name="kanal")
 
     def lock(self, connection: Connection) -> None:
         connection.exec_driver_sql(
@@ -147,3 +148,11 @@ class PostgresDatabase(Database):
             connection = connection.execution_options(isolation_level="READ COMMITTED")
             with connection.begin():
                 yield connection
+
+    @contextmanager
+    def rebuilding(self) -> Iterator[None]:
+        """Held by a connection of its own, so that a process that dies lets go."""
+        with super().rebuilding(), self._connect() as connection:
+            connection.autocommit = True
+            connection.execute("SELECT pg_advisory_lock(%s)", (REBUILDING,))
+            yield

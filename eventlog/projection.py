@@ -64,10 +64,12 @@ class Changes:
         self._of(table).delete(key)
 
     def flush(self, connection: Connection, *, bulk: bool = False) -> None:
-        """`bulk`: the tables are being filled by this caller alone; PostgreSQL takes the new rows by COPY."""
+        """Can be done again, if the transaction was rolled back.
+
+        `bulk`: the tables are being filled by this caller alone; PostgreSQL takes the new rows by COPY.
+        """
         for changes in self._tables.values():
             changes.flush(connection, bulk=bulk and connection.dialect.name == "postgresql")
-        self._tables.clear()
 
     def _of(self, table: Table) -> "_TableChanges":
         changes = self._tables.get(table)
@@ -109,9 +111,8 @@ class _TableChanges:
             self._execute(connection, "insert", (), list(self._inserts.values()))
         shapes: defaultdict[tuple[str, ...], list[Row]] = defaultdict(list)
         for key, values in self._updates.items():
-            names = tuple(values)
-            values.update(zip(self._key_names, key, strict=True))
-            shapes[names].append(values)
+            keyed = values | dict(zip(self._key_names, key, strict=True))
+            shapes[tuple(values)].append(keyed)
         for names, rows in shapes.items():
             self._execute(connection, "update", names, rows)
 

@@ -93,13 +93,15 @@ class Inline:
         self._models = models
         self._database = database
         self._live: list[Generation] | None = None
+        self._settled = False
+        """Whether what was read of the pointers is committed: a switch may be rolled back for a neighbour's failure."""
         self._folds: Folds = {}
         self._move: Any = None
         """Statement that sets the live generations' position to `reached`; made once, since it is run for each batch."""
 
     def apply(self, connection: Connection, events: Sequence[Recorded], *, head: int) -> None:
         """`head`: position of the last event before these."""
-        if self._live is None or self._database.shared:
+        if not self._settled or self._database.shared:
             self._read_pointers(connection)
         changes = Changes()
         for generation in self._live or ():
@@ -110,11 +112,11 @@ class Inline:
         connection.execute(self._move, {"reached": events[-1].position})
 
     def committed(self, events: Sequence[Recorded]) -> None:
-        pass
+        self._settled = True
 
     def pointers_changed(self) -> None:
-        """A switch took place on the writer's thread."""
-        self._live = None
+        """A switch takes place in the transaction that the writer is in."""
+        self._settled = False
 
     def _read_pointers(self, connection: Connection) -> None:
         live = active_generations(connection, self._models)
@@ -183,34 +185,44 @@ class Rebuild:
 
     def run(self) -> Iterator[Progress]:
         """Yields after each chunk; the switch has taken place when it ends."""
-        self._write(self._start)
+        with self._database.rebuilding():
+            yield from self.steps()
+
+    def steps(self) -> Iterator[Progress]:
+        """`run`, for a caller that sees to it that nobody else rebuilds."""
+        self._next = self._write(self._start)
         self._folds = folds_of(self._next)
-        head = self._head()
-        while True:
-            chunk = BUSY_CHUNK if self._is_busy(head) else IDLE_CHUNK
-            events = self._database.events_after(self._position, limit=chunk)
-            if not events:
-                break
+        head, chunk = self._head(), IDLE_CHUNK
+        while events := self._database.events_after(self._position, limit=chunk):
             self._fold_chunk(events)
-            head = max(head, self._head())
+            before, head = head, self._head()
             yield Progress(self._position, head)
-            if head - self._position < BUSY_CHUNK and chunk == BUSY_CHUNK:
-                break
-            if chunk == BUSY_CHUNK:
-                time.sleep(BUSY_PAUSE_SECONDS)
-        self._write(self._switch)
+            if head == before:
+                chunk = IDLE_CHUNK
+                continue
+            if head - self._position < BUSY_CHUNK:
+                break  # never quite there while others write; the switch folds the rest
+            chunk = BUSY_CHUNK
+            time.sleep(BUSY_PAUSE_SECONDS)
+        self._position = self._write(self._switch)
         yield Progress(self._position, self._position)
-        self._write(self._drop_old)
+        self._aside(self._drop_old)
 
     def _head(self) -> int:
         with self._database.reading() as connection:
             return self._database.head(connection)
 
-    def _is_busy(self, head: int) -> bool:
-        return self._head() > head
+    def _aside(self, task: Task) -> None:
+        """For tables that nobody else uses, or not any more: no need to hold up the log, if that can be helped."""
+        if self._database.shared:
+            with self._database.bulk() as connection:
+                task(connection)
+        else:
+            self._write(task)
 
-    def _start(self, connection: Connection) -> None:
+    def _start(self, connection: Connection) -> list[Generation]:
         """Empty tables of the next generation, and their pointers. An unfinished rebuild's are dropped."""
+        made = []
         for model in self._models:
             same = generations.c.name == model.name
             rows = connection.execute(
@@ -232,7 +244,8 @@ class Rebuild:
                     active=False,
                 )
             )
-            self._next.append(Generation(model, number, 0))
+            made.append(Generation(model, number, 0))
+        return made
 
     def _fold_chunk(self, events: Sequence[Recorded]) -> None:
         changes = Changes()
@@ -243,16 +256,15 @@ class Rebuild:
             changes.flush(connection, bulk=True)
             connection.execute(_moving(self._next), {"reached": position})
 
-        if self._database.shared:
-            # These tables are nobody else's yet: no need to hold up the log.
-            with self._database.bulk() as connection:
-                store(connection)
-        else:
-            self._write(store)
+        self._aside(store)
         self._position = position
 
-    def _switch(self, connection: Connection) -> None:
-        """On the writer's queue: nobody appends now. Fold the tail, compare, flip."""
+    def _switch(self, connection: Connection) -> int:
+        """On the writer's queue: nobody appends now. Fold the tail, compare, flip; returns the position.
+
+        If the transaction is rolled back for a neighbour's failure this is run again, so it changes nothing of its own.
+        """
+        position = self._position
         events = self._database.events
         query = select(events).where(events.c.position > self._position)
         tail = self._database.decoded(connection, query.order_by(events.c.position))
@@ -260,10 +272,14 @@ class Rebuild:
             changes = Changes()
             fold_events(changes, self._folds, tail)
             changes.flush(connection)
-            self._position = tail[-1].position
-            connection.execute(_moving(self._next), {"reached": self._position})
-        for old in active_generations(connection, self._models):
-            self._compare(connection, old)
+            position = tail[-1].position
+            connection.execute(_moving(self._next), {"reached": position})
+        self.differences = [
+            difference
+            for old in active_generations(connection, self._models)
+            if old.position == position  # else it is followed, and some events behind
+            for difference in self._compare(connection, old)
+        ]
         for generation in self._next:
             connection.execute(
                 update(generations)
@@ -274,8 +290,9 @@ class Rebuild:
                 .values(active=generations.c.generation == generation.number)
             )
         self._inline.pointers_changed()
+        return position
 
-    def _compare(self, connection: Connection, old: Generation) -> None:
+    def _compare(self, connection: Connection, old: Generation) -> Iterator[Difference]:
         rebuilt = next(g for g in self._next if g.model is old.model)
         for name, table in old.tables.items():
             live_rows = connection.scalar(select(func.count()).select_from(table)) or 0
@@ -283,7 +300,7 @@ class Rebuild:
                 connection.scalar(select(func.count()).select_from(rebuilt.tables[name])) or 0
             )
             if live_rows != new_rows:
-                self.differences.append(Difference(name, live_rows, new_rows))
+                yield Difference(name, live_rows, new_rows)
 
     def _drop_old(self, connection: Connection) -> None:
         """The generation before stays until the next rebuild: readers may still be on it."""
@@ -303,11 +320,12 @@ def build_missing(
     database: Database, write: Write, models: Sequence[Projection], inline: Inline
 ) -> Iterator[Progress]:
     """Build what has no live tables for this version of the code: all on a new installation, changed models after an upgrade."""
-    with database.reading() as connection:
-        live = {generation.model.name for generation in active_generations(connection, models)}
-    missing = [model for model in models if model.name not in live]
-    if missing:
-        yield from Rebuild(database, write, missing, inline).run()
+    with database.rebuilding():
+        with database.reading() as connection:
+            live = {generation.model.name for generation in active_generations(connection, models)}
+        missing = [model for model in models if model.name not in live]
+        if missing:
+            yield from Rebuild(database, write, missing, inline).steps()
 
 
 def _moving(moved: Iterable[Generation]) -> Any:
