@@ -13,7 +13,6 @@ import sys
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from urllib.parse import parse_qsl
 
@@ -256,7 +255,8 @@ def read_settings(arguments: Sequence[str]) -> Settings:
     def option(name: str, default: str, about: str) -> None:
         variable = "OWN_CHAT_" + name.upper().replace("-", "_")
         default = os.environ.get(variable, default)
-        parser.add_argument(f"--{name}", default=default, help=f"{about} ({variable})")
+        kind = int if name == "port" else str
+        parser.add_argument(f"--{name}", type=kind, default=default, help=f"{about} ({variable})")
 
     option("kanal-url", "http://127.0.0.1:8080", "where Kanal is")
     option("email", "", "e-mail of the staff member whose API key is used")
@@ -272,16 +272,25 @@ def read_settings(arguments: Sequence[str]) -> Settings:
     values |= {f"OWN_CHAT_{name}": value for name, value in secrets.items()}
     if missing := [name for name, value in values.items() if not value]:
         parser.error("missing: " + ", ".join(missing))
+    try:
+        Webhook(secrets["WEBHOOK_SECRET"])
+    except ValueError:
+        parser.error("OWN_CHAT_WEBHOOK_SECRET is not a signing secret (whsec_...)")
     return Settings(
         kanal_url=given.kanal_url,
         email=given.email,
         channel=given.channel,
         host=given.host,
-        port=int(given.port),
+        port=given.port,
         database=Path(given.database),
         api_key=secrets["API_KEY"],
         webhook_secret=secrets["WEBHOOK_SECRET"],
     )
+
+
+def announce(text: str) -> None:
+    """`Running on http://...`, once it does."""
+    print(text.splitlines()[0].strip("= "), flush=True)
 
 
 def main() -> None:
@@ -294,7 +303,7 @@ def main() -> None:
             host=settings.host,
             port=settings.port,
             access_log=None,
-            print=partial(print, flush=True),
+            print=announce,
         )
     except OSError as error:
         sys.exit(f"own_chat: cannot listen on {settings.host}:{settings.port}: {error.strerror}")

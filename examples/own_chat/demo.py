@@ -101,10 +101,11 @@ async def tell(chat: Process, login: str) -> None:
     """What the chat says and what to do about it, until it ends."""
     assert chat.stdout
     async for line in chat.stdout:
-        print(line.decode(), end="", flush=True)
-        if b"Running on" in line:
+        if line.startswith(b"Running on"):
             print(READY.format(chat=OWN_CHAT, kanal=KANAL, login=login), flush=True)
-        elif opened := re.match(rb"case (\d+) opened", line):
+            continue
+        print(line.decode(), end="", flush=True)
+        if opened := re.match(rb"case (\d+) opened", line):
             print(OPENED.format(case=int(opened[1]), kanal=KANAL, login=login), flush=True)
 
 

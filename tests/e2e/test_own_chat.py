@@ -25,8 +25,10 @@ ROOT = Path(__file__).parents[2]
 OWN_CHAT = ROOT / "examples" / "own_chat"
 EMAIL = "anna@shop.example"
 API_KEY = "the-key-of-anna"
-# Kanal and the chat start as separate programs, on a machine that may be busy with other tests.
-PATIENCE_SECONDS = 30.0
+# Kanal and the chat start as separate programs, up to four times in a test, on a machine that may be
+# busy with other tests.
+PATIENCE_SECONDS = 60.0
+pytestmark = pytest.mark.timeout(4 * PATIENCE_SECONDS)
 
 Message = dict[str, Any]
 
