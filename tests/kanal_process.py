@@ -83,8 +83,8 @@ class Kanal:
 
     @contextlib.asynccontextmanager
     async def client(self, email: str = EMAIL, key: str = KEY) -> AsyncIterator["Client"]:
-        auth = aiohttp.BasicAuth(email, key, encoding="utf-8")
-        async with aiohttp.ClientSession(auth=auth) as session:
+        headers = {"Authorization": aiohttp.encode_basic_auth(email, key)}
+        async with aiohttp.ClientSession(headers=headers) as session:
             yield Client(self, session)
 
     async def _end(self, number: signal.Signals) -> int:

@@ -8,8 +8,11 @@ from pathlib import Path
 
 import aiohttp
 import psycopg
+import pytest
 from kanal_process import Client, Kanal
 from webhook_receiver import Receiver
+
+pytestmark = pytest.mark.timeout(180)  # processes start and die, on a machine that may be busy
 
 ROUNDS = 4
 WRITERS = 8
