@@ -1,4 +1,8 @@
-"""A throw-away PostgreSQL server on this machine, for the tests that need one."""
+"""A throw-away PostgreSQL server on this machine, for the tests that need one.
+
+It is kept by a process of its own (`python tests/postgres_server.py` prints the URL and runs until
+its input ends), so that it goes away with the tests even if they are killed.
+"""
 
 import os
 import pwd
@@ -7,6 +11,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -37,6 +42,27 @@ class NoPostgres(Exception):
 @contextmanager
 def running_server() -> Iterator[str]:
     """Yields a superuser's URL of a new server; stops and removes it at the end."""
+    keeper = subprocess.Popen(
+        [sys.executable, __file__],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        # A Ctrl-C in the terminal is for pytest, which then stops the server in order.
+        start_new_session=True,
+    )
+    assert keeper.stdout
+    url = keeper.stdout.readline().strip()
+    if not url:
+        raise NoPostgres(keeper.communicate()[1].strip())
+    try:
+        yield url
+    finally:
+        keeper.communicate()
+
+
+@contextmanager
+def _kept_server() -> Iterator[str]:
     tried = []
     for binaries in _binaries():
         folder = Path(tempfile.mkdtemp(prefix="kanal-postgres-"))
@@ -105,8 +131,6 @@ def _start(binaries: Path, folder: Path) -> tuple[subprocess.Popen[bytes], str]:
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
-                # A Ctrl-C in the terminal is for pytest, which then stops the server in order.
-                start_new_session=True,
                 **drop,
             )
         url = f"postgresql://kanal:{password}@127.0.0.1:{port}/postgres"
@@ -151,3 +175,12 @@ def _stop(server: subprocess.Popen[bytes]) -> None:
         except subprocess.TimeoutExpired:
             server.kill()
             server.wait()
+
+
+if __name__ == "__main__":
+    try:
+        with _kept_server() as server_url:
+            print(server_url, flush=True)
+            sys.stdin.read()
+    except NoPostgres as error:
+        sys.exit(str(error))
