@@ -5,6 +5,7 @@
 A real one checks the signature and drops ids that it knows; see own_chat/ beside this file.
 """
 
+import contextlib
 import sys
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from urllib.parse import parse_qsl
@@ -27,7 +28,5 @@ class Receiver(BaseHTTPRequestHandler):
 if __name__ == "__main__":
     port = int(sys.argv[1]) if len(sys.argv) > 1 else 9000
     print(f"Listening on http://127.0.0.1:{port}; Ctrl-C ends it", flush=True)
-    try:
+    with contextlib.suppress(KeyboardInterrupt):
         HTTPServer(("127.0.0.1", port), Receiver).serve_forever()
-    except KeyboardInterrupt:
-        pass
