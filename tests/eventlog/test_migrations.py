@@ -1,0 +1,84 @@
+"""Set-up and migration: done once whoever starts, and leading to the tables that the code knows."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from open_log import DEADLINE, database_of
+from sqlalchemy import inspect, select
+
+import kanal.delivery.tables
+from kanal.domain.links import CONTACTS
+from kanal.eventlog.migrate import migrate
+from kanal.eventlog.sqlite import DataDirectoryInUse, SqliteDatabase
+from kanal.eventlog.tables import DERIVED, EVENTS_TABLE, METADATA, installation
+
+assert kanal.delivery.tables  # its tables are of the same metadata
+
+
+def test_the_migrated_database_is_what_the_code_describes(
+    database_url: str, data_dir: Path
+) -> None:
+    database = database_of(database_url, data_dir)
+    migrate(database)
+    with database.reading() as connection:
+
+        def ours(name: str | None, kind: str, _: object) -> bool:
+            return not (kind == "table" and name == EVENTS_TABLE)
+
+        context = MigrationContext.configure(connection, opts={"include_name": ours})
+        assert compare_metadata(context, METADATA) == []
+        names = set(inspect(connection).get_table_names())
+        assert names == {*METADATA.tables, EVENTS_TABLE, "alembic_version"}
+    database.close()
+    assert set(METADATA.tables) >= DERIVED
+
+
+def test_migrating_again_changes_nothing(database_url: str, data_dir: Path) -> None:
+    database = database_of(database_url, data_dir)
+    first, second = migrate(database), migrate(database)
+    assert first.of(CONTACTS, "x") == second.of(CONTACTS, "x")
+    with database.reading() as connection:
+        rows = connection.execute(select(installation.c.name)).all()
+        assert sorted(name for (name,) in rows) == ["created_at", "secret"]
+    database.close()
+
+
+def test_each_installation_has_a_secret_of_its_own(tmp_path: Path) -> None:
+    databases = [SqliteDatabase(tmp_path / name / "kanal.db") for name in ("one", "two")]
+    one, two = (migrate(database) for database in databases)
+    assert one.of(CONTACTS, "x") != two.of(CONTACTS, "x")
+    for database in databases:
+        database.close()
+
+
+def test_one_process_owns_a_data_directory(tmp_path: Path) -> None:
+    database = SqliteDatabase(tmp_path / "kanal.db")
+    with pytest.raises(DataDirectoryInUse, match="in use by another Kanal process"):
+        SqliteDatabase(tmp_path / "kanal.db")
+    database.close()
+    SqliteDatabase(tmp_path / "kanal.db").close()
+
+
+def test_a_killed_process_lets_go_of_its_data_directory(tmp_path: Path) -> None:
+    program = (
+        "import sys, pathlib; from kanal.eventlog.sqlite import SqliteDatabase;"
+        "database = SqliteDatabase(pathlib.Path(sys.argv[1])); print('mine', flush=True);"
+        "sys.stdin.read()"
+    )
+    path = tmp_path / "kanal.db"
+    with subprocess.Popen(
+        [sys.executable, "-c", program, str(path)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdout.readline() == "mine\n"
+        with pytest.raises(DataDirectoryInUse):
+            SqliteDatabase(path)
+        process.kill()
+        process.wait(DEADLINE)
+    SqliteDatabase(path).close()
