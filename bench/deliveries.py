@@ -98,7 +98,7 @@ def _drained(
 
 def _steady(server: Server, requests: Any, receiver: Server, seconds: float) -> float:
     result = _replies(server, requests, seconds=seconds, warm_up=1, keep=True)
-    answered = [at for _, at in result["kept"]]
+    answered: list[int] = [at for *_, at in result["kept"]]
     began, ended = min(answered), max(answered)
     _wait_for(receiver, len(answered))
     _quiet(receiver)

@@ -1,22 +1,22 @@
-"""Makes a large log quickly: through the domain's own commands and the writer, in big batches; then its read models.
+"""Makes a large log quickly: the domain's own commands decide, but in memory and in big batches; then its read models.
 
 Reads one job as JSON from standard input, writes what it made as JSON to standard output.
 """
 
-import asyncio
 import json
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple, TypeVar
+from uuid import UUID
 
-import uvloop
 from api import CONTENT
+from eventsourcing.persistence import StoredEvent
 from processes import ADMIN_EMAIL, ADMIN_KEY
-from sqlalchemy import Connection, insert
+from sqlalchemy import Connection, delete, insert, select
 
 from kanal.bootstrap import Store, appoint_first_administrator, open_database
 from kanal.delivery.outbox import Outbox
@@ -30,33 +30,37 @@ from kanal.domain.cases import (
     open_case,
 )
 from kanal.domain.channels import create_channel
+from kanal.domain.event import Envelope, Event
 from kanal.domain.identities import Identification
+from kanal.domain.stream import Aggregate
 from kanal.domain.work import Work
 from kanal.eventlog.database import Database
 from kanal.eventlog.migrate import migrate
 from kanal.eventlog.projection import InlineProjection
 from kanal.eventlog.stream_ids import StreamIds
-from kanal.eventlog.tables import channel_secrets
+from kanal.eventlog.tables import channel_secrets, counters
 from kanal.eventlog.writer import Writer
 from kanal.projections import runner
 from kanal.projections.registry import CORE, FOLLOWED
 from kanal.settings import Settings
 
-AT_ONCE = 2000
-"""Commands that wait for the writer together: several of its largest batches."""
+S = TypeVar("S")
+
+BATCH = 5000
+"""Events in one transaction."""
 CASES_OF_A_USER = 3
-EVENTS_OF_A_CASE = 12
-"""A little more than there are, so that a log gets little longer than asked."""
 NOTE_EVERY = 4
 CLOSED_EVERY = 2
-PARTS_OF_A_LONG_CASE = 100
+PART_OF_A_LONG_CASE = 100
 """Messages that one command adds."""
 STAFF_ID = 1
 """The first administrator."""
+MADE_BEFORE = {"channel", "staff"}
+"""Kinds of streams that are in the log when the mass of it is made."""
 DEFAULT_URL = "https://receiver.example/webhook"
 
 
-def conversation(work: Work, *, at: int, channel_id: int, staff_id: int, messages: int) -> Any:
+def conversation(work: Work, *, at: int, channel_id: int, messages: int) -> OpenedCase:
     """One case: user and staff take turns, with a note here and there; half of the cases end closed."""
     user = Identification(
         channel_id=channel_id,
@@ -64,68 +68,102 @@ def conversation(work: Work, *, at: int, channel_id: int, staff_id: int, message
         details={"full_name": "Анна Example", "company_name": "Example Ltd"},
     )
     opened = open_case(work, who=user, channel="", subject="Where is my parcel?", content=CONTENT)
-    _write_on(work, case=opened, staff_id=staff_id, messages=messages - 1)
+    write_on(work, case=opened, messages=messages - 1)
     if messages > 1 and at % NOTE_EVERY == 0:
-        add_note(work, case_id=opened.case_id, staff_id=staff_id, content="Called the carrier.")
+        add_note(work, case_id=opened.case_id, staff_id=STAFF_ID, content="Called the carrier.")
     if messages > 1 and at % CLOSED_EVERY == 0:
         change_case(work, case_id=opened.case_id, status="closed")
     return opened
 
 
-def _write_on(work: Work, *, case: OpenedCase, staff_id: int, messages: int) -> None:
+def write_on(work: Work, *, case: OpenedCase, messages: int) -> None:
     for at in range(messages):
         if at % 2:
             add_user_message(work, case_id=case.case_id, user_id=case.user_id, content=CONTENT)
         else:
-            add_staff_reply(work, case_id=case.case_id, staff_id=staff_id, content=CONTENT)
+            add_staff_reply(work, case_id=case.case_id, staff_id=STAFF_ID, content=CONTENT)
 
 
-class Filling:
-    def __init__(self, writer: Writer, job: dict[str, Any], channel_id: int) -> None:
-        self._writer = writer
-        self._job = job
-        self._channel_id = channel_id
-        self._opened = 0
+class Slot(NamedTuple):
+    version: int
+    state: Any
+    stream_id: UUID
 
-    async def run(self) -> dict[str, Any]:
-        long_cases = [await self._long_case(number) for number in self._job.get("long", [])]
-        events, cases = self._job.get("events", 0), self._job.get("cases", 0)
-        while (missing := events - self._writer.position) > 0 or self._opened < cases:
-            cases_missing = max(cases - self._opened, missing // EVENTS_OF_A_CASE, 1)
-            await self._wave(min(AT_ONCE, cases_missing))
-        return {
-            "channel_id": self._channel_id,
-            "events": self._writer.position,
-            "cases": self._opened + len(long_cases),
-            "long": long_cases,
-        }
 
-    async def _wave(self, number: int) -> None:
-        self._opened += number
-        await asyncio.gather(
-            *(
-                self._submit(self._conversation(at, self._job.get("messages", 5)))
-                for at in range(self._opened - number, self._opened)
-            )
-        )
+class Past:
+    """The Work of many commands, in memory: the writer would look for each new stream in the log first."""
 
-    def _conversation(self, at: int, messages: int) -> Callable[[Work], Any]:
-        return partial(
-            conversation, at=at, channel_id=self._channel_id, staff_id=STAFF_ID, messages=messages
-        )
+    def __init__(self, database: Database, stream_ids: StreamIds) -> None:
+        self._database = database
+        self._stream_ids = stream_ids
+        self._slots: dict[tuple[str, str], Slot] = {}
+        self._stored: list[StoredEvent] = []
+        with database.reading() as connection:
+            self._counters: dict[str, int] = {
+                row.name: row.value for row in connection.execute(select(counters))
+            }
+            self.events = database.head(connection)
+            """In the log, when all of it is stored."""
+        self.now = time.time_ns() // 1000
 
-    async def _long_case(self, messages: int) -> int:
-        opened: OpenedCase = await self._submit(self._conversation(-1, 1))
-        left = messages - 1
-        while left > 0:
-            part = min(left, PARTS_OF_A_LONG_CASE)
-            await self._submit(partial(_write_on, case=opened, staff_id=STAFF_ID, messages=part))
-            left -= part
-        return opened.case_id
+    def load(self, aggregate: Aggregate[S], key: object) -> S:
+        state: S = self._slot(aggregate, str(key)).state
+        return state
 
-    async def _submit(self, command: Callable[[Work], Any]) -> Any:
-        done = await self._writer.submit(command, who="system", origin="import", request="")
-        return done.result
+    def record(self, aggregate: Aggregate[S], key: object, *events: Event) -> None:
+        version, state, stream_id = self._slot(aggregate, str(key))
+        for event in events:
+            version, state = version + 1, aggregate.evolve(state, event)
+            envelope = Envelope(self.now, "system", "import", "", None, event.about())
+            body = self._database.mapper.encode(event, envelope)
+            self._stored.append(StoredEvent(stream_id, version, event.NAME, body))
+        self._slots[aggregate.kind, str(key)] = Slot(version, state, stream_id)
+        self.events += len(events)
+
+    def take(self, counter: str) -> int:
+        number = self._counters.get(counter, 0) + 1
+        self._counters[counter] = number
+        return number
+
+    def store(self, *, at_least: int = 1) -> None:
+        """Into the log, if so many events wait."""
+        if len(self._stored) < at_least:
+            return
+        with self._database.writer.begin() as connection:
+            self._database.lock(connection)
+            self._database.append(connection, self._stored)
+            connection.execute(delete(counters))
+            rows = [{"name": name, "value": value} for name, value in self._counters.items()]
+            connection.execute(insert(counters), rows)
+        self._stored = []
+        self.now = max(self.now, time.time_ns() // 1000)
+
+    def _slot(self, aggregate: Aggregate[Any], key: str) -> Slot:
+        slot = self._slots.get((aggregate.kind, key))
+        if slot is None:
+            slot = Slot(0, aggregate.initial, self._stream_ids.of(aggregate, key))
+            if aggregate.kind in MADE_BEFORE:
+                slot = self._read(aggregate, slot)
+            self._slots[aggregate.kind, key] = slot
+        return slot
+
+    def _read(self, aggregate: Aggregate[Any], slot: Slot) -> Slot:
+        with self._database.reading() as connection:
+            for recorded in self._database.streams(connection, [slot.stream_id]):
+                state = aggregate.evolve(slot.state, recorded.event)
+                slot = slot._replace(version=recorded.version, state=state)
+        return slot
+
+
+def fill_with_conversations(past: Past, job: dict[str, Any], channel_id: int) -> int:
+    """Until there are as many events and cases as asked for; returns how many cases it opened."""
+    opened = 0
+    while past.events < job.get("events", 0) or opened < job.get("cases", 0):
+        conversation(past, at=opened, channel_id=channel_id, messages=job.get("messages", 5))
+        opened += 1
+        past.store(at_least=BATCH)
+    past.store()
+    return opened
 
 
 def make_channel(writer: Writer, webhook_url: str) -> int:
@@ -146,6 +184,16 @@ def make_channel(writer: Writer, webhook_url: str) -> int:
         connection.execute(insert(channel_secrets).values(row))
 
     return writer.submit_and_wait(command, beside=keep_secret).result
+
+
+def make_long_case(writer: Writer, channel_id: int, messages: int) -> int:
+    """Through the writer, which keeps snapshots of it."""
+    first = partial(conversation, at=-1, channel_id=channel_id, messages=1)
+    opened = writer.submit_and_wait(first).result
+    for done in range(1, messages, PART_OF_A_LONG_CASE):
+        part = min(PART_OF_A_LONG_CASE, messages - done)
+        writer.submit_and_wait(partial(write_on, case=opened, messages=part))
+    return opened.case_id
 
 
 @contextmanager
@@ -171,19 +219,29 @@ def fill(job: dict[str, Any]) -> dict[str, Any]:
         stream_ids = migrate(database)
         inline = runner.Inline(CORE, database)
         outbox = Outbox(settings.timezone, stream_ids)
+        began = time.perf_counter()
         with writing(database, stream_ids, [outbox]) as writer:
             store = Store(settings, database, stream_ids, writer, inline, outbox)
             appoint_first_administrator(store)
             channel_id = make_channel(writer, job.get("webhook_url", DEFAULT_URL))
-        # Without outbox and read models: what was written long ago is not sent, and models are built once.
+        # From here on without the outbox: what was written long ago is not to be sent.
         with writing(database, stream_ids) as writer:
-            began = time.perf_counter()
-            made = uvloop.run(Filling(writer, job, channel_id).run())
-            filled = time.perf_counter()
+            long = [make_long_case(writer, channel_id, each) for each in job.get("long", [])]
+        past = Past(database, stream_ids)
+        cases = fill_with_conversations(past, job, channel_id)
+        filled = time.perf_counter()
+        with writing(database, stream_ids) as writer:
             for _ in runner.build_missing(database, writer.run_and_wait, CORE + FOLLOWED, inline):
                 pass
-            built = time.perf_counter()
-    return made | {"fill_seconds": filled - began, "build_seconds": built - filled}
+        built = time.perf_counter()
+    return {
+        "channel_id": channel_id,
+        "events": past.events,
+        "cases": cases + len(long),
+        "long": long,
+        "fill_seconds": filled - began,
+        "build_seconds": built - filled,
+    }
 
 
 if __name__ == "__main__":

@@ -87,7 +87,8 @@ class Load:
     def _begin_counting(self) -> None:
         self.began = now()
         self.latencies: list[int] = []
-        self.kept: list[tuple[int, int]] = []
+        self.kept: list[tuple[int, int, int]] = []
+        """Message id, when its request was due, when it was answered."""
         self.errors: Counter[str] = Counter()
         self.first_error = ""
 
@@ -150,7 +151,8 @@ class Load:
         if self.keep:
             found = MESSAGE_ID.search(answer)
             if found:
-                self.kept.append((int(found[1]), now()))
+                ended = now()
+                self.kept.append((int(found[1]), ended - latency, ended))
         self._next(connection)
 
     def lost(self, connection: Connection) -> None:

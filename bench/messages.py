@@ -32,7 +32,7 @@ class Size(NamedTuple):
 
 def measure(bench: Bench) -> Report:
     report = Report()
-    size = Size(2, 0.7, 0.2) if bench.quick else Size(5, 3, 0.5)
+    size = Size(2, 0.5, 0.2) if bench.quick else Size(5, 2, 0.5)
     with ExitStack() as stack:
         servers: dict[str, Server] = {}
         requests = {}
