@@ -4,15 +4,16 @@ Each function runs inside one transaction of the writer. On PostgreSQL that make
 lane's token that was read in a transaction still holds at its end.
 """
 
+import json
 import secrets
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 
-from sqlalchemy import Connection, Select, func, literal, or_, select, text, tuple_, update
+from sqlalchemy import Connection, func, literal, or_, select, text, update
 
 from kanal.delivery.outcome import SENTENCES, OutcomeClass
-from kanal.delivery.tables import NEVER, PENDING, attempts, deliveries, lanes
+from kanal.delivery.tables import NEVER, attempts, deliveries, lanes
 from kanal.delivery.verdict import Attempted, Delivery, LaneRow, Rules, Verdict, judge
 from kanal.eventlog.projection import Changes
 from kanal.eventlog.tables import channel_secrets
@@ -20,6 +21,8 @@ from kanal.eventlog.tables import channel_secrets
 LATE: Final = " Recorded after another process had taken over the channel's sending; not counted."
 
 LANE_COLUMNS: Final[list[Any]] = [lanes.c[name] for name in LaneRow.__struct_fields__]
+
+NEXT: Final = ", ".join(f"d.{name}" for name in Delivery.__struct_fields__ if name != "attempt_id")
 
 HEAD_COLUMNS: Final[list[Any]] = [
     deliveries.c[name] for name in Delivery.__struct_fields__ if name not in ("body", "attempt_id")
@@ -179,6 +182,30 @@ def due_heads(connection: Connection, channel_id: int, now: int, limit: int) -> 
     return Heads(due, None if len(due) == limit else connection.scalar(later))
 
 
+def pending_at(
+    connection: Connection, places: Collection[tuple[int, int]], columns: str
+) -> Sequence[Any]:
+    """Of these places (case and sequence number) those whose delivery is pending.
+
+    A list of pairs as SQLAlchemy writes it costs more than all else that is done for an outcome.
+    """
+    cases, sequences = zip(*places, strict=True)
+    if connection.dialect.name == "postgresql":
+        found = connection.exec_driver_sql(
+            f"SELECT {columns} FROM unnest(%s::bigint[], %s::bigint[]) AS p (case_id, sequence) "
+            "JOIN deliveries AS d USING (case_id, sequence) WHERE d.state = 'pending'",
+            (list(cases), list(sequences)),
+        )
+    else:
+        found = connection.exec_driver_sql(
+            f"SELECT {columns} FROM json_each(?) AS p CROSS JOIN deliveries AS d "
+            "ON d.case_id = json_extract(p.value, '$[0]') "
+            "AND d.sequence = json_extract(p.value, '$[1]') WHERE d.state = 'pending'",
+            (json.dumps(list(places)),),
+        )
+    return found.fetchall()
+
+
 # -- attempts ------------------------------------------------------------------------------------
 
 
@@ -304,12 +331,7 @@ def _promote(
     if not over:
         return
     places = [(delivery.case_id, delivery.sequence + 1) for delivery in over]
-    query: Select[Any] = (
-        select(*HEAD_COLUMNS, deliveries.c.body)
-        .where(tuple_(deliveries.c.case_id, deliveries.c.sequence).in_(places))
-        .where(deliveries.c.state == PENDING)
-    )
-    for row in connection.execute(query):
+    for row in pending_at(connection, places, NEXT):
         delivery = Delivery(*row)
         delivery.due_since = delivery.due_at = now
         values = {"due_since": now, "due_at": now}

@@ -7,11 +7,11 @@ from collections.abc import Callable, Sequence
 from datetime import tzinfo
 from typing import Any, Final, Protocol
 
-from sqlalchemy import Connection, func, insert, or_, select, tuple_, update
+from sqlalchemy import Connection, func, insert, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from kanal.delivery.body import FORM_CONTENT_TYPE, TEMPLATE_VERSION, render_form
-from kanal.delivery.ledger import attempt_row, lane_rows
+from kanal.delivery.ledger import attempt_row, lane_rows, pending_at
 from kanal.delivery.plain_text import plain_text
 from kanal.delivery.signing import webhook_id
 from kanal.delivery.tables import PENDING, attempts, deliveries, lanes
@@ -205,12 +205,7 @@ def _waiting(connection: Connection, events: list[MessageAdded]) -> set[tuple[in
     before = [place for place in places if place not in own]
     if not before:
         return set()
-    query = (
-        select(deliveries.c.case_id, deliveries.c.sequence)
-        .where(tuple_(deliveries.c.case_id, deliveries.c.sequence).in_(before))
-        .where(deliveries.c.state == PENDING)
-    )
-    return {(case_id, sequence) for case_id, sequence in connection.execute(query)}
+    return {(row[0], row[1]) for row in pending_at(connection, before, "d.case_id, d.sequence")}
 
 
 def _insert_new(connection: Connection, rows: list[dict[str, Any]]) -> None:
