@@ -144,13 +144,12 @@ class _TableChanges:
     ) -> tuple[str, Callable[[Row], Any]]:
         table = self._table
         where = [table.c[name] == bindparam(f"{name}_") for name in self._key_names]
-        statement: Any = {
-            "delete": lambda: delete(table).where(*where),
-            "insert": lambda: insert(table),
-            "update": lambda: (
-                update(table).where(*where).values({name: bindparam(name) for name in names})
-            ),
-        }[kind]()
+        statement: Any = insert(table)
+        if kind == "delete":
+            statement = delete(table).where(*where)
+        elif kind == "update":
+            values: Row = {name: bindparam(name) for name in names}
+            statement = update(table).where(*where).values(values)
         statement = statement.compile(dialect=connection.dialect)
         if statement.positional:
             columns = [name.removesuffix("_") for name in statement.positiontup]

@@ -2,6 +2,7 @@
 
 import hashlib
 import hmac
+from typing import Any
 from uuid import UUID, uuid5
 
 from kanal.domain.stream import Aggregate
@@ -18,7 +19,7 @@ class StreamIds:
     def __init__(self, secret: bytes) -> None:
         self._secret = secret
 
-    def of(self, aggregate: Aggregate[object], key: str) -> UUID:
+    def of(self, aggregate: Aggregate[Any], key: str) -> UUID:
         address = f"{aggregate.kind}/{key}"
         if aggregate.personal:
             return UUID(bytes=self.keyed_hash(address)[:16], version=5)

@@ -1,13 +1,12 @@
 """`as_of`: a case and its messages as a reader would have seen them at an earlier place of the log."""
 
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from sqlalchemy import Connection
 
 from kanal.domain.cases import CASES
 from kanal.domain.errors import CaseNotFound
-from kanal.domain.stream import Aggregate
 from kanal.http.context import Call
 from kanal.http.dates import SECOND
 from kanal.http.errors import ApiError
@@ -37,8 +36,7 @@ async def read_case(call: Call, case_id: int, query: Callable[[Connection, Views
         return await call.read(query)
     position, at = _moment(call, given)
     database = call.context.database
-    stream: Aggregate[Any] = CASES
-    stream_id = call.context.stream_ids.of(stream, str(case_id))
+    stream_id = call.context.stream_ids.of(CASES, str(case_id))
 
     def earlier(connection: Connection, views: Views) -> R:
         if cases.find(connection, views, case_id) is None:

@@ -10,6 +10,7 @@ from collections import OrderedDict
 
 from aiohttp import web
 
+from kanal.http import contacts
 from kanal.http.context import Context
 from kanal.http.errors import ApiError
 from kanal.http.keys import Holder, holder_of
@@ -47,12 +48,20 @@ def _credentials(header: str) -> tuple[str, str]:
     if scheme.lower() != "basic":
         raise _refused("Only HTTP Basic authentication is offered: staff e-mail and API key.")
     try:
-        email, colon, key = base64.b64decode(value.strip(), validate=True).decode().partition(":")
-    except (binascii.Error, UnicodeDecodeError):
+        sent = base64.b64decode(value.strip(), validate=True)
+    except (binascii.Error, ValueError):
         raise _refused("The Authorization header is not Base64 of e-mail:key.") from None
+    try:
+        text = sent.decode()
+    except UnicodeDecodeError:  # older clients follow RFC 2617
+        text = sent.decode("latin-1")
+    email, colon, key = text.partition(":")
     if not colon:
         raise _refused("The Authorization header has no colon between e-mail and API key.")
-    return email.strip().lower(), key
+    try:
+        return contacts.email(email).normalised, key
+    except ValueError:
+        raise _refused("The user name must be the staff member's e-mail.") from None
 
 
 def _refused(message: str) -> ApiError:

@@ -438,7 +438,13 @@ def _refuse_unknown_encoding(request: web.Request) -> None:
 
 
 def _broken() -> ApiError:
-    return ApiError(400, "malformed_body", "The body is cut off or its packing is broken.")
+    # Where the next request would begin is not known any more.
+    return ApiError(
+        400,
+        "malformed_body",
+        "The body is cut off or its packing is broken.",
+        headers={"Connection": "close"},
+    )
 
 
 def _undecodable(charset: str) -> ApiError:

@@ -2,8 +2,9 @@
 
 from collections.abc import Iterable
 from typing import Any, Literal
+from weakref import WeakKeyDictionary
 
-from sqlalchemy import Connection, MetaData, Table, select
+from sqlalchemy import Connection, FromClause, MetaData, Table, func, select
 
 from kanal.domain.cases import (
     CaseAssigned,
@@ -30,10 +31,16 @@ from kanal.domain.identities import IdentityClaimed
 from kanal.domain.links import ContactLinked
 from kanal.domain.stream import Recorded
 from kanal.domain.users import UserChanged, UserLinked, UserLinkRefused, UserRegistered
+from kanal.eventlog.database import Database
 from kanal.eventlog.projection import Changes, Tables
-from kanal.projections.read_model import Names, ReadModel, Views, number, text
+from kanal.projections.read_model import Found, Names, Page, ReadModel, Views, number, text
 
 Kind = Literal["case", "user", "channel"]
+Filters = list[tuple[Kind, int]]
+
+_counted: WeakKeyDictionary[Database, tuple[int, int]] = WeakKeyDictionary()
+"""A position of the log and how many events there are up to it. Both are final, and counting a long log anew for each
+page would make reading it through quadratic."""
 
 
 def define(metadata: MetaData, name: Names) -> Iterable[Table]:
@@ -96,15 +103,60 @@ PROJECTION = ReadModel(
 )
 
 
-def positions(
-    connection: Connection, views: Views, kind: Kind, id: int, after: int, limit: int
-) -> list[int]:
-    """Positions behind `after`, the oldest first."""
-    history = views.history["history"].c
-    query = (
-        select(history.position)
-        .where(history.kind == kind, history.id == id, history.position > after)
-        .order_by(history.position)
-        .limit(limit)
-    )
-    return list(connection.scalars(query))
+def events(
+    connection: Connection,
+    views: Views,
+    database: Database,
+    filters: Filters,
+    after: int | None,
+    page: Page,
+    order: Literal["asc", "desc"] = "asc",
+) -> Found[Recorded]:
+    """A page of the log: all of it, or what all filters hold for. `after`: the position before the page, in that order.
+
+    The total is what the filters hold for, whatever `after` says.
+    """
+    log = database.events
+    position = log.c.position
+    query = select(log)
+    if filters:
+        source, position = where_all(views, filters)
+        query = query.select_from(source.join(log, log.c.position == position))
+        total = connection.scalar(select(func.count()).select_from(source)) or 0
+    else:
+        total = _count(connection, database)
+    if after is not None:
+        query = query.where(position > after if order == "asc" else position < after)
+    ordered = query.order_by(position.asc() if order == "asc" else position.desc())
+    rows = database.decoded(connection, ordered.limit(page.limit).offset(page.offset))
+    return Found(rows, total)
+
+
+def where_all(views: Views, filters: Filters) -> tuple[FromClause, Any]:
+    """What holds the positions for which all filters hold, and its column of them."""
+    history = views.history["history"]
+    source: FromClause | None = None
+    first: Any = None
+    for place, (kind, key) in enumerate(filters):
+        part = (
+            select(history.c.position)
+            .where(history.c.kind == kind, history.c.id == key)
+            .subquery(f"filter_{place}")
+        )
+        if source is None:
+            source, first = part, part.c.position
+        else:
+            source = source.join(part, part.c.position == first)
+    assert source is not None
+    return source, first
+
+
+def _count(connection: Connection, database: Database) -> int:
+    position, count = _counted.get(database, (0, 0))
+    column = database.events.c.position
+    query = select(func.count(), func.max(column)).where(column > position)
+    more, last = connection.execute(query).one()
+    if more:
+        position, count = last, count + more
+        _counted[database] = (position, count)
+    return count

@@ -11,6 +11,7 @@ from kanal.domain import staff
 from kanal.domain.errors import KeyNotFound, StaffNotFound
 from kanal.domain.staff import NewKey, Role
 from kanal.eventlog.tables import api_keys
+from kanal.http import contacts
 from kanal.http.answers import answer, empty, listing
 from kanal.http.context import Call
 from kanal.http.dates import Dates
@@ -134,8 +135,8 @@ def shown(row: StaffRow, dates: Dates) -> dict[str, Any]:
 
 
 def _keep(connection: Connection, new: NewKey, email: str, made: NewApiKey) -> None:
-    """The e-mail as auth.py compares it: as it was given, without regard to case."""
-    login = email.strip().lower()
+    """The e-mail as auth.py compares it."""
+    login = contacts.email(email).normalised
     keep(connection, staff_id=new.staff_id, key_id=new.key_id, email=login, hash=made.hash)
 
 
