@@ -99,9 +99,14 @@ def database_now(connection: Connection, now: int) -> int:
 # -- lanes ---------------------------------------------------------------------------------------
 
 
-def void_leases(connection: Connection) -> None:
-    """At the start of the only process: whoever owned a lane before is gone."""
-    connection.execute(update(lanes).where(lanes.c.owner != "").values(lease_until=0))
+def owners(connection: Connection) -> list[str]:
+    """Whoever owns a lane, or did when it ended without giving it back."""
+    return list(connection.scalars(select(lanes.c.owner).where(lanes.c.owner != "").distinct()))
+
+
+def void_leases(connection: Connection, ended: Collection[str]) -> None:
+    """These owners are gone: nobody has to wait for the end of their leases."""
+    connection.execute(update(lanes).where(lanes.c.owner.in_(ended)).values(lease_until=0))
 
 
 def ask_again(connection: Connection, now: int) -> None:

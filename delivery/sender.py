@@ -4,7 +4,6 @@ In memory is only what is about to be sent; all else is read when its time comes
 """
 
 import asyncio
-import secrets
 import time
 from collections import deque
 from collections.abc import Callable, Collection, Coroutine, Iterable, Sequence
@@ -22,6 +21,7 @@ from kanal.delivery.lanes import HEADS_LIMIT, HEADS_LOW, PROBE_SAMPLE, Lane
 from kanal.delivery.ledger import Claimed, Intent, LeaseLost, Written
 from kanal.delivery.outbox import NOTICE, Outbox
 from kanal.delivery.outcome import Outcome, OutcomeClass
+from kanal.delivery.owner import has_ended, own_name
 from kanal.delivery.post import WebhookClient
 from kanal.delivery.schedule import DAY, DEADLINES, HORIZON, SECOND, next_attempt_at
 from kanal.delivery.signing import signature_headers
@@ -80,7 +80,7 @@ class Sender:
         self._deadlines = {kind: min(limit, timeout) for kind, limit in DEADLINES.items()}
         if max(self._deadlines.values()) * 1.5 >= lease_seconds:
             raise ValueError("a lease must be longer than an attempt and the record of its outcome")
-        self.owner = secrets.token_hex(8)
+        self.owner = own_name()
         self._database = database
         self._writer = writer
         self._outbox = outbox
@@ -433,9 +433,15 @@ class Sender:
     # -- lanes ---------------------------------------------------------------------------------------
 
     def _set_up(self, connection: Connection) -> None:
-        if not self._shared:
-            ledger.void_leases(connection)
+        self._void_leases(connection)
         ledger.ask_again(connection, self._now())
+
+    def _void_leases(self, connection: Connection) -> None:
+        """Of owners that are gone; where this is the only process, that is all of them."""
+        owners = ledger.owners(connection)
+        ended = [each for each in owners if not self._shared or has_ended(each)]
+        if ended:
+            ledger.void_leases(connection, ended)
 
     async def _claim_on(self) -> None:
         while True:
@@ -484,9 +490,7 @@ class Sender:
             try:
                 await self._synchronise()
                 ends = self._lease_ends()
-                kept = await self._writer.run(
-                    partial(ledger.renew, owner=self.owner, lease=self._lease, now=self._now())
-                )
+                kept = await self._writer.run(self._renew)
                 for claimed in kept:
                     if lane := self._lanes.get(claimed.lane.channel_id):
                         lane.lease_ends = ends
@@ -497,6 +501,10 @@ class Sender:
             except (LogUnavailable, SQLAlchemyError) as error:
                 log.warning("leases_not_renewed", error=repr(error))
             await asyncio.sleep(self._lease / SECOND / RENEWALS)
+
+    def _renew(self, connection: Connection) -> list[Claimed]:
+        self._void_leases(connection)
+        return ledger.renew(connection, self.owner, self._lease, self._now())
 
     async def _synchronise(self) -> None:
         before = self._clock()
