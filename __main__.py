@@ -39,6 +39,9 @@ from kanal.http import logs
 from kanal.projections.registry import CORE, FOLLOWED
 from kanal.settings import Settings, SettingsError
 
+SWITCH_SECONDS = 0.0005
+"""The interpreter's turn of one thread. The writer gives the lock back with each statement and each sync, and would wait the
+usual 5 ms to get it again while requests come in."""
 MODELS = tuple(model.name for model in CORE + FOLLOWED)
 
 console = Console(stderr=True)
@@ -71,6 +74,7 @@ def serve(settings: Settings, role: Role) -> None:
     """Serve the API and deliver webhooks until Ctrl-C or SIGTERM."""
     if role != "all" and not settings.database_url:
         _fail("With SQLite one process does everything: leave --role out, or use PostgreSQL.")
+    sys.setswitchinterval(SWITCH_SECONDS)
     logs.configure(console=settings.log_format == "console", level=settings.log_level.upper())
     with _readable_failures(), ExitStack() as stack:
         with _bar("Building read models") as bar:

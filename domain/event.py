@@ -30,9 +30,12 @@ class Event(msgspec.Struct, frozen=True):
 
     def about(self) -> tuple[int, ...]:
         """Ids of the users whom this event is about, each once."""
-        return tuple(
-            dict.fromkeys(user_id for field in self.ABOUT if (user_id := getattr(self, field)))
-        )
+        found: list[int] = []
+        for field in self.ABOUT:
+            user_id = getattr(self, field)
+            if user_id and user_id not in found:
+                found.append(user_id)
+        return tuple(found)
 
 
 class Envelope(msgspec.Struct, frozen=True):

@@ -160,7 +160,7 @@ def define(metadata: MetaData, name: Names) -> Iterable[Table]:
                 "updated": ("updated_at",),
                 "user": ("user_id", "created_at"),
                 "channel": ("channel", "created_at"),
-                "status": ("status", "updated_at"),
+                "status": ("status", "created_at"),
                 "staff": ("staff_id", "created_at"),
             }.items()
         ],

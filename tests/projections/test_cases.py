@@ -345,7 +345,7 @@ def plans(wanted: CaseFilter, sort: Sort) -> list[list[str]]:
         (CaseFilter(), "created_at_desc"),
         (CaseFilter(), "updated_at_desc"),
         (CaseFilter(channel=["cch1"]), "created_at_desc"),
-        (CaseFilter(status=["open"]), "updated_at_desc"),
+        (CaseFilter(status=["open"]), "created_at_desc"),
         (CaseFilter(from_updated_time=START), "updated_at_asc"),
     ],
 )
