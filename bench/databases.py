@@ -1,6 +1,7 @@
 """Where the data of a measurement lies: folders for SQLite, databases of one PostgreSQL server, all removed at the end."""
 
 import shutil
+import subprocess
 import sys
 import tempfile
 import uuid
@@ -66,7 +67,7 @@ class Databases:
                 connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(database))
 
     def postgres_description(self) -> str:
-        """Version, and the settings without which its figures would be of another thing."""
+        """Version, and the settings without which its figures would be of something else."""
         with psycopg.connect(self._server_url) as connection:
             names = ("server_version", "fsync", "full_page_writes", "synchronous_commit")
             values = []
@@ -81,17 +82,24 @@ def opened(server_url: str) -> Iterator[Databases]:
     """With a PostgreSQL server of this run's own if no URL is given and one can be started here."""
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="kanal-bench-")))
-        yield Databases(folder, server_url or _own_server(stack))
+        yield Databases(folder, server_url or stack.enter_context(_own_server()))
 
 
-def _own_server(stack: ExitStack) -> str:
-    sys.path.append(str(Path(__file__).parents[1] / "tests"))
-    import postgres_server
-
-    # The tests' server skips every sync; here the sync is what is measured.
-    postgres_server.OPTIONS.update(fsync="on", full_page_writes="on")
+@contextmanager
+def _own_server() -> Iterator[str]:
+    keeper = subprocess.Popen(
+        [sys.executable, str(Path(__file__).with_name("own_postgres.py"))],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        # A Ctrl-C is for this process, which then drops its databases and ends the server.
+        start_new_session=True,
+    )
+    assert keeper.stdout
+    url = keeper.stdout.readline().strip()
+    if not url:
+        print("No PostgreSQL could be started: only SQLite is measured.", file=sys.stderr)
     try:
-        return str(stack.enter_context(postgres_server.running_server()))
-    except postgres_server.NoPostgres as error:
-        print(f"Only SQLite is measured. No PostgreSQL: {error}", file=sys.stderr)
-        return ""
+        yield url
+    finally:
+        keeper.communicate()

@@ -61,7 +61,7 @@ def measure(bench: Bench) -> Report:
 def _replies(server: Server, requests: Any, *, seconds: float, **more: Any) -> Any:
     job = api.load_job(server, requests, connections=CONNECTIONS, seconds=seconds, **more)
     result = Asked("load.py", job).result(timeout=60 + seconds)
-    if result["errors"]:
+    if result["errors"] or not result["answers"]:
         raise Failed(f"staff replies: {result['errors']} {result['first_error']}")
     return result
 

@@ -138,7 +138,7 @@ def _compared(report: Report, title: str, sides: list[Side], size: Size) -> list
                 status=side.status,
             )
             result = Asked("load.py", job).result(timeout=60 + size.seconds)
-            if result["errors"]:
+            if result["errors"] or not result["answers"]:
                 raise Failed(f"{title}: {result['errors']} {result['first_error']}")
             results[at].append(result)
     p50 = [[result["p50"] for result in side] for side in results]

@@ -51,7 +51,7 @@ def measure(bench: Bench) -> Report:
 def _run(job: dict[str, Any], receiver: Server) -> dict[str, Any]:
     receiver.get("/arrivals")
     result = Asked("load.py", job).result(timeout=60 + job["seconds"])
-    if result["errors"]:
+    if result["errors"] or not result["answers"]:
         raise Failed(f"staff replies: {result['errors']} {result['first_error']}")
     sent = {message: at for message, at, _ in result["kept"]}
     answered = {message: at for message, _, at in result["kept"]}

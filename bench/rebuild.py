@@ -81,7 +81,7 @@ def _busy(filled: Filled, seconds: float) -> dict[str, Any]:
         took = _rebuild_beside(filled)
         during = during_load.result(stop=True, timeout=60)
     for result in (before, during):
-        if result["errors"]:
+        if result["errors"] or not result["answers"]:
             raise Failed(f"writes: {result['errors']} {result['first_error']}")
     return {"events": position, "seconds": took, "before": before, "during": during}
 

@@ -23,7 +23,7 @@ def measure(bench: Bench) -> Report:
         results |= {f"Kanal, {logs[events].made['events']:,} events": [] for events in sizes}
         for number in range(rounds + 1):
             taken = [_bare(), *(_kanal(filled.place) for filled in logs.values())]
-            # The first start fills the system's cache and, after filling, moves the log into place.
+            # The first start fills the system's cache.
             if number:
                 for name, figures in zip(results, taken, strict=True):
                     results[name].append(figures)
@@ -31,7 +31,7 @@ def measure(bench: Bench) -> Report:
     return report
 
 
-def _bare() -> tuple[float, float]:
+def _bare() -> tuple[float, float, float]:
     began = time.perf_counter()
     with listening("bare_server.py", 500) as server:
 
@@ -45,29 +45,29 @@ def _bare() -> tuple[float, float]:
             return True
 
         wait_until("the bare server answers", answers, START_SECONDS)
-        return time.perf_counter() - began, server.memory_mib()
+        return time.perf_counter() - began, server.cpu_seconds(), server.memory_mib()
 
 
-def _kanal(place: Place) -> tuple[float, float]:
+def _kanal(place: Place) -> tuple[float, float, float]:
     began = time.perf_counter()
     with starting_kanal(place.variables, place.folder) as ready:
         server = ready()
-        return time.perf_counter() - began, server.memory_mib()
+        return time.perf_counter() - began, server.cpu_seconds(), server.memory_mib()
 
 
-def _show(report: Report, kind: str, results: dict[str, list[tuple[float, float]]]) -> None:
-    bare = Spread.of([seconds for seconds, _ in results[BARE]]).median
+def _show(report: Report, kind: str, results: dict[str, list[tuple[float, float, float]]]) -> None:
+    bare = Spread.of([seconds for seconds, *_ in results[BARE]]).median
     rows = []
     for name, taken in results.items():
-        seconds = Spread.of([each for each, _ in taken])
-        memory = Spread.of([each for _, each in taken])
-        rows.append([name, seconds.text(2), f"{seconds.median / bare:.1f}", memory.text()])
-    columns = ("process", "seconds to ready", "times bare", "resident MiB")
+        seconds, cpu, memory = (Spread.of(each) for each in zip(*taken, strict=True))
+        times = f"{seconds.median / bare:.1f}"
+        rows.append([name, seconds.text(2), times, cpu.text(2), memory.text()])
+    columns = ("process", "seconds to ready", "times bare", "CPU s", "resident MiB")
     report.add(f"Start, {kind}", columns, rows)
     largest = list(results)[-1]
     report.target(
         f"start of {largest}, {kind}",
-        Spread.of([seconds for seconds, _ in results[largest]]).median,
+        Spread.of([seconds for seconds, *_ in results[largest]]).median,
         SLOWEST_SECONDS,
         at_least=False,
         unit="s",

@@ -1,0 +1,21 @@
+"""A PostgreSQL server for one run, started as the tests start theirs, but durable: here the syncs are what is measured.
+
+Prints its URL and runs until its input ends, so that it goes away with the run even if that is killed.
+"""
+
+import sys
+from pathlib import Path
+
+sys.path.append(str(Path(__file__).parents[1] / "tests"))
+
+import postgres_server
+
+postgres_server.OPTIONS.update(fsync="on", full_page_writes="on")
+
+if __name__ == "__main__":
+    try:
+        with postgres_server._kept_server() as url:
+            print(url, flush=True)
+            sys.stdin.read()
+    except postgres_server.NoPostgres as error:
+        sys.exit(str(error))
