@@ -254,7 +254,8 @@ class Writer:
     ) -> Done[R]:
         """Returns when the command's events are durable and the inline projections show them.
 
-        `beside` runs in the same transaction, for what may not be in an event: it gets the command's result.
+        `beside` runs in the same transaction, for what may not be in an event: it gets the command's result. Both may be
+        run again, like a task of `run`.
         Raises the command's DomainError, IdempotencyKeyReused, LogBusy or LogUnavailable.
         """
         future: asyncio.Future[Done[R]] = asyncio.get_running_loop().create_future()
@@ -263,6 +264,8 @@ class Writer:
 
     async def run(self, task: Callable[[Connection], R]) -> R:
         """Other writing work, durable on return: ledger rows, rebuilding, switching. Keep it short.
+
+        A neighbour's failure rolls its transaction back; then it is run again, so it may change nothing but the database.
 
         Raises whatever the task raises, LogBusy or LogUnavailable.
         """
