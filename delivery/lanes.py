@@ -15,6 +15,8 @@ PROBES: Final = 2
 """In flight after a pause: the oldest head, and the one least tried in case the oldest itself is the trouble."""
 PROBE_SAMPLE: Final = 50
 """Of so many of the oldest heads the least tried one is taken."""
+AHEAD: Final = 4
+"""For each place in flight so many are begun, so that none stays empty while the log is busy with other commits."""
 HEADS_LIMIT: Final = 64
 """Heads kept in memory that nothing has been begun for; the others stay in the database."""
 HEADS_LOW: Final = 16
@@ -36,6 +38,8 @@ class Lane:
         self.intended = 0
         """Intents being written."""
         self.posting = 0
+        self.suspicions = 0
+        """Failures of the endpoint that are not durable yet: until they are, nobody knows of the pause they make."""
         self.width = min(FIRST_WIDTH, per_channel)
         self.succeeded_at = 0
         self.more = True
@@ -69,8 +73,8 @@ class Lane:
 
     @property
     def ahead(self) -> int:
-        """How many may be begun: at full width as many again as fit in flight, so that no place waits for a commit."""
-        return self.width * (2 if self.width == self._per_channel else 1)
+        """How many may be begun."""
+        return self.width * (1 if self.probing else AHEAD)
 
     @property
     def begun(self) -> int:
@@ -86,9 +90,16 @@ class Lane:
         self.known[delivery.delivery_id] = delivery
         self.heads.append(delivery)
 
-    def take_prepared(self, delivery: Delivery) -> None:
+    def prepare(self, delivery: Delivery) -> None:
+        """Its intent is durable."""
         self.known[delivery.delivery_id] = delivery
         self.prepared.append(delivery)
+
+    def withdraw(self) -> list[Delivery]:
+        """All that is begun and not sent yet."""
+        prepared = list(self.prepared)
+        self.prepared.clear()
+        return prepared
 
     def loaded(self, due: list[Delivery], next_due: int | None, full: bool) -> None:
         """What the database has. `full`: there may be yet more."""
@@ -126,9 +137,19 @@ class Lane:
             self.width = min(PROBES, self._per_channel)
 
     def learn(self, outcome: Outcome) -> None:
+        """As soon as it is known."""
+        self.suspicions += _is_suspicious(outcome)
         if outcome.succeeded:
             self.succeeded_at = outcome.ended_at
             self.width = min(self.width * 2, self._per_channel)
+
+    def learned(self, outcome: Outcome) -> None:
+        """It is durable, and so is what it means for the channel."""
+        self.suspicions -= _is_suspicious(outcome)
+
+
+def _is_suspicious(outcome: Outcome) -> bool:
+    return outcome.endpoint_class or outcome.permanent
 
 
 def _probes(due: list[Delivery]) -> list[Delivery]:

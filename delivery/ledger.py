@@ -41,6 +41,16 @@ class Intent(NamedTuple):
     token: int
 
 
+class Withdrawn(NamedTuple):
+    """An attempt whose intent is durable and which is not made after all."""
+
+    delivery: Delivery
+    token: int
+
+
+Entry = Intent | Withdrawn | Attempted
+
+
 @dataclass
 class Written:
     """What one transaction of intents and outcomes did."""
@@ -48,6 +58,7 @@ class Written:
     lanes: dict[int, LaneRow]
     """The lanes concerned, as they are afterwards."""
     begun: list[Delivery] = field(default_factory=list)
+    """Their intents are durable."""
     refused: list[Delivery] = field(default_factory=list)
     """Intents not written: the lane was lost, disabled or deleted."""
     promoted: list[Delivery] = field(default_factory=list)
@@ -216,27 +227,34 @@ def pending_at(
 
 def write(
     connection: Connection,
-    intents: Sequence[Intent],
-    ended: Sequence[Attempted],
+    entries: Sequence[Entry],
+    eager: Collection[int],
     rules: Rules,
     now: int,
 ) -> Written:
-    """Outcomes first, then intents; each counts only under the token of its lane's present owner."""
-    channel_ids = {intent.delivery.channel_id for intent in intents}
-    channel_ids.update(each.delivery.channel_id for each in ended)
+    """Outcomes first, then intents; each counts only under the token of its lane's present owner.
+
+    `eager`: channels with places to spare, where the next message of a case is begun in the same commit.
+    """
+    channel_ids = {entry.delivery.channel_id for entry in entries}
     written = Written(lane_rows(connection, channel_ids))
     changes = Changes()
     over: list[Delivery] = []
-    for attempted in ended:
-        _record(changes, written, attempted, rules, over)
-    _promote(connection, changes, written, over, now)
-    for delivery, token in intents:
-        lane = written.lanes.get(delivery.channel_id)
-        if lane is None or lane.token != token or lane.state != "active":
-            written.refused.append(delivery)
-            continue
-        changes.insert(attempts, attempt_row(delivery, token, now))
-        written.begun.append(delivery)
+    for entry in entries:
+        if isinstance(entry, Attempted):
+            _record(changes, written, entry, rules, over)
+        elif isinstance(entry, Withdrawn):
+            _withdraw(changes, written, entry)
+    waiting = _promote(connection, changes, over, now)
+    for delivery in waiting:
+        lane = written.lanes[delivery.channel_id]
+        if delivery.channel_id in eager and _is_healthy(lane):
+            _begin(changes, written, delivery, lane.token, now)
+        else:
+            written.promoted.append(delivery)
+    for entry in entries:
+        if isinstance(entry, Intent):
+            _intend(changes, written, entry, now)
     changes.flush(connection)
     _read_bodies(connection, written.begun)
     return written
@@ -258,7 +276,7 @@ def bury(
     verdict = judge(lane, attempted, rules)._replace(due_at=None)
     _complete(changes, lane, attempted, verdict, "dead")
     changes.update(deliveries, (delivery.delivery_id,), {"reason": reason})
-    _promote(connection, changes, written, [delivery], now)
+    written.promoted += _promote(connection, changes, [delivery], now)
     changes.flush(connection)
     return written
 
@@ -330,18 +348,46 @@ def _end_attempt(changes: Changes, attempted: Attempted, remark: str = "") -> No
 
 
 def _promote(
-    connection: Connection, changes: Changes, written: Written, over: list[Delivery], now: int
-) -> None:
+    connection: Connection, changes: Changes, over: list[Delivery], now: int
+) -> list[Delivery]:
     """Sequence numbers of a case have no gaps, so the next message is the next number."""
     if not over:
-        return
+        return []
     places = [(delivery.case_id, delivery.sequence + 1) for delivery in over]
+    promoted = []
     for row in pending_at(connection, places, NEXT):
         delivery = Delivery(*row)
         delivery.due_since = delivery.due_at = now
         values = {"due_since": now, "due_at": now}
         changes.update(deliveries, (delivery.delivery_id,), values)
-        written.promoted.append(delivery)
+        promoted.append(delivery)
+    return promoted
+
+
+def _intend(changes: Changes, written: Written, intent: Intent, now: int) -> None:
+    delivery, token = intent
+    lane = written.lanes.get(delivery.channel_id)
+    if lane is None or lane.token != token or lane.state != "active":
+        written.refused.append(delivery)
+    else:
+        _begin(changes, written, delivery, token, now)
+
+
+def _begin(changes: Changes, written: Written, delivery: Delivery, token: int, now: int) -> None:
+    changes.insert(attempts, attempt_row(delivery, token, now))
+    written.begun.append(delivery)
+
+
+def _withdraw(changes: Changes, written: Written, withdrawn: Withdrawn) -> None:
+    """No trace stays of what was never sent. Under another token the new owner has counted it already."""
+    delivery, token = withdrawn
+    lane = written.lanes.get(delivery.channel_id)
+    if lane is not None and lane.token == token:
+        changes.delete(attempts, (delivery.attempt_id,))
+
+
+def _is_healthy(lane: LaneRow) -> bool:
+    return lane.state == "active" and not lane.failures and not lane.paused_until
 
 
 def _read_bodies(connection: Connection, begun: list[Delivery]) -> None:

@@ -6,7 +6,7 @@ In memory is only what is about to be sent; all else is read when its time comes
 import asyncio
 import time
 from collections import deque
-from collections.abc import Callable, Collection, Coroutine, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterable, Sequence
 from contextlib import suppress
 from functools import partial
 from typing import Any, Final, TypeVar
@@ -18,7 +18,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from kanal.delivery import ledger
 from kanal.delivery.lanes import HEADS_LIMIT, HEADS_LOW, PROBE_SAMPLE, Lane
-from kanal.delivery.ledger import Claimed, Intent, LeaseLost, Written
+from kanal.delivery.ledger import Claimed, Entry, Intent, LeaseLost, Withdrawn, Written
 from kanal.delivery.outbox import NOTICE, Outbox
 from kanal.delivery.outcome import Outcome, OutcomeClass
 from kanal.delivery.owner import has_ended, own_name
@@ -54,8 +54,6 @@ WRITING_SECONDS: Final = 2.0
 """For the last outcomes, when Kanal stops."""
 
 log = structlog.get_logger(__name__)
-
-_Begun = tuple[Lane, Delivery]
 
 
 class Sender:
@@ -95,9 +93,11 @@ class Sender:
         """What the database's clock is ahead of ours, where it counts."""
         self._lanes: dict[int, Lane] = {}
         self._hungry: deque[Lane] = deque()
+        self._starving: deque[Lane] = deque()
+        """They wait for a place among all in flight, and have some or none."""
         self._posting = 0
-        self._intents: list[_Begun] = []
-        self._ended: list[Attempted] = []
+        self._entries: list[Entry] = []
+        """To be written in the next transaction."""
         self._something = asyncio.Event()
         self._written = asyncio.Event()
         self._wanted = asyncio.Event()
@@ -114,14 +114,14 @@ class Sender:
         if self._shared:
             loops += [self._renew_on, self._listen_on]
         for each in loops:
-            self._spawn(each())
+            self._spawn(self._always(each))
 
     async def close(self, seconds: float) -> int:
         """POSTs under way may end, nothing new begins. Returns how many did not end in time: their outcome is unknown."""
         self._closing = True
         self._outbox.attach(None)
-        self._intents.clear()
-        self._return_prepared()
+        for lane in self._lanes.values():
+            self._withdraw(lane)
         if self._posts:
             await asyncio.wait(self._posts, timeout=seconds)
         abandoned = len(self._posts)
@@ -145,7 +145,7 @@ class Sender:
             await self._written.wait()
             if self._burials:
                 await asyncio.wait(self._burials)
-            elif not self._ended:
+            elif not self._entries:
                 return
 
     # -- for the outbox, on the writer's thread ----------------------------------------------------
@@ -172,7 +172,7 @@ class Sender:
                 self._wanted.set()
                 continue
             if delivery.attempt_id:
-                lane.take_prepared(delivery)
+                lane.prepare(delivery)
             else:
                 lane.take(delivery)
             touched[lane.channel_id] = lane
@@ -211,9 +211,8 @@ class Sender:
             return
         lane.follow(row)
         if row.state == "deleted":
+            self._withdraw(lane)
             self._drop(lane)
-            for delivery in lane.prepared:
-                self._record(lane, delivery, row.webhook_url, self._not_sent())
 
     def _drop(self, lane: Lane) -> None:
         """Not ours any more. What is in flight ends, and whoever owns the lane decides what that means."""
@@ -229,9 +228,10 @@ class Sender:
         """Begin and send whatever this lane may."""
         now = self._now()
         lane.room = 0
-        if self._closing or self._lanes.get(lane.channel_id) is not lane:
+        if self._closing or lane.suspicions or self._lanes.get(lane.channel_id) is not lane:
             return
         if not lane.may_send(now) or time.monotonic() > lane.lease_ends:
+            self._withdraw(lane)
             self._set_timer(lane, now)
             return
         while lane.prepared and self._has_place(lane):
@@ -245,7 +245,7 @@ class Sender:
             self._spawn(self._load(lane))
         self._set_timer(lane, now)
         if not lane.probing and not lane.heads and not lane.more and not lane.loading:
-            lane.room = min(lane.width - lane.begun, self._in_flight - self._posting)
+            lane.room = min(lane.ahead - lane.begun, self._in_flight - self._posting)
 
     def _wants_heads(self, lane: Lane) -> bool:
         # Probes are chosen among all that are due, so none may be under way.
@@ -259,12 +259,19 @@ class Sender:
             return True
         if not lane.hungry:
             lane.hungry = True
-            self._hungry.append(lane)
+            (self._hungry if lane.posting else self._starving).append(lane)
         return False
 
     def _begin(self, lane: Lane, delivery: Delivery) -> None:
         lane.intended += 1
-        self._intents.append((lane, delivery))
+        self._enter(Intent(delivery, lane.row.token))
+
+    def _withdraw(self, lane: Lane) -> None:
+        for delivery in lane.withdraw():
+            self._enter(Withdrawn(delivery, lane.row.token))
+
+    def _enter(self, entry: Entry) -> None:
+        self._entries.append(entry)
         self._something.set()
 
     def _send(self, lane: Lane, delivery: Delivery) -> None:
@@ -275,7 +282,8 @@ class Sender:
         post.add_done_callback(self._posts.discard)
 
     async def _post(self, lane: Lane, delivery: Delivery) -> None:
-        url, deadline = lane.row.webhook_url, self._deadlines[lane.row.channel_type]
+        url, token = lane.row.webhook_url, lane.row.token
+        deadline = self._deadlines[lane.row.channel_type]
         try:
             outcome = await self._client.post(
                 url, delivery.body or b"", self._headers(lane, delivery), deadline
@@ -288,12 +296,21 @@ class Sender:
             self._posting -= 1
         lane.used_at = time.monotonic()
         lane.learn(outcome)
-        self._record(lane, delivery, url, outcome)
-        while self._hungry and self._posting < self._in_flight:
-            hungry = self._hungry.popleft()
-            hungry.hungry = False
-            self._pump(hungry)
+        self._enter(Attempted(delivery, token, url, outcome, lane.succeeded_at))
+        self._feed()
         self._pump(lane)
+
+    def _feed(self) -> None:
+        """A place is free: first for channels that have none."""
+        while True:
+            if self._starving and self._posting < self._in_flight:
+                lane = self._starving.popleft()
+            elif self._hungry and self._posting < self._in_flight * FAIR_SHARE:
+                lane = self._hungry.popleft()
+            else:
+                return
+            lane.hungry = False
+            self._pump(lane)
 
     def _headers(self, lane: Lane, delivery: Delivery) -> dict[str, str]:
         now = self._now() // SECOND
@@ -304,11 +321,7 @@ class Sender:
             headers["Kanal-Previous-Id"] = delivery.previous_id
         return headers
 
-    def _record(self, lane: Lane, delivery: Delivery, url: str, outcome: Outcome) -> None:
-        self._ended.append(Attempted(delivery, lane.row.token, url, outcome, lane.succeeded_at))
-        self._something.set()
-
-    def _not_sent(self, detail: str = "") -> Outcome:
+    def _not_sent(self, detail: str) -> Outcome:
         now = self._clock()
         return Outcome(
             outcome_class=OutcomeClass.LOCAL_FAULT, started_at=now, ended_at=now, detail=detail
@@ -321,54 +334,65 @@ class Sender:
         while True:
             await self._something.wait()
             self._something.clear()
-            while self._intents or self._ended:
-                intents, self._intents = self._intents[:BATCH_LIMIT], self._intents[BATCH_LIMIT:]
-                ended, self._ended = self._ended[:BATCH_LIMIT], self._ended[BATCH_LIMIT:]
-                await self._write(intents, ended)
+            while self._entries:
+                entries, self._entries = self._entries[:BATCH_LIMIT], self._entries[BATCH_LIMIT:]
+                await self._write(entries)
             self._written.set()
 
-    async def _write(self, intents: Sequence[_Begun], ended: Sequence[Attempted]) -> None:
+    async def _write(self, entries: Sequence[Entry]) -> None:
+        channel_ids = {entry.delivery.channel_id for entry in entries}
+        eager = {each for each in channel_ids if each in self._lanes and self._lanes[each].room > 0}
         task = partial(
-            ledger.write,
-            intents=[Intent(delivery, lane.row.token) for lane, delivery in intents],
-            ended=ended,
-            rules=self._rules,
-            now=self._now(),
+            ledger.write, entries=entries, eager=eager, rules=self._rules, now=self._now()
         )
         try:
             written = await self._run(task)
         except Exception as error:  # noqa: BLE001 one bad row must not hold up the others
-            if len(intents) + len(ended) == 1:
+            if len(entries) == 1:
                 log.error("delivery_not_written", error=repr(error))
+                await asyncio.sleep(AGAIN_SECONDS)
+                self._give_up(entries[0])
                 return
-            for begun in intents:
-                await self._write([begun], [])
-            for attempted in ended:
-                await self._write([], [attempted])
+            for entry in entries:
+                await self._write([entry])
             return
-        self._wrote(written, intents, ended)
+        self._wrote(written, entries)
 
-    def _wrote(
-        self, written: Written, intents: Sequence[_Begun], ended: Sequence[Attempted]
-    ) -> None:
-        exhausted = {attempted.delivery.delivery_id for attempted in written.exhausted}
-        for attempted in ended:
-            lane = self._lanes.get(attempted.delivery.channel_id)
-            if lane and attempted.delivery.delivery_id not in exhausted:
-                lane.forget(attempted.delivery)
+    def _give_up(self, entry: Entry) -> None:
+        """An outcome that cannot be written stays known, so that its message is not sent again and again."""
+        lane = self._lanes.get(entry.delivery.channel_id)
+        if lane is None or lane.row.token != entry.token:
+            return
+        if isinstance(entry, Attempted):
+            lane.learned(entry.outcome)
+        else:
+            lane.intended -= isinstance(entry, Intent)
+            lane.forget(entry.delivery)
+            lane.more = True
+        self._pump(lane)
+
+    def _wrote(self, written: Written, entries: Sequence[Entry]) -> None:
+        kept = {attempted.delivery.delivery_id for attempted in written.exhausted}
+        kept.update(delivery.delivery_id for delivery in written.begun)
+        for entry in entries:
+            lane = self._lanes.get(entry.delivery.channel_id)
+            if lane is None or lane.row.token != entry.token:
+                continue
+            if isinstance(entry, Intent):
+                lane.intended -= 1
+            elif isinstance(entry, Attempted):
+                lane.learned(entry.outcome)
+            if entry.delivery.delivery_id not in kept:
+                lane.forget(entry.delivery)
+                lane.more = lane.more or not isinstance(entry, Attempted)
         for attempted in written.exhausted:
             self._spawn(self._bury(attempted), self._burials)
-        refused = {delivery.delivery_id for delivery in written.refused}
-        for lane, delivery in intents:
-            lane.intended -= 1
-            if delivery.delivery_id not in refused:
-                lane.prepared.append(delivery)
-                continue
-            lane.forget(delivery)
-            lane.more = True
+        for delivery in written.begun:
+            if lane := self._lanes.get(delivery.channel_id):
+                lane.prepare(delivery)
+                if self._closing:
+                    self._withdraw(lane)
         self._go_on(written)
-        if self._closing:
-            self._return_prepared()
 
     def _go_on(self, written: Written) -> None:
         for row in written.lanes.values():
@@ -559,16 +583,17 @@ class Sender:
             delay = max(0.0, (at - now) / SECOND)
             lane.timer = self._loop.call_later(delay, self._pump, lane)
 
-    def _return_prepared(self) -> None:
-        """Kanal stops: what was begun and not sent is for the next owner."""
-        for lane in self._lanes.values():
-            while lane.prepared:
-                delivery = lane.prepared.popleft()
-                outcome = self._not_sent("it was stopping")
-                self._record(lane, delivery, lane.row.webhook_url, outcome)
-
     def _now(self) -> int:
         return self._clock() + self._ahead
+
+    async def _always(self, work: Callable[[], Awaitable[None]]) -> None:
+        """A mistake in one turn must not end all sending."""
+        while True:
+            try:
+                await work()
+            except Exception as error:  # noqa: BLE001 whatever it is
+                log.error("sender_failed", error=repr(error))
+                await asyncio.sleep(AGAIN_SECONDS)
 
     def _spawn(
         self, work: Coroutine[Any, Any, None], among: set[asyncio.Task[Any]] | None = None
@@ -576,7 +601,13 @@ class Sender:
         tasks = self._tasks if among is None else among
         task = asyncio.create_task(work)
         tasks.add(task)
-        task.add_done_callback(tasks.discard)
+
+        def ended(task: asyncio.Task[None]) -> None:
+            tasks.discard(task)
+            if not task.cancelled() and (error := task.exception()):
+                log.error("sender_failed", error=repr(error))
+
+        task.add_done_callback(ended)
 
 
 async def _cancelled(tasks: Collection[asyncio.Task[Any]]) -> None:
