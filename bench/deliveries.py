@@ -102,8 +102,8 @@ def _steady(server: Server, requests: Any, receiver: Server, seconds: float) -> 
     began, ended = min(answered), max(answered)
     _wait_for(receiver, len(answered))
     _quiet(receiver)
-    times = [at for _, at in receiver.get("/arrivals")[1]]
-    return sum(began <= at <= ended for at in times) / ((ended - began) / 1e9)
+    within = sum(began <= at <= ended for _, at in receiver.get("/arrivals")[1])
+    return float(within / (ended - began) * 1e9)
 
 
 def _quiet(receiver: Server) -> None:
