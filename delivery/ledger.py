@@ -321,9 +321,12 @@ def _complete(
             "http_status": outcome.http_status,
             "sentence": outcome.sentence,
             "outcome_at": outcome.ended_at,
-            "delivered_at": outcome.ended_at if state == "delivered" else None,
         },
     )
+    if state == "delivered":
+        # Even if the channel was deleted meanwhile: it did arrive.
+        arrived = {"delivered_at": outcome.ended_at, "reason": None}
+        changes.update(deliveries, (delivery.delivery_id,), arrived)
     if verdict.lane:
         changes.update(lanes, (lane.channel_id,), dict(verdict.lane))
         for name, value in verdict.lane.items():
