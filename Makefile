@@ -22,7 +22,7 @@ demo: $(VENV)/.installed ## start Kanal and an example integration to look at
 	@exec $(BIN)/python examples/own_chat/demo.py
 
 test: $(VENV)/.installed-dev ## run the whole test suite (ARGS="..." goes to pytest)
-	$(BIN)/pytest -n 2 --dist loadfile --cov --cov-report=term $(ARGS)
+	$(BIN)/pytest -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder --cov --cov-report=term $(ARGS)
 
 lint: $(VENV)/.installed-dev links ## check style and types
 	$(BIN)/ruff check
