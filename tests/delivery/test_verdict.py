@@ -1,0 +1,187 @@
+"""What an outcome means for its message and for its channel."""
+
+from typing import Any
+
+import pytest
+
+from kanal.delivery.outcome import Outcome, OutcomeClass
+from kanal.delivery.schedule import DAY, HOUR, MINUTE, SECOND
+from kanal.delivery.tables import NEVER
+from kanal.delivery.verdict import Attempted, Delivery, LaneRow, Rules, Verdict, judge, reason_for
+
+START = 1_700_000_000 * SECOND
+URL = "https://example.com/hook"
+RULES = Rules(jitter=lambda: 0.0)
+
+
+def lane(**given: Any) -> LaneRow:
+    row: dict[str, Any] = {
+        "channel_id": 1,
+        "webhook_url": URL,
+        "channel_type": "sync",
+        "state": "active",
+        "open_since": 0,
+        "failures": 0,
+        "charged_at": 0,
+        "paused_until": 0,
+        "owner": "somebody",
+        "token": 1,
+    }
+    return LaneRow(**row | given)
+
+
+def delivery(**given: Any) -> Delivery:
+    row: dict[str, Any] = {
+        "delivery_id": "msg_1",
+        "position": 5,
+        "channel_id": 1,
+        "case_id": 1,
+        "message_id": 1,
+        "sequence": 1,
+        "previous_id": "",
+        "due_since": START,
+        "due_at": START,
+        "attempts": 0,
+        "failures": 0,
+        "first_failed_at": None,
+        "content_type": "text/plain",
+    }
+    return Delivery(**row | given)
+
+
+def attempted(
+    outcome_class: OutcomeClass = OutcomeClass.HTTP_STATUS,
+    http_status: int | None = None,
+    *,
+    of: Delivery | None = None,
+    url: str = URL,
+    succeeded_at: int = 0,
+    started_at: int = START,
+    retry_after: int | None = None,
+) -> Attempted:
+    outcome = Outcome(
+        outcome_class=outcome_class,
+        started_at=started_at,
+        ended_at=started_at + SECOND,
+        http_status=http_status,
+        retry_after=retry_after,
+    )
+    return Attempted(of or delivery(), 1, url, outcome, succeeded_at)
+
+
+ENDED = START + SECOND
+
+
+def test_a_success_delivers_and_lets_a_paused_channel_go_on() -> None:
+    taken = attempted(OutcomeClass.OK, 200)
+    assert judge(lane(), taken, RULES) == Verdict("delivered")
+    resumed = judge(lane(failures=3, paused_until=START), taken, RULES)
+    assert resumed.lane == {"failures": 0, "paused_until": 0}
+
+
+@pytest.mark.parametrize("status", [500, 503, 408, 429])
+def test_an_endpoints_failure_pauses_the_channel_and_leaves_the_message_due(status: int) -> None:
+    verdict = judge(lane(failures=1), attempted(http_status=status), RULES)
+    assert (verdict.result, verdict.due_at, verdict.failures) == ("again", START, 1)
+    assert verdict.lane == {
+        "failures": 2,
+        "charged_at": ENDED,
+        "paused_until": ENDED + 3 * SECOND,
+    }
+
+
+def test_a_failure_that_was_under_way_when_the_channel_was_paused_is_not_charged_to_it() -> None:
+    verdict = judge(lane(failures=1, charged_at=START + 1), attempted(http_status=500), RULES)
+    assert (verdict.result, verdict.failures, verdict.lane) == ("again", 1, {})
+
+
+def test_a_message_refused_by_a_living_endpoint_waits_alone() -> None:
+    verdict = judge(lane(), attempted(http_status=422), RULES)
+    assert (verdict.result, verdict.due_at, verdict.failures) == ("again", ENDED + SECOND, 1)
+    assert verdict.first_failed_at == ENDED
+    assert verdict.lane == {}
+
+
+def test_a_refusal_shows_that_the_endpoint_is_back() -> None:
+    verdict = judge(lane(failures=4), attempted(http_status=404), RULES)
+    assert verdict.lane == {"failures": 0, "paused_until": 0}
+
+
+def test_an_endpoint_that_fails_on_one_message_and_takes_others_is_not_paused() -> None:
+    first = attempted(http_status=500, succeeded_at=START + 1)
+    assert judge(lane(), first, RULES).lane == {}
+    failed_before = delivery(failures=1, first_failed_at=START - HOUR)
+    later = attempted(http_status=500, of=failed_before, succeeded_at=START - MINUTE)
+    verdict = judge(lane(), later, RULES)
+    assert (verdict.due_at, verdict.lane) == (ENDED + 3 * SECOND, {})
+
+
+@pytest.mark.parametrize("status", [410, 429])
+def test_what_a_receiver_says_for_all_pauses_the_channel_whatever_it_took(status: int) -> None:
+    said = attempted(http_status=status, succeeded_at=START + 1)
+    assert judge(lane(), said, RULES).lane["failures"] == 1
+
+
+def test_a_wish_for_a_later_try_moves_the_pause() -> None:
+    wished = attempted(http_status=503, retry_after=HOUR)
+    assert judge(lane(), wished, RULES).lane["paused_until"] == ENDED + HOUR
+
+
+def test_gone_pauses_for_a_day() -> None:
+    assert judge(lane(), attempted(http_status=410), RULES).lane["paused_until"] == ENDED + DAY
+
+
+@pytest.mark.parametrize("refused", [OutcomeClass.BLOCKED_BY_POLICY, OutcomeClass.INVALID_URL])
+def test_an_address_that_may_not_be_called_waits_for_another_without_a_failure(
+    refused: OutcomeClass,
+) -> None:
+    verdict = judge(lane(), attempted(refused), RULES)
+    assert (verdict.result, verdict.due_at, verdict.failures) == ("again", START, 0)
+    assert verdict.lane == {"paused_until": NEVER}
+
+
+def test_kanals_own_faults_are_charged_to_nobody_and_tried_again_less_and_less_often() -> None:
+    waits = []
+    for attempts in (0, 1, 3, 50):
+        fault = attempted(OutcomeClass.LOCAL_FAULT, of=delivery(attempts=attempts))
+        verdict = judge(lane(failures=1), fault, RULES)
+        assert (verdict.result, verdict.failures, verdict.lane) == ("again", 0, {})
+        assert verdict.due_at is not None
+        waits.append(verdict.due_at - ENDED)
+    assert waits == [SECOND, 2 * SECOND, 8 * SECOND, MINUTE]
+
+
+@pytest.mark.parametrize(
+    "failed",
+    [
+        attempted(http_status=500, url="https://example.com/old"),
+        attempted(OutcomeClass.BLOCKED_BY_POLICY, url="https://example.com/old"),
+        attempted(http_status=404, url="https://example.com/old"),
+    ],
+)
+def test_what_failed_at_a_former_url_is_sent_to_the_new_one_at_once(failed: Attempted) -> None:
+    verdict = judge(lane(), failed, RULES)
+    assert (verdict.result, verdict.due_at, verdict.failures) == ("again", ENDED, 0)
+    assert verdict.lane == {}
+
+
+@pytest.mark.parametrize("status", [404, 500])
+def test_past_the_horizon_a_message_is_exhausted(status: int) -> None:
+    old = delivery(due_since=START - 14 * DAY)
+    verdict = judge(lane(), attempted(http_status=status, of=old), RULES)
+    assert (verdict.result, verdict.due_at) == ("exhausted", None)
+    if status == 500:
+        assert verdict.lane["paused_until"] == ENDED + SECOND
+
+
+def test_the_time_of_a_hold_does_not_count_towards_the_horizon() -> None:
+    old = delivery(due_since=START - 20 * DAY)
+    held = lane(open_since=START - HOUR)
+    assert judge(held, attempted(http_status=404, of=old), RULES).result == "again"
+
+
+def test_the_reason_names_the_time_and_the_last_outcome() -> None:
+    outcome = attempted(http_status=404).outcome
+    assert reason_for(14 * DAY, outcome) == (
+        "Tried for 14 days without success. The receiver answered HTTP 404, which is not a success."
+    )
