@@ -106,7 +106,6 @@ def appoint_first_administrator(store: Store) -> FirstAdministrator | None:
     email = contacts.email(settings.admin_email or ADMIN_EMAIL)
     password = settings.admin_password or secrets.token_urlsafe(PASSWORD_BYTES)
     key = keys.new_key(store.stream_ids, settings.admin_api_key)
-    hashed = argon2.PasswordHasher().hash(password)
 
     def appoint(work: Work) -> NewKey | None:
         if work.load(ADMINISTRATORS, "all"):
@@ -128,6 +127,7 @@ def appoint_first_administrator(store: Store) -> FirstAdministrator | None:
                 email=email.normalised,
                 hash=key.hash,
             )
+            hashed = argon2.PasswordHasher().hash(password)
             row = {"staff_id": issued.staff_id, "hash": hashed}
             connection.execute(insert(passwords).values(row))
 

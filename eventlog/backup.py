@@ -111,7 +111,9 @@ def _write_events(
                 break
             for row in rows:
                 body = bytes(row.body).decode()
-                line = _Line(row.position, row.stream_id.hex, row.version, row.name, body)
+                line = _Line(
+                    row.position, database.stream_hex(row.stream_id), row.version, row.name, body
+                )
                 file.write(msgspec.json.encode(line) + b"\n")
             done, position = done + len(rows), rows[-1].position
             yield Step(done, counted)

@@ -5,6 +5,7 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from operator import attrgetter
 from typing import Any
 
 import psycopg
@@ -79,6 +80,7 @@ class PostgresDatabase(Database):
     """Several processes write one serial log: whoever holds the table's lock appends."""
 
     position_column = "notification_id"
+    stream_hex = attrgetter("hex")
     shared = True
 
     def __init__(self, url: str) -> None:

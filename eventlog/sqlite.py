@@ -129,6 +129,7 @@ class SqliteDatabase(Database):
     """One process owns the file: a second writing connection was measured to ruin p99."""
 
     position_column = "rowid"
+    stream_hex = str
     shared = False
 
     def __init__(self, path: Path) -> None:

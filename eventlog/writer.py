@@ -54,6 +54,8 @@ COUNT = (
     .values(value=bindparam("reached"))
 )
 
+SNAPSHOT = select(snapshots).where(snapshots.c.stream_id == bindparam("stream"))
+
 log = structlog.get_logger(__name__)
 
 
@@ -147,6 +149,8 @@ class _Unit:
         self._slots: dict[_Place, _Slot] = {}
         self._aggregates: dict[_Place, Aggregate[Any]] = {}
         self._counters: dict[str, int] = {}
+        self._new: set[_Place] = set()
+        """Places named by numbers that were just taken: nothing can be stored there."""
         self._recorded: list[tuple[UUID, str, int, Event]] = []
         self.now = max(writer.clock(), batch.last_time)
 
@@ -166,11 +170,17 @@ class _Unit:
     def take(self, counter: str) -> int:
         number = self._counters.get(counter) or self._batch.counters.get(counter, 0)
         self._counters[counter] = number + 1
+        self._new.add((counter, str(number + 1)))
         return number + 1
 
     def _slot(self, aggregate: Aggregate[Any], place: _Place) -> _Slot:
         slot = self._slots.get(place) or self._batch.slots.get(place)
-        return slot or self._writer.load(self._connection, aggregate, place)
+        if slot:
+            return slot
+        if place in self._new:
+            stream_id = self._writer.stream_ids.of(aggregate, place[1])
+            return _Slot(0, aggregate.initial, stream_id, stream_id.hex)
+        return self._writer.load(self._connection, aggregate, place)
 
     def merge(self) -> slice:
         """Into the batch; returns the place of this command's events in it."""
@@ -213,6 +223,12 @@ class Writer:
         self.failing: str | None = None
         """Why the last batch could not be stored; None while all is well."""
         self._inline = tuple(inline)
+        events = database.events
+        self._stream = (
+            select(events)
+            .where(events.c.stream_id == bindparam("stream"), events.c.version > bindparam("known"))
+            .order_by(events.c.position)
+        )
         self._queue: queue.SimpleQueue[Order | None] = queue.SimpleQueue()
         self._identity_map: OrderedDict[_Place, _Slot] = OrderedDict()
         self._places: dict[str, _Place] = {}
@@ -473,7 +489,8 @@ class Writer:
             return slot
         stream_id = self.stream_ids.of(aggregate, place[1])
         version, state = self._snapshot(connection, aggregate, stream_id)
-        for recorded in self.database.streams(connection, [stream_id], after=version):
+        parameters = {"stream": stream_id, "known": version}
+        for recorded in self.database.decoded(connection, self._stream, parameters):
             version, state = recorded.version, aggregate.evolve(state, recorded.event)
         slot = _Slot(version, state, stream_id, stream_id.hex)
         self._remember(place, slot)
@@ -482,8 +499,7 @@ class Writer:
     def _snapshot(
         self, connection: Connection, aggregate: Aggregate[Any], stream_id: UUID
     ) -> tuple[int, Any]:
-        query = select(snapshots).where(snapshots.c.stream_id == stream_id.hex)
-        row = connection.execute(query).first()
+        row = connection.execute(SNAPSHOT, {"stream": stream_id.hex}).first()
         if row is None or row.shape != _shape(aggregate):
             return 0, aggregate.initial
         return row.version, msgspec.json.decode(row.state, type=type(aggregate.initial))
