@@ -116,6 +116,13 @@ def test_an_administrator_without_a_key_does_not_count() -> None:
     )
 
 
+def test_who_is_no_administrator_may_lose_the_last_key() -> None:
+    story = Story().given(
+        create_staff, email=email("a@example.com"), full_name="A", key_fingerprint="f"
+    )
+    story.when(revoke_key, staff_id=1, key_id=1).then(StaffKeyRevoked(staff_id=1, key_id=1))
+
+
 def test_a_key_is_revoked_once() -> None:
     story = desk()
     story.when(revoke_key, staff_id=BORIS, key_id=BORIS_KEY).then(

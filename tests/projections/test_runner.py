@@ -2,7 +2,7 @@
 
 import asyncio
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -15,6 +15,7 @@ from open_log import DEADLINE, OpenLog, in_one_batch, open_log, until
 from sqlalchemy import Connection, delete, inspect, select
 
 from kanal.domain.groups import create_group
+from kanal.domain.stream import Recorded
 from kanal.eventlog.follower import Follower
 from kanal.eventlog.tables import generations
 from kanal.projections import groups, runner
@@ -80,13 +81,24 @@ class Desk:
         return {name: one for name, one in rows.items() if name.partition(".")[0] in names}
 
 
+class Unlucky:
+    """An inline projection that fails behind the others for groups called `bad`."""
+
+    def apply(self, connection: Connection, events: Sequence[Recorded], *, head: int) -> None:
+        if any(getattr(recorded.event, "title", "") == "bad" for recorded in events):
+            raise ZeroDivisionError
+
+    def committed(self, events: Sequence[Recorded]) -> None:
+        pass
+
+
 @contextmanager
 def open_desk(database_url: str, data_dir: Path, models: Any = MODELS) -> Iterator[Desk]:
     inlines: list[Inline] = []
 
-    def inline(database: Any) -> list[Inline]:
+    def inline(database: Any) -> list[Any]:
         inlines.append(Inline([model for model in models if model.name != "history"], database))
-        return inlines
+        return [*inlines, Unlucky()]
 
     with open_log(database_url, data_dir, inline=inline) as log:
         yield Desk(log, inlines[0], models)
@@ -110,14 +122,14 @@ CORE_NAMES = [model.name for model in CORE]
 
 
 def test_inline_rows_are_the_fold_of_the_log(desk: Desk) -> None:
-    play(desk.log.do, steps=60)
+    play(desk.log.do, steps=40)
     assert desk.rows(1, CORE_NAMES) == desk.expected(CORE_NAMES)
 
 
-@pytest.mark.parametrize("seed", [1, 2, 3])
+@pytest.mark.parametrize("seed", [1, 2])
 def test_rebuilt_rows_are_the_live_rows(database_url: str, data_dir: Path, seed: int) -> None:
     with open_desk(database_url, data_dir) as desk:
-        play(desk.log.do, steps=120, seed=seed)
+        play(desk.log.do, steps=90, seed=seed)
         live = desk.rows(1, CORE_NAMES)
         rebuild = desk.rebuild()
         steps = list(rebuild.run())
@@ -160,7 +172,7 @@ def test_answers_come_from_the_new_generation_and_writes_go_there(desk: Desk) ->
 
 def test_a_rebuild_misses_nothing_that_is_written_between_its_steps(desk: Desk) -> None:
     """Also just before the switch, and just after it."""
-    play(desk.log.do, steps=60)
+    play(desk.log.do, steps=40)
 
     def write(task: runner.Task) -> Any:
         desk.log.do(create_group, title="before a step")
@@ -174,7 +186,7 @@ def test_a_rebuild_misses_nothing_that_is_written_between_its_steps(desk: Desk) 
 
 
 def test_a_rebuild_beside_other_writes_ends_and_misses_nothing(desk: Desk) -> None:
-    play(desk.log.do, steps=100)
+    play(desk.log.do, steps=60)
     done = threading.Event()
 
     def write_on() -> None:
@@ -197,10 +209,7 @@ async def test_a_step_that_is_rolled_back_for_a_neighbour_s_failure_is_done_agai
 ) -> None:
     loop = asyncio.get_running_loop()
     log = desk.log
-    await asyncio.to_thread(play, log.do, 60)
-
-    def fail(_: Connection) -> None:
-        raise ZeroDivisionError
+    await asyncio.to_thread(play, log.do, 40)
 
     async def among_others(task: runner.Task) -> Any:
         first, result, last, failed = await in_one_batch(
@@ -208,7 +217,7 @@ async def test_a_step_that_is_rolled_back_for_a_neighbour_s_failure_is_done_agai
             log.submit(create_group, title="before"),
             log.writer.run(task),
             log.submit(create_group, title="after"),
-            log.writer.run(fail),
+            log.submit(create_group, title="bad"),
         )
         assert isinstance(failed, ZeroDivisionError)
         assert last.result == first.result + 1
@@ -226,7 +235,7 @@ async def test_a_step_that_is_rolled_back_for_a_neighbour_s_failure_is_done_agai
 
 
 def test_an_unfinished_rebuild_is_begun_anew(desk: Desk) -> None:
-    play(desk.log.do, steps=60)
+    play(desk.log.do, steps=40)
     unfinished = desk.rebuild().run()
     next(unfinished)
     unfinished.close()
@@ -259,7 +268,7 @@ def test_only_some_models_can_be_rebuilt(desk: Desk) -> None:
 
 
 def test_two_rebuilds_at_once_come_one_after_the_other(desk: Desk) -> None:
-    play(desk.log.do, steps=60)
+    play(desk.log.do, steps=40)
     threads = [threading.Thread(target=lambda: list(desk.rebuild().run())) for _ in range(2)]
     for thread in threads:
         thread.start()
@@ -323,7 +332,7 @@ def test_two_versions_write_side_by_side_and_each_keeps_up_its_own(
 
 
 async def test_a_followed_model_catches_up_with_all_that_was_written(desk: Desk) -> None:
-    await asyncio.to_thread(play, desk.log.do, 60)
+    await asyncio.to_thread(play, desk.log.do, 40)
     follower = desk.follower()
     assert desk.rows(1, ["history"]) == {"history.history": []}
     assert await follower.lag() == desk.log.events()[-1].position
@@ -338,7 +347,7 @@ async def test_several_followers_of_one_model_fold_each_event_once(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("kanal.eventlog.follower.CHUNK", 7)
-    await asyncio.to_thread(play, desk.log.do, 60)
+    await asyncio.to_thread(play, desk.log.do, 40)
     await asyncio.gather(*(desk.follower().catch_up() for _ in range(3)))
     assert desk.rows(1, ["history"]) == desk.expected(["history"])
 
