@@ -1,6 +1,7 @@
 """A channel's sending, as the process that owns it keeps it in memory. Only the event loop's thread changes it."""
 
 import asyncio
+import time
 from collections import deque
 from typing import Final
 
@@ -9,7 +10,7 @@ from kanal.delivery.outcome import Outcome
 from kanal.delivery.tables import NEVER
 from kanal.delivery.verdict import Delivery, LaneRow
 
-FIRST_WIDTH: Final = 4
+FIRST_WIDTH: Final = 2
 """In flight on a channel that nothing is known of yet; each success doubles it up to the channel's limit."""
 PROBES: Final = 2
 """In flight after a pause: the oldest head, and the one least tried in case the oldest itself is the trouble."""
@@ -53,7 +54,7 @@ class Lane:
         """Waits for a place among all that the process has in flight."""
         self.room = 0
         """How many new heads may be sent at once; the writer's thread takes from it."""
-        self.used_at = 0.0
+        self.used_at = time.monotonic()
         self._per_channel = per_channel
 
     @property
@@ -67,6 +68,11 @@ class Lane:
     @property
     def busy(self) -> bool:
         return bool(self.known)
+
+    def is_idle(self, since: float, until: int) -> bool:
+        """Nothing was sent `since` (monotonic), nothing is to be sent `until`."""
+        unused = not self.known and not self.loading and self.used_at < since
+        return unused and max(self.next_due, self.row.paused_until) > until
 
     def may_send(self, now: int) -> bool:
         return self.row.state == "active" and self.row.paused_until <= now
@@ -138,6 +144,7 @@ class Lane:
 
     def learn(self, outcome: Outcome) -> None:
         """As soon as it is known."""
+        self.used_at = time.monotonic()
         self.suspicions += _is_suspicious(outcome)
         if outcome.succeeded:
             self.succeeded_at = outcome.ended_at

@@ -120,6 +120,11 @@ def void_leases(connection: Connection, ended: Collection[str]) -> None:
     connection.execute(update(lanes).where(lanes.c.owner.in_(ended)).values(lease_until=0))
 
 
+def void_endless_leases(connection: Connection) -> None:
+    """A backup of SQLite holds leases that do not end, and their owner does not come along."""
+    connection.execute(update(lanes).where(lanes.c.lease_until == NEVER).values(lease_until=0))
+
+
 def ask_again(connection: Connection, now: int) -> None:
     """Refused addresses may be allowed by the settings that this process started with."""
     connection.execute(

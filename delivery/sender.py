@@ -11,17 +11,15 @@ from contextlib import suppress
 from functools import partial
 from typing import Any, Final, TypeVar
 
-import psycopg
 import structlog
 from sqlalchemy import Connection
-from sqlalchemy.exc import SQLAlchemyError
 
 from kanal.delivery import ledger
 from kanal.delivery.lanes import HEADS_LIMIT, HEADS_LOW, PROBE_SAMPLE, Lane
+from kanal.delivery.leases import LEASE_SECONDS, Leases
 from kanal.delivery.ledger import Claimed, Entry, Intent, LeaseLost, Withdrawn, Written
-from kanal.delivery.outbox import NOTICE, Outbox
+from kanal.delivery.outbox import Outbox
 from kanal.delivery.outcome import Outcome, OutcomeClass
-from kanal.delivery.owner import has_ended, own_name
 from kanal.delivery.post import WebhookClient
 from kanal.delivery.schedule import DAY, DEADLINES, HORIZON, SECOND, next_attempt_at
 from kanal.delivery.signing import signature_headers
@@ -33,16 +31,6 @@ from kanal.eventlog.writer import LogUnavailable, Writer
 
 R = TypeVar("R")
 
-LEASE_SECONDS: Final = 30.0
-"""How long lanes stay with a process that has fallen silent; only where several processes share them."""
-RENEWALS: Final = 6
-"""In the time of one lease: a few may fail."""
-CLAIM_LIMIT: Final = 64
-"""Lanes taken at once, so that several processes share what piled up."""
-POLL_SECONDS: Final = 1.0
-"""Lanes without an owner are looked for at least so often; a notice or a commit is faster."""
-IDLE_SECONDS: Final = 20.0
-"""A lane that had nothing to send for so long is given back, where others might use it."""
 FAIR_SHARE: Final = 0.75
 """Of all places in flight; the rest is for channels that have none, so that a few slow ones cannot take all."""
 BATCH_LIMIT: Final = 256
@@ -75,23 +63,24 @@ class Sender:
         clock: Callable[[], int] = lambda: time.time_ns() // 1000,
     ) -> None:
         """`timeout`: no attempt is longer, whatever its channel's type allows. Raises ValueError."""
-        self._deadlines = {kind: min(limit, timeout) for kind, limit in DEADLINES.items()}
-        if max(self._deadlines.values()) * 1.5 >= lease_seconds:
-            raise ValueError("a lease must be longer than an attempt and the record of its outcome")
-        self.owner = own_name()
+        self.lanes: dict[int, Lane] = {}
         self._database = database
         self._writer = writer
         self._outbox = outbox
         self._client = client
-        self._rules = Rules(schedule, horizon_days * DAY)
         self._in_flight = in_flight
         self._per_channel = per_channel
-        self._shared = database.shared
-        self._lease = int(lease_seconds * SECOND) if self._shared else NEVER
-        self._clock = clock
-        self._ahead = 0
-        """What the database's clock is ahead of ours, where it counts."""
-        self._lanes: dict[int, Lane] = {}
+        self._rules = Rules(schedule, horizon_days * DAY)
+        self._deadlines = {kind: min(limit, timeout) for kind, limit in DEADLINES.items()}
+        self._leases = Leases(
+            database,
+            writer,
+            self,
+            seconds=lease_seconds,
+            longest_attempt=max(self._deadlines.values()),
+            clock=clock,
+        )
+        self.owner = self._leases.owner
         self._hungry: deque[Lane] = deque()
         self._starving: deque[Lane] = deque()
         """They wait for a place among all in flight, and have some or none."""
@@ -100,7 +89,6 @@ class Sender:
         """To be written in the next transaction."""
         self._something = asyncio.Event()
         self._written = asyncio.Event()
-        self._wanted = asyncio.Event()
         self._closing = False
         self._tasks: set[asyncio.Task[Any]] = set()
         self._posts: set[asyncio.Task[Any]] = set()
@@ -108,19 +96,16 @@ class Sender:
 
     async def start(self) -> None:
         self._loop = asyncio.get_running_loop()
-        await self._writer.run(self._set_up)
+        leases = await self._leases.start()
         self._outbox.attach(self)
-        loops = [self._write_on, self._claim_on]
-        if self._shared:
-            loops += [self._renew_on, self._listen_on]
-        for each in loops:
+        for each in (self._write_on, *leases):
             self._spawn(self._always(each))
 
     async def close(self, seconds: float) -> int:
         """POSTs under way may end, nothing new begins. Returns how many did not end in time: their outcome is unknown."""
         self._closing = True
         self._outbox.attach(None)
-        for lane in self._lanes.values():
+        for lane in self.lanes.values():
             self._withdraw(lane)
         if self._posts:
             await asyncio.wait(self._posts, timeout=seconds)
@@ -130,10 +115,11 @@ class Sender:
             async with asyncio.timeout(WRITING_SECONDS):
                 await self._all_written()
         await _cancelled(self._tasks | self._burials)
-        for lane in list(self._lanes.values()):
-            self._drop(lane)
-        with suppress(LogUnavailable):
-            await self._writer.run(partial(ledger.release, owner=self.owner))
+        for lane in list(self.lanes.values()):
+            self.drop(lane)
+        with suppress(LogUnavailable, TimeoutError):
+            async with asyncio.timeout(WRITING_SECONDS):
+                await self._leases.release_all()
         if abandoned:
             log.warning("webhooks_abandoned", count=abandoned)
         return abandoned
@@ -152,7 +138,7 @@ class Sender:
 
     def grant(self, channel_id: int) -> int | None:
         # A guess is enough: what turns out to be one too many waits its turn with its intent written.
-        lane = self._lanes.get(channel_id)
+        lane = self.lanes.get(channel_id)
         if lane is None or lane.room <= 0 or time.monotonic() > lane.lease_ends:
             return None
         lane.room -= 1
@@ -167,9 +153,9 @@ class Sender:
     def _take_in(self, fresh: Sequence[Delivery], changed: Collection[int]) -> None:
         touched = {}
         for delivery in fresh:
-            lane = self._lanes.get(delivery.channel_id)
+            lane = self.lanes.get(delivery.channel_id)
             if lane is None:
-                self._wanted.set()
+                self._leases.wanted.set()
                 continue
             if delivery.attempt_id:
                 lane.prepare(delivery)
@@ -179,25 +165,25 @@ class Sender:
         for lane in touched.values():
             self._pump(lane)
         if changed:
-            self._look_at(changed)
+            self.look_at(changed)
 
-    def _look_at(self, channel_ids: Collection[int]) -> None:
+    def look_at(self, channel_ids: Collection[int]) -> None:
         """Something is new on these channels; none named: on any."""
         if self._closing:
             return
-        own = [each for each in channel_ids or self._lanes if each in self._lanes]
+        own = [each for each in channel_ids or self.lanes if each in self.lanes]
         if len(own) < len(channel_ids) or not channel_ids:
-            self._wanted.set()
+            self._leases.wanted.set()
         if own:
             self._spawn(self._read_anew(own))
 
     async def _read_anew(self, channel_ids: Collection[int]) -> None:
         # Through the writer, so that what it reads is not older than what was written meanwhile.
-        self._follow(await self._run(partial(ledger.read_lanes, channel_ids=channel_ids)))
+        self.follow(await self._run(partial(ledger.read_lanes, channel_ids=channel_ids)))
 
-    def _follow(self, found: Iterable[Claimed]) -> None:
+    def follow(self, found: Iterable[Claimed]) -> None:
         for claimed in found:
-            lane = self._lanes.get(claimed.lane.channel_id)
+            lane = self.lanes.get(claimed.lane.channel_id)
             if lane is None:
                 continue
             lane.secrets = claimed.secrets
@@ -207,17 +193,25 @@ class Sender:
 
     def _follow_row(self, lane: Lane, row: LaneRow) -> None:
         if row.token != lane.row.token or row.owner != self.owner:
-            self._drop(lane)
+            self.drop(lane)
             return
         lane.follow(row)
         if row.state == "deleted":
             self._withdraw(lane)
-            self._drop(lane)
+            self.drop(lane)
 
-    def _drop(self, lane: Lane) -> None:
+    def may_take_more(self) -> bool:
+        return self._posting < self._in_flight
+
+    def adopt(self, claimed: Claimed, lease_ends: float) -> None:
+        lane = Lane(claimed, self._per_channel, lease_ends)
+        self.lanes[lane.channel_id] = lane
+        self._pump(lane)
+
+    def drop(self, lane: Lane) -> None:
         """Not ours any more. What is in flight ends, and whoever owns the lane decides what that means."""
-        if self._lanes.get(lane.channel_id) is lane:
-            del self._lanes[lane.channel_id]
+        if self.lanes.get(lane.channel_id) is lane:
+            del self.lanes[lane.channel_id]
         lane.room = 0
         if lane.timer:
             lane.timer.cancel()
@@ -226,9 +220,9 @@ class Sender:
 
     def _pump(self, lane: Lane) -> None:
         """Begin and send whatever this lane may."""
-        now = self._now()
+        now = self._leases.now()
         lane.room = 0
-        if self._closing or lane.suspicions or self._lanes.get(lane.channel_id) is not lane:
+        if self._closing or lane.suspicions or self.lanes.get(lane.channel_id) is not lane:
             return
         if not lane.may_send(now) or time.monotonic() > lane.lease_ends:
             self._withdraw(lane)
@@ -294,7 +288,6 @@ class Sender:
         finally:
             lane.posting -= 1
             self._posting -= 1
-        lane.used_at = time.monotonic()
         lane.learn(outcome)
         self._enter(Attempted(delivery, token, url, outcome, lane.succeeded_at))
         self._feed()
@@ -313,7 +306,7 @@ class Sender:
             self._pump(lane)
 
     def _headers(self, lane: Lane, delivery: Delivery) -> dict[str, str]:
-        now = self._now() // SECOND
+        now = self._leases.now() // SECOND
         headers = signature_headers(delivery.delivery_id, now, delivery.body or b"", lane.secrets)
         headers["Content-Type"] = delivery.content_type
         headers["Kanal-Sequence"] = str(delivery.sequence)
@@ -322,7 +315,7 @@ class Sender:
         return headers
 
     def _not_sent(self, detail: str) -> Outcome:
-        now = self._clock()
+        now = self._leases.now()
         return Outcome(
             outcome_class=OutcomeClass.LOCAL_FAULT, started_at=now, ended_at=now, detail=detail
         )
@@ -341,9 +334,9 @@ class Sender:
 
     async def _write(self, entries: Sequence[Entry]) -> None:
         channel_ids = {entry.delivery.channel_id for entry in entries}
-        eager = {each for each in channel_ids if each in self._lanes and self._lanes[each].room > 0}
+        eager = {each for each in channel_ids if each in self.lanes and self.lanes[each].room > 0}
         task = partial(
-            ledger.write, entries=entries, eager=eager, rules=self._rules, now=self._now()
+            ledger.write, entries=entries, eager=eager, rules=self._rules, now=self._leases.now()
         )
         try:
             written = await self._run(task)
@@ -360,7 +353,7 @@ class Sender:
 
     def _give_up(self, entry: Entry) -> None:
         """An outcome that cannot be written stays known, so that its message is not sent again and again."""
-        lane = self._lanes.get(entry.delivery.channel_id)
+        lane = self.lanes.get(entry.delivery.channel_id)
         if lane is None or lane.row.token != entry.token:
             return
         if isinstance(entry, Attempted):
@@ -375,20 +368,22 @@ class Sender:
         kept = {attempted.delivery.delivery_id for attempted in written.exhausted}
         kept.update(delivery.delivery_id for delivery in written.begun)
         for entry in entries:
-            lane = self._lanes.get(entry.delivery.channel_id)
+            lane = self.lanes.get(entry.delivery.channel_id)
             if lane is None or lane.row.token != entry.token:
                 continue
             if isinstance(entry, Intent):
                 lane.intended -= 1
-            elif isinstance(entry, Attempted):
+            if entry.delivery.delivery_id in kept:
+                continue
+            lane.forget(entry.delivery)
+            if isinstance(entry, Attempted):
                 lane.learned(entry.outcome)
-            if entry.delivery.delivery_id not in kept:
-                lane.forget(entry.delivery)
-                lane.more = lane.more or not isinstance(entry, Attempted)
+            else:
+                lane.more = True
         for attempted in written.exhausted:
             self._spawn(self._bury(attempted), self._burials)
         for delivery in written.begun:
-            if lane := self._lanes.get(delivery.channel_id):
+            if lane := self.lanes.get(delivery.channel_id):
                 lane.prepare(delivery)
                 if self._closing:
                     self._withdraw(lane)
@@ -396,16 +391,16 @@ class Sender:
 
     def _go_on(self, written: Written) -> None:
         for row in written.lanes.values():
-            if lane := self._lanes.get(row.channel_id):
+            if lane := self.lanes.get(row.channel_id):
                 self._follow_row(lane, row)
         for delivery in written.promoted:
-            if lane := self._lanes.get(delivery.channel_id):
+            if lane := self.lanes.get(delivery.channel_id):
                 lane.take(delivery)
         for channel_id, due_at in written.again:
-            if lane := self._lanes.get(channel_id):
+            if lane := self.lanes.get(channel_id):
                 lane.next_due = min(lane.next_due, due_at)
         for channel_id in written.lanes:
-            if lane := self._lanes.get(channel_id):
+            if lane := self.lanes.get(channel_id):
                 self._pump(lane)
 
     async def _bury(self, attempted: Attempted) -> None:
@@ -423,7 +418,7 @@ class Sender:
         buried: list[Written] = []
 
         def beside(connection: Connection, _: None) -> None:
-            now = self._now()
+            now = self._leases.now()
             buried[:] = [ledger.bury(connection, attempted, self._rules, reason, now)]
 
         while True:
@@ -442,8 +437,10 @@ class Sender:
                 return
             else:
                 break
-        if lane := self._lanes.get(delivery.channel_id):
+        lane = self.lanes.get(delivery.channel_id)
+        if lane and lane.row.token == attempted.token:
             lane.forget(delivery)
+            lane.learned(attempted.outcome)
         self._go_on(buried[0])
 
     async def _run(self, task: Callable[[Connection], R]) -> R:
@@ -454,123 +451,19 @@ class Sender:
             except LogUnavailable:
                 await asyncio.sleep(AGAIN_SECONDS)
 
-    # -- lanes ---------------------------------------------------------------------------------------
-
-    def _set_up(self, connection: Connection) -> None:
-        self._void_leases(connection)
-        ledger.ask_again(connection, self._now())
-
-    def _void_leases(self, connection: Connection) -> None:
-        """Of owners that are gone; where this is the only process, that is all of them."""
-        owners = ledger.owners(connection)
-        ended = [each for each in owners if not self._shared or has_ended(each)]
-        if ended:
-            ledger.void_leases(connection, ended)
-
-    async def _claim_on(self) -> None:
-        while True:
-            self._wanted.clear()
-            try:
-                taken = await self._claim()
-            except (LogUnavailable, SQLAlchemyError) as error:
-                log.warning("lanes_not_claimed", error=repr(error))
-                taken = 0
-            if taken < CLAIM_LIMIT:
-                with suppress(TimeoutError):
-                    await asyncio.wait_for(self._wanted.wait(), POLL_SECONDS)
-
-    async def _claim(self) -> int:
-        now = self._now()
-        if self._posting >= self._in_flight:
-            return 0
-        if not await self._database.read(ledger.claimable, now):
-            return 0
-        ends = self._lease_ends()
-        claimed = await self._writer.run(
-            partial(ledger.claim, owner=self.owner, limit=CLAIM_LIMIT, lease=self._lease, now=now)
-        )
-        for each in claimed:
-            lane = Lane(each, self._per_channel, ends)
-            lane.used_at = time.monotonic()
-            self._lanes[lane.channel_id] = lane
-            self._pump(lane)
-        return len(claimed)
-
     async def _load(self, lane: Lane) -> None:
         limit = (PROBE_SAMPLE if lane.probing else HEADS_LIMIT) + len(lane.known)
         try:
-            found = await self._database.read(ledger.due_heads, lane.channel_id, self._now(), limit)
-        except SQLAlchemyError as error:
+            found = await self._database.read(
+                ledger.due_heads, lane.channel_id, self._leases.now(), limit
+            )
+        except Exception as error:  # noqa: BLE001 it is read again
             log.warning("deliveries_not_read", error=repr(error))
             await asyncio.sleep(AGAIN_SECONDS)
             lane.loaded([], None, full=True)
         else:
             lane.loaded(found.due, found.next_due, len(found.due) == limit)
         self._pump(lane)
-
-    async def _renew_on(self) -> None:
-        """While several processes share the lanes: keep those in use, give back the others, keep the time."""
-        while True:
-            try:
-                await self._synchronise()
-                ends = self._lease_ends()
-                kept = await self._writer.run(self._renew)
-                for claimed in kept:
-                    if lane := self._lanes.get(claimed.lane.channel_id):
-                        lane.lease_ends = ends
-                for lost in set(self._lanes) - {claimed.lane.channel_id for claimed in kept}:
-                    self._drop(self._lanes[lost])
-                self._follow(kept)
-                await self._give_back()
-            except (LogUnavailable, SQLAlchemyError) as error:
-                log.warning("leases_not_renewed", error=repr(error))
-            await asyncio.sleep(self._lease / SECOND / RENEWALS)
-
-    def _renew(self, connection: Connection) -> list[Claimed]:
-        self._void_leases(connection)
-        return ledger.renew(connection, self.owner, self._lease, self._now())
-
-    async def _synchronise(self) -> None:
-        before = self._clock()
-        now = await self._database.read(ledger.database_now, before)
-        self._ahead = now - (before + self._clock()) // 2
-
-    async def _give_back(self) -> None:
-        since = time.monotonic() - IDLE_SECONDS
-        soon = self._now() + int(IDLE_SECONDS * SECOND)
-        idle = [
-            lane
-            for lane in self._lanes.values()
-            if not lane.busy
-            and not lane.loading
-            and lane.used_at < since
-            and max(lane.next_due, lane.row.paused_until) > soon
-        ]
-        for lane in idle:
-            self._drop(lane)
-        if idle:
-            channel_ids = [lane.channel_id for lane in idle]
-            await self._run(partial(ledger.release, owner=self.owner, channel_ids=channel_ids))
-
-    async def _listen_on(self) -> None:
-        """Other processes tell of new work; without a notice it would be found by looking."""
-        url: str = self._database.url  # type: ignore[attr-defined]
-        while True:
-            try:
-                async with await psycopg.AsyncConnection.connect(url, autocommit=True) as listener:
-                    await listener.execute(f"LISTEN {NOTICE}")
-                    self._look_at(())
-                    async for notice in listener.notifies():
-                        self._look_at([int(each) for each in notice.payload.split(",") if each])
-            except psycopg.Error as error:
-                log.warning("notices_not_heard", error=repr(error))
-            await asyncio.sleep(POLL_SECONDS)
-
-    def _lease_ends(self) -> float:
-        """An attempt begun just before it must have ended when the lease does."""
-        if not self._shared:
-            return float("inf")
-        return time.monotonic() + self._lease / SECOND - max(self._deadlines.values())
 
     def _set_timer(self, lane: Lane, now: int) -> None:
         if lane.timer:
@@ -582,9 +475,6 @@ class Sender:
         if at < NEVER and lane.row.state == "active":
             delay = max(0.0, (at - now) / SECOND)
             lane.timer = self._loop.call_later(delay, self._pump, lane)
-
-    def _now(self) -> int:
-        return self._clock() + self._ahead
 
     async def _always(self, work: Callable[[], Awaitable[None]]) -> None:
         """A mistake in one turn must not end all sending."""

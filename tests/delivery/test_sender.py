@@ -11,7 +11,7 @@ from pathlib import Path
 import psycopg
 import pytest
 from delivering import Desk, never_in_time, next_day, open_database
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, select, update
 from standardwebhooks import Webhook
 from webhook_receiver import (
     Line,
@@ -28,7 +28,7 @@ from webhook_receiver import (
 from kanal.delivery.lanes import FIRST_WIDTH
 from kanal.delivery.outbox import CHANNEL_DELETED
 from kanal.delivery.resolver import Resolver
-from kanal.delivery.tables import NEVER
+from kanal.delivery.tables import NEVER, lanes
 from kanal.domain import channels
 from kanal.domain.deliveries import DeliveryDeadLettered
 from kanal.eventlog.tables import channel_secrets
@@ -548,6 +548,21 @@ async def test_a_lane_moves_to_the_process_that_is_left(
             await other.until_delivered()
     tokens = [row["token"] for row in await attempts_of(postgres_url, data_dir)]
     assert tokens == [1, 1, 2]
+
+
+async def test_lanes_of_a_restored_backup_have_no_owner(
+    postgres_url: str, data_dir: Path, receiver: Receiver
+) -> None:
+    async with Desk(open_database(postgres_url, data_dir)) as desk:
+        await desk.say(await desk.case(await desk.channel(receiver.url)), "Moved from SQLite")
+
+        def as_backed_up(connection: Connection) -> None:
+            connection.execute(update(lanes).values(owner="m/1/2/x", token=4, lease_until=NEVER))
+
+        await desk.writer.run(as_backed_up)
+        async with desk.sending():
+            await desk.until_delivered()
+        assert (await desk.lanes())[0]["token"] == 5
 
 
 async def test_lost_connections_to_the_database_stop_nothing_for_long(
