@@ -74,3 +74,8 @@ def test_a_name_says_subject_what_happened_and_version(name: str) -> None:
     assert subject
     assert happened
     assert int(version) >= 1
+
+
+def test_a_name_is_taken_once() -> None:
+    with pytest.raises(TypeError, match=r"two events are called case\.opened\.1"):
+        type("CaseOpenedAgain", (Event,), {"NAME": "case.opened.1"}, frozen=True)

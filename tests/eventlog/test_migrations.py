@@ -6,13 +6,15 @@ from pathlib import Path
 
 import pytest
 from alembic.autogenerate import compare_metadata
+from alembic.config import Config
 from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from open_log import DEADLINE, database_of
 from sqlalchemy import inspect, select
 
 import kanal.delivery.tables
 from kanal.domain.links import CONTACTS
-from kanal.eventlog.migrate import migrate
+from kanal.eventlog.migrate import HEAD, migrate
 from kanal.eventlog.sqlite import DataDirectoryInUse, SqliteDatabase
 from kanal.eventlog.tables import DERIVED, EVENTS_TABLE, METADATA, installation
 
@@ -35,6 +37,12 @@ def test_the_migrated_database_is_what_the_code_describes(
         assert names == {*METADATA.tables, EVENTS_TABLE, "alembic_version"}
     database.close()
     assert set(METADATA.tables) >= DERIVED
+
+
+def test_the_newest_migration_is_the_one_that_a_start_looks_for() -> None:
+    config = Config()
+    config.set_main_option("script_location", "kanal.eventlog:migrations")
+    assert ScriptDirectory.from_config(config).get_heads() == [HEAD]
 
 
 def test_migrating_again_changes_nothing(database_url: str, data_dir: Path) -> None:

@@ -1,6 +1,7 @@
 """When the storage fails: callers are told to come again, what was stored is known, and all is well again by itself."""
 
 import asyncio
+import random
 import threading
 import time
 from collections.abc import Iterator
@@ -11,6 +12,7 @@ import psycopg
 import pytest
 from open_log import DEADLINE, OpenLog, in_one_batch, open_log
 from sqlalchemy import Connection, event, text
+from sqlalchemy.exc import OperationalError
 from swallowing_proxy import Break, SwallowingProxy, swallowing_proxy
 
 from kanal.domain.groups import create_group
@@ -152,6 +154,25 @@ async def test_a_host_that_became_read_only_is_left(postgres_log: OpenLog) -> No
     with pytest.raises(LogUnavailable):
         await log.submit(create_group, title="lost")
     assert (await log.submit(create_group, title="after")).result == 1
+
+
+async def test_a_text_too_long_for_an_index_is_no_failure_of_the_storage(
+    postgres_log: OpenLog,
+) -> None:
+    """Although the driver counts it among its operational errors."""
+    log = postgres_log
+
+    def too_long(connection: Connection) -> None:
+        connection.execute(text("CREATE TABLE short (id text PRIMARY KEY)"))
+        noise = random.Random(0).randbytes(50_000).hex()  # nothing that could be compressed
+        connection.execute(text("INSERT INTO short VALUES (:noise)"), {"noise": noise})
+
+    group, failed = await in_one_batch(
+        log.writer, log.submit(create_group, title="a"), log.writer.run(too_long)
+    )
+    assert group.result == 1
+    assert isinstance(failed, OperationalError)
+    assert log.writer.failing is None
 
 
 async def test_a_commit_that_failed_is_answered_as_failed(

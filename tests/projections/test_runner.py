@@ -363,6 +363,27 @@ async def test_a_follower_follows_by_itself(desk: Desk, monkeypatch: pytest.Monk
     await follower.close()
 
 
+async def test_a_follower_that_failed_tries_again(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("kanal.eventlog.follower.PAUSE_SECONDS", 0)
+    failures = [ZeroDivisionError(), ZeroDivisionError()]
+
+    def live(connection: Connection) -> Any:
+        if failures:
+            raise failures.pop()
+        return following(connection, FOLLOWED)
+
+    follower = Follower(desk.log.database, desk.log.writer, live)
+    for command, arguments in beginning():
+        await desk.log.submit(command, **arguments)
+    expected = desk.expected(["history"])
+    follower.start()
+    await until(lambda: desk.rows(1, ["history"]) == expected)
+    assert failures == []
+    await follower.close()
+
+
 async def test_a_followed_model_is_followed_on_after_a_rebuild(desk: Desk) -> None:
     await asyncio.to_thread(play, desk.log.do, 20)
     follower = desk.follower()
