@@ -3,6 +3,7 @@
 import asyncio
 import http.client
 import json
+import os
 import signal
 import socket
 import sys
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 import click
+from eventsourcing.persistence import MapperDeserialisationError, PersistenceError
 from rich.console import Console
 from rich.progress import (
     BarColumn,
@@ -21,10 +23,12 @@ from rich.progress import (
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
+from sqlalchemy.exc import DBAPIError
 
 from kanal import __version__
 from kanal.bootstrap import (
     CONTROL_SOCKET,
+    DATABASE_FILE,
     FirstAdministrator,
     Role,
     appoint_first_administrator,
@@ -33,9 +37,10 @@ from kanal.bootstrap import (
     running,
 )
 from kanal.eventlog import backup
+from kanal.eventlog.database import driver_error
 from kanal.eventlog.migrate import migrate
 from kanal.eventlog.sqlite import DataDirectoryInUse
-from kanal.http import logs
+from kanal.http import control, logs
 from kanal.projections.registry import CORE, FOLLOWED
 from kanal.settings import Settings, SettingsError
 
@@ -47,6 +52,10 @@ MODELS = tuple(model.name for model in CORE + FOLLOWED)
 console = Console(stderr=True)
 
 
+class NoInstallation(Exception):
+    """What was asked for needs one."""
+
+
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="kanal")
 @click.pass_context
@@ -55,6 +64,7 @@ def main(context: click.Context) -> None:
 
     Settings are KANAL_... variables of the environment; docs/settings.md lists them.
     """
+    os.umask(0o077)  # whatever is written holds customers' data or secrets
     try:
         context.obj = Settings.load()
     except SettingsError as error:
@@ -169,6 +179,8 @@ def _rebuilt(settings: Settings, models: tuple[str, ...]) -> Iterator[dict[str, 
 
 
 def _backed_up(settings: Settings, target: Path) -> Iterator[dict[str, Any]]:
+    if not settings.database_url and not (settings.data_dir / DATABASE_FILE).exists():
+        raise NoInstallation(f"there is no installation in {settings.data_dir.absolute()}.")
     database = open_database(settings)
     try:
         for step in backup.write(database, target):
@@ -187,7 +199,8 @@ def _asked(
     connection = http.client.HTTPConnection("kanal")
     connection.sock = socket.socket(socket.AF_UNIX)
     try:
-        connection.sock.connect(str(path))
+        with control.short_address(path) as address:
+            connection.sock.connect(address)
     except ConnectionRefusedError:  # left behind by a process that was killed
         return None
     connection.request("POST", f"/{command}", json.dumps(arguments))
@@ -253,8 +266,12 @@ def _readable_failures() -> Iterator[None]:
     """What an operator can mend is one sentence, not a traceback."""
     try:
         yield
-    except (DataDirectoryInUse, backup.BackupError) as error:
+    except (DataDirectoryInUse, NoInstallation, SettingsError, backup.BackupError) as error:
         _fail(str(error))
+    except MapperDeserialisationError as error:
+        _fail(str(error))
+    except (DBAPIError, PersistenceError) as error:
+        _fail(f"the database refuses: {driver_error(error)}")
     except OSError as error:
         _fail(f"{error.strerror or error} ({error.filename})" if error.filename else str(error))
 

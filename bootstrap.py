@@ -1,7 +1,9 @@
 """The only wiring: from settings to a running Kanal."""
 
+import asyncio
+import os
 import secrets
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
 from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -35,13 +37,15 @@ from kanal.http.dates import Dates
 from kanal.http.middleware import ApiRunner
 from kanal.projections import runner
 from kanal.projections.registry import CORE, FOLLOWED
-from kanal.settings import Settings
+from kanal.settings import Settings, SettingsError
 
 DATABASE_FILE = "kanal.db"
 CONTROL_SOCKET = "kanal.sock"
 ADMIN_EMAIL = "admin@kanal.local"
 """Of the first administrator, if the operator names none."""
 PASSWORD_BYTES = 12
+CONTROL_GRACE_SECONDS = 1
+"""A rebuild or backup that is cut off starts again; the end of the process must not wait for it."""
 
 Role = Literal["all", "api", "worker"]
 """`api` answers requests, `worker` delivers webhooks; on SQLite one process does both."""
@@ -84,7 +88,7 @@ def opened(
     settings: Settings, progress: Callable[[runner.Progress], None] = lambda _: None
 ) -> Iterator[Store]:
     """Migrated, the writer running, read models built; `progress` hears of models that had to be built."""
-    settings.data_dir.mkdir(parents=True, exist_ok=True)
+    settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     with ExitStack() as stack:
         database = open_database(settings)
         stack.callback(database.close)
@@ -103,7 +107,10 @@ def opened(
 def appoint_first_administrator(store: Store) -> FirstAdministrator | None:
     """None if there is an administrator already, whichever process appointed it."""
     settings = store.settings
-    email = contacts.email(settings.admin_email or ADMIN_EMAIL)
+    try:
+        email = contacts.email(settings.admin_email or ADMIN_EMAIL)
+    except ValueError as error:
+        raise SettingsError(f"KANAL_ADMIN_EMAIL {error}") from None
     password = settings.admin_password or secrets.token_urlsafe(PASSWORD_BYTES)
     key = keys.new_key(store.stream_ids, settings.admin_api_key)
 
@@ -148,9 +155,11 @@ async def running(store: Store, role: Role = "all") -> AsyncIterator[Running]:
     """Serve until the block ends; then finish the work in hand within `shutdown_seconds`."""
     settings = store.settings
     guard = AddressGuard(settings.webhook_allow)
-    uploads = settings.data_dir / "uploads"
+    uploads = settings.data_dir / "uploads" / str(os.getpid())
     clear_uploads(uploads)
     registry = CollectorRegistry()
+    ending: list[Callable[[], Awaitable[object]]] = []
+    """What may take its time to end, so all of it at once."""
     async with AsyncExitStack() as stack:
         follower = Follower(
             store.database, store.writer, partial(runner.following, models=FOLLOWED)
@@ -171,7 +180,8 @@ async def running(store: Store, role: Role = "all") -> AsyncIterator[Running]:
                 horizon_days=settings.webhook_horizon_days,
             )
             await sender.start()
-            stack.push_async_callback(sender.close, settings.shutdown_seconds)
+            ending.append(partial(sender.close, settings.shutdown_seconds))
+        stack.push_async_callback(_end_together, ending)
         context = Context(
             database=store.database,
             writer=store.writer,
@@ -192,7 +202,7 @@ async def running(store: Store, role: Role = "all") -> AsyncIterator[Running]:
         )
         server = ApiRunner(app, access_log=None, shutdown_timeout=settings.shutdown_seconds)
         await server.setup()
-        stack.push_async_callback(server.cleanup)
+        ending.append(server.cleanup)
         site = web.TCPSite(server, settings.host, settings.port, reuse_address=True)
         await site.start()
         if not store.database.shared:
@@ -200,6 +210,10 @@ async def running(store: Store, role: Role = "all") -> AsyncIterator[Running]:
         port = server.addresses[0][1]
         host = f"[{settings.host}]" if ":" in settings.host else settings.host
         yield Running(f"http://{host}:{port}", store)
+
+
+async def _end_together(ending: Iterable[Callable[[], Awaitable[object]]]) -> None:
+    await asyncio.gather(*(end() for end in ending))
 
 
 def _access_log(settings: Settings) -> logs.AccessLog:
@@ -212,9 +226,10 @@ async def _serve_control(store: Store, stack: AsyncExitStack) -> None:
     """On SQLite this process owns the file, so the other `kanal` commands ask it to do their work."""
     path = store.settings.data_dir / CONTROL_SOCKET
     path.unlink(missing_ok=True)
-    server = web.AppRunner(control.make_app(store.database, store.rebuild), access_log=None)
+    app = control.make_app(store.database, store.rebuild)
+    server = web.AppRunner(app, access_log=None, shutdown_timeout=CONTROL_GRACE_SECONDS)
     await server.setup()
     stack.push_async_callback(server.cleanup)
-    await web.UnixSite(server, str(path)).start()
-    path.chmod(0o600)
+    with control.short_address(path) as address:
+        await web.UnixSite(server, address).start()
     stack.callback(partial(path.unlink, missing_ok=True))

@@ -78,7 +78,7 @@ class Settings(BaseSettings):
         description="API key of the first administrator, used once; generated when empty.",
     )
     trusted_proxies: Networks = Field(
-        (), description="CIDRs of the proxies whose `X-Forwarded-*` headers are believed."
+        (), description="CIDRs of the proxies whose `X-Forwarded-For` headers are believed."
     )
     timezone: ZoneInfo = Field(
         ZoneInfo("UTC"), description="The account's zone, for dates in answers and webhooks."
@@ -90,7 +90,9 @@ class Settings(BaseSettings):
         (), description="CIDRs that webhooks may reach although they are not public."
     )
     webhook_timeout: float = Field(
-        20, gt=0, description="Seconds that one webhook attempt may take in all."
+        15,
+        gt=0,
+        description="Seconds that one webhook attempt may take in all, at most 15; on sync channels at most 5.",
     )
     webhook_horizon_days: int = Field(
         14,
@@ -105,7 +107,7 @@ class Settings(BaseSettings):
         16, ge=1, description="Webhooks that one channel may have in flight."
     )
     shutdown_seconds: float = Field(
-        8, gt=0, description="Seconds that work in hand gets to finish after SIGTERM or Ctrl-C."
+        6, gt=0, description="Seconds that work in hand gets to finish after SIGTERM or Ctrl-C."
     )
     log_format: Annotated[Literal["json", "console"], BeforeValidator(_lower)] = Field(
         default_factory=_log_format,

@@ -3,6 +3,7 @@
 Not a read model: it has no generations and no rebuild reaches it, so nothing is ever sent because tables were made anew.
 """
 
+import time
 from collections.abc import Callable, Sequence
 from datetime import tzinfo
 from typing import Any, Final, Protocol
@@ -59,8 +60,14 @@ class Dispatcher(Protocol):
 class Outbox:
     """An inline projection of the writer."""
 
-    def __init__(self, zone: tzinfo, stream_ids: StreamIds) -> None:
+    def __init__(
+        self,
+        zone: tzinfo,
+        stream_ids: StreamIds,
+        clock: Callable[[], int] = lambda: time.time_ns() // 1000,
+    ) -> None:
         self._zone = zone
+        self._clock = clock
         # It must differ between installations and move with one: so does the secret that this is made from.
         self._installation = stream_ids.keyed_hash("webhook-id").hex()
         self._dispatcher: Dispatcher | None = None
@@ -85,7 +92,7 @@ class Outbox:
                 # The messages before it found the lane as it was then.
                 self._enqueue(connection, messages)
                 messages = []
-                change(connection, event, recorded.envelope.at)
+                change(connection, event, min(recorded.envelope.at, self._clock()))
                 self._changed.add(event.channel_id)  # type: ignore[attr-defined]
         self._enqueue(connection, messages)
         self._notify(connection)
@@ -138,7 +145,8 @@ class Outbox:
         self, recorded: Recorded, event: MessageAdded, lane: LaneRow, is_head: bool
     ) -> dict[str, Any]:
         at, dead = recorded.envelope.at, lane.state == "deleted"
-        due_at = at if is_head and not dead else None
+        # The log's time never goes back, so it may be ahead of the clock that the sender goes by.
+        due_at = min(at, self._clock()) if is_head and not dead else None
         return {
             "delivery_id": self._webhook_id(recorded.stream_id, recorded.version, event),
             "position": recorded.position,

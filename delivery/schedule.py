@@ -32,8 +32,7 @@ LAST_DELAY: Final = 1 * DAY
 """The wait after every later failure: about 22 tries in all within the horizon."""
 
 HORIZON: Final = 14 * DAY
-HORIZON_LIMIT: Final = 30 * DAY
-"""How old a message may become before it is dead-lettered, and how far that may be set."""
+"""How old a message may become before it is dead-lettered, unless the operator says otherwise."""
 
 JITTER_LIMIT: Final = 0.2
 """At most a fifth is added, so that the channels of one dead host do not come back in step."""

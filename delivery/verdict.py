@@ -4,10 +4,12 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal, NamedTuple, Protocol
+from urllib.parse import urlsplit
 
 import msgspec
 
-from kanal.delivery.outcome import Outcome
+from kanal.delivery.address_guard import literal
+from kanal.delivery.outcome import Outcome, OutcomeClass
 from kanal.delivery.schedule import (
     DAY,
     HORIZON,
@@ -127,13 +129,20 @@ def judge(lane: LaneRow, attempted: Attempted, rules: Rules) -> Verdict:
         return _uncharged(delivery, outcome.ended_at)
     if outcome.local:
         return _uncharged(delivery, outcome.ended_at + _local_delay(delivery))
-    if outcome.permanent:
+    if outcome.permanent and not _may_pass(attempted):
         return _uncharged(delivery, delivery.due_at, {"paused_until": NEVER})
     if outcome.message_class:
         return _message_failed(lane, attempted, rules, _recovered(lane))
     if _neighbours_succeed(attempted):
         return _message_failed(lane, attempted, rules, {})
     return _endpoint_failed(lane, attempted, rules)
+
+
+def _may_pass(attempted: Attempted) -> bool:
+    """A name may resolve to another address tomorrow; an address that is written down stays what it is."""
+    host = urlsplit(attempted.url).hostname or ""
+    blocked = attempted.outcome.outcome_class is OutcomeClass.BLOCKED_BY_POLICY
+    return blocked and literal(host) is None
 
 
 def _recovered(lane: LaneRow) -> dict[str, Any]:

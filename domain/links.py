@@ -44,16 +44,19 @@ CONTACTS: Aggregate[tuple[int, ...]] = Aggregate("contact", (), evolve_contact, 
 
 def person_of(work: Work, *user_ids: int) -> frozenset[int]:
     """All profiles reached from these over live links, themselves included."""
-    found: set[int] = set()
-    waiting = list(user_ids)
+    found: set[int] = set(user_ids)
+    seen: set[str] = set()
+    waiting = list(found)
     while waiting:
-        user_id = waiting.pop()
-        if user_id in found:
-            continue
-        found.add(user_id)
-        for kind, value in work.load(USERS, user_id).contacts:
-            linked: tuple[int, ...] = work.load(CONTACTS, f"{kind}/{value}")
-            waiting.extend(linked)
+        for kind, value in work.load(USERS, waiting.pop()).contacts:
+            contact = f"{kind}/{value}"
+            if contact in seen:
+                continue
+            seen.add(contact)
+            linked: tuple[int, ...] = work.load(CONTACTS, contact)
+            new = set(linked) - found
+            found |= new
+            waiting.extend(new)
     return frozenset(found)
 
 

@@ -8,13 +8,6 @@ from kanal.domain.event import Envelope, Event
 S = TypeVar("S")
 
 
-class Stream(NamedTuple):
-    """Address of one stream: the aggregate's kind and its key, e.g. `("case", "21755012")`."""
-
-    kind: str
-    key: str
-
-
 class Aggregate(NamedTuple, Generic[S]):
     """How the events of one kind of stream become a state.
 
@@ -26,6 +19,8 @@ class Aggregate(NamedTuple, Generic[S]):
     initial: S
     evolve: Callable[[S, Event], S]
     personal: bool = False
+    version: int = 1
+    """Grows when `evolve` comes to another state for the same events, so that stored states are made anew."""
 
 
 class Recorded(NamedTuple):

@@ -179,6 +179,8 @@ def _manifest(archive: zipfile.ZipFile, source: Path) -> dict[str, Any]:
         manifest: dict[str, Any] = json.loads(archive.read(MANIFEST))
     except (KeyError, ValueError):
         raise BackupError(f"{source} is not a backup of Kanal.") from None
+    if EVENTS not in archive.namelist():
+        raise BackupError(f"{source} is not whole: it has no {EVENTS}.")
     if manifest.get("format") != FORMAT:
         raise BackupError(f"{source} was made by another version; this one reads format {FORMAT}.")
     return manifest

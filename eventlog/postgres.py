@@ -12,7 +12,7 @@ import psycopg
 from eventsourcing.persistence import StoredEvent
 from eventsourcing.postgres import PostgresApplicationRecorder, PostgresFactory
 from eventsourcing.utils import Environment
-from psycopg.conninfo import conninfo_to_dict
+from psycopg.rows import dict_row
 from psycopg.sql import SQL, Identifier
 from sqlalchemy import Connection, create_engine, text
 
@@ -84,24 +84,16 @@ class PostgresDatabase(Database):
     shared = True
 
     def __init__(self, url: str) -> None:
-        parts = conninfo_to_dict(url)
-        environment = Environment(
-            "kanal",
-            {
-                "POSTGRES_DBNAME": str(parts.get("dbname") or "postgres"),
-                "POSTGRES_HOST": str(parts.get("host") or ""),
-                "POSTGRES_PORT": str(parts.get("port") or "5432"),
-                "POSTGRES_USER": str(parts.get("user") or ""),
-                "POSTGRES_PASSWORD": str(parts.get("password") or ""),
-                "POSTGRES_POOL_SIZE": "1",
-                "POSTGRES_MAX_OVERFLOW": "4",
-                "CREATE_TABLE": "n",
-            },
-        )
         self.url = url
+        named = ("POSTGRES_DBNAME", "POSTGRES_HOST", "POSTGRES_USER", "POSTGRES_PASSWORD")
+        environment = Environment("kanal", dict.fromkeys(named, "") | {"CREATE_TABLE": "n"})
+        datastore = Factory(environment).datastore
+        # The library knows five parts of an address; the whole of it may ask for TLS, or for the primary of several hosts.
+        datastore.pool.conninfo = url
+        datastore.pool.kwargs = {"row_factory": dict_row}
 
         writer = create_engine(
-            "postgresql+psycopg://", creator=self._connect, pool_size=1, max_overflow=0
+            "postgresql+psycopg://", creator=self._connect_writer, pool_size=1, max_overflow=0
         )
         reader = create_engine(
             "postgresql+psycopg://",
@@ -110,10 +102,20 @@ class PostgresDatabase(Database):
             pool_pre_ping=True,
             isolation_level="REPEATABLE READ",
         )
-        super().__init__(PostgresRecorder(Factory(environment).datastore), writer, reader)
+        super().__init__(PostgresRecorder(datastore), writer, reader)
 
     def _connect(self) -> psycopg.Connection[Any]:
         return psycopg.connect(self.url, connect_timeout=10, application_name="kanal")
+
+    def _connect_writer(self) -> psycopg.Connection[Any]:
+        """An answered write is on disk, whatever the server's own setting; stronger ones stay."""
+        connection = self._connect()
+        connection.execute(
+            "SELECT set_config('synchronous_commit', 'on', false) "
+            "WHERE current_setting('synchronous_commit') IN ('off', 'local', 'remote_write')"
+        )
+        connection.commit()
+        return connection
 
     def lock(self, connection: Connection) -> None:
         connection.exec_driver_sql(

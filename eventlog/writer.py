@@ -6,6 +6,7 @@ the database refuses is run again one by one, so that only the culprit fails. No
 """
 
 import asyncio
+import hashlib
 import queue
 import threading
 import time
@@ -13,6 +14,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
+from functools import cache
 from typing import Any, Generic, NamedTuple, TypeVar
 from uuid import UUID
 
@@ -557,10 +559,11 @@ class Writer:
                 self._identity_map.pop(place, None)
 
 
+@cache
 def _shape(aggregate: Aggregate[Any]) -> str:
-    """Changes whenever the state's fields do, so that an older snapshot is not misread."""
-    fields = getattr(type(aggregate.initial), "__struct_fields__", ())
-    return f"{aggregate.kind}:{','.join(fields)}"
+    """Changes whenever the state's fields or the way to it do, so that an older snapshot is not misread."""
+    schema = msgspec.json.encode(msgspec.json.schema(type(aggregate.initial)), order="sorted")
+    return f"{aggregate.kind}.{aggregate.version}:{hashlib.sha256(schema).hexdigest()[:16]}"
 
 
 def _resolve(batch: list[Order], answers: list[Any]) -> None:

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Iterable
 
 from aiohttp import web
-from prometheus_client import CollectorRegistry
+from prometheus_client import CollectorRegistry, Gauge
 from sqlalchemy import Connection, update
 
 from kanal.domain.staff import RIGHTS
@@ -46,6 +46,11 @@ def make_app(
         _add(app, authentication, route)
     app.router.add_get("/healthz", _healthz)
     app.router.add_get("/readyz", _readyz)
+
+    waiting = Gauge("kanal_log_waiting", "Commands that wait for the writer.", registry=registry)
+    waiting.set_function(lambda: context.writer.waiting)
+    position = Gauge("kanal_log_position", "Position of the last event.", registry=registry)
+    position.set_function(lambda: context.writer.position)
 
     async def metrics(_: web.Request) -> web.Response:
         return exposition(registry)

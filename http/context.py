@@ -131,11 +131,11 @@ class Call:
         key = self.request.headers.get("Idempotency-Key")
         if key is None or self.request.method != "POST":
             return None
-        if not 0 < len(key) <= MAX_KEY:
+        if not (0 < len(key) <= MAX_KEY and key.isascii() and key.isprintable()):
             raise ApiError(
                 400,
                 "invalid_idempotency_key",
-                f"Idempotency-Key must have 1 to {MAX_KEY} characters; a UUID is usual.",
+                f"Idempotency-Key must have 1 to {MAX_KEY} printable ASCII characters; a UUID is usual.",
             )
         body = await self.body()
         request = b"\n".join(

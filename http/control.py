@@ -4,7 +4,9 @@ Answers are lines of JSON, one for each step; the last one says how it ended.
 """
 
 import asyncio
+import os
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +19,23 @@ from kanal.eventlog.database import Database
 from kanal.projections.runner import Rebuild
 
 log = structlog.get_logger()
+
+
+ADDRESS_LIMIT = 100
+"""Octets that a socket's address may have; Linux takes 107, others a few less."""
+
+
+@contextmanager
+def short_address(path: Path) -> Iterator[str]:
+    """An address for the socket at that path, however long the path is."""
+    if len(os.fsencode(path)) <= ADDRESS_LIMIT:
+        yield str(path)
+        return
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        yield f"/proc/self/fd/{folder}/{path.name}"
+    finally:
+        os.close(folder)
 
 
 def make_app(database: Database, rebuild: Callable[[tuple[str, ...]], Rebuild]) -> web.Application:

@@ -200,7 +200,6 @@ Line = Annotated[str, BeforeValidator(_line), Field(json_schema_extra={"maxLengt
 Content = Annotated[str, BeforeValidator(_content)]
 Id = Annotated[int, BeforeValidator(_id)]
 """0 means none where that makes sense (staff_id, group_id)."""
-Whole = Annotated[int, BeforeValidator(_whole)]
 Flag = Annotated[bool, BeforeValidator(_flag)]
 Many = BeforeValidator(_many)
 """Annotated[list[Id], Many]"""

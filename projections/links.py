@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 from unicodedata import normalize
 
-from sqlalchemy import Connection, Index, MetaData, Select, Table, and_, select
+from sqlalchemy import Connection, Index, MetaData, Select, Table, select
 
 from kanal.domain.stream import Recorded
 from kanal.domain.users import ContactKind, UserLinked, UserLinkRefused
@@ -13,18 +13,10 @@ from kanal.eventlog.projection import Changes, Tables
 from kanal.projections.read_model import Names, ReadModel, Views, columns_of, number, text
 from kanal.projections.search import searched
 
+Contact = tuple[str, str]
+"""Kind and normalised value."""
 PHONE_PUNCTUATION = re.compile(r"[\s().-]")
 """What people write in a phone and E.164 leaves out."""
-
-
-class LinkRow(NamedTuple):
-    user_id: int
-    kind: ContactKind
-    value: str
-    """Normalised."""
-    given: str
-    at: int
-    position: int
 
 
 class ConflictRow(NamedTuple):
@@ -110,43 +102,61 @@ def linked_users(
 ) -> dict[int, list[int]]:
     """For each of these users all profiles of the person, the user included; [] for one who is alone.
 
-    A person has at most one id of each channel, so walking all of a person's edges stays cheap.
+    Walks from users to their contacts and on to whoever else has them, each of both once for all who are asked for: two
+    queries a round, and as many rounds as the longest chain of contacts has links.
     """
-    linked: dict[int, list[int]] = {user_id: [] for user_id in user_ids}
-    if not linked:
-        return linked
+    asked = list(dict.fromkeys(user_ids))
     links = views.links["links"]
-    mine, theirs = links.alias("mine"), links.alias("theirs")
-    start = select(links.c.user_id.label("asked"), links.c.user_id).where(
-        links.c.user_id.in_(list(linked))
-    )
-    person = start.cte("person", recursive=True)
-    step = select(person.c.asked, theirs.c.user_id).select_from(
-        person.join(mine, mine.c.user_id == person.c.user_id).join(
-            theirs, and_(theirs.c.kind == mine.c.kind, theirs.c.value == mine.c.value)
+    holders: dict[Contact, list[int]] = {}
+    contacts: dict[int, list[Contact]] = {}
+    unseen = set(asked)
+    while unseen:
+        mine = select(links.c.user_id, links.c.kind, links.c.value).where(
+            links.c.user_id.in_(unseen)
         )
-    )
-    person = person.union(step)
-    for asked, user_id in connection.execute(
-        select(person.c.asked, person.c.user_id).order_by(person.c.asked, person.c.user_id)
-    ):
-        linked[asked].append(user_id)
-    return {asked: person if len(person) > 1 else [] for asked, person in linked.items()}
+        new: set[Contact] = set()
+        contacts.update((user_id, []) for user_id in unseen)
+        for user_id, kind, value in connection.execute(mine):
+            contacts[user_id].append((kind, value))
+            new.add((kind, value))
+        new -= holders.keys()
+        holders.update((contact, []) for contact in new)
+        for kind in {kind for kind, _ in new}:
+            values = [value for of, value in new if of == kind]
+            theirs = select(links.c.value, links.c.user_id).where(
+                links.c.kind == kind, links.c.value.in_(values)
+            )
+            for value, user_id in connection.execute(theirs):
+                holders[kind, value].append(user_id)
+        unseen = {user_id for contact in new for user_id in holders[contact]} - contacts.keys()
+    persons: dict[int, list[int]] = {}
+    for user_id in asked:
+        if user_id not in persons:
+            person = _reached(user_id, contacts, holders)
+            persons.update(dict.fromkeys(person, person if len(person) > 1 else []))
+    return {user_id: persons[user_id] for user_id in asked}
 
 
-def links_of(connection: Connection, views: Views, user_id: int) -> list[LinkRow]:
-    """The oldest first."""
-    links = views.links["links"]
-    query = columns_of(links, LinkRow).where(links.c.user_id == user_id)
-    return [LinkRow._make(row) for row in connection.execute(query.order_by(links.c.position))]
+def _reached(
+    user_id: int, contacts: dict[int, list[Contact]], holders: dict[Contact, list[int]]
+) -> list[int]:
+    found, seen, waiting = {user_id}, set[Contact](), [user_id]
+    while waiting:
+        for contact in contacts[waiting.pop()]:
+            if contact not in seen:
+                seen.add(contact)
+                new = set(holders[contact]) - found
+                found |= new
+                waiting.extend(new)
+    return sorted(found)
 
 
-def conflicts_of(
-    connection: Connection, views: Views, user_ids: Sequence[int]
-) -> list[ConflictRow]:
-    """Links that were refused to these users, the oldest first."""
+def conflicts_of(connection: Connection, views: Views, user_id: int, at: int) -> list[ConflictRow]:
+    """Links that were refused to this user by the command of that time."""
     conflicts = views.links["conflicts"]
-    query = columns_of(conflicts, ConflictRow).where(conflicts.c.user_id.in_(user_ids))
+    query = columns_of(conflicts, ConflictRow).where(
+        conflicts.c.user_id == user_id, conflicts.c.at == at
+    )
     rows = connection.execute(query.order_by(conflicts.c.position))
     return [ConflictRow._make(row) for row in rows]
 

@@ -114,6 +114,9 @@ class Inline:
     def committed(self, events: Sequence[Recorded]) -> None:
         self._settled = True
 
+    def applies(self, model: Projection) -> bool:
+        return model in self._models
+
     def pointers_changed(self) -> None:
         """A switch takes place in the transaction that the writer is in."""
         self._settled = False
@@ -319,10 +322,17 @@ class Rebuild:
 def build_missing(
     database: Database, write: Write, models: Sequence[Projection], inline: Inline
 ) -> Iterator[Progress]:
-    """Build what has no live tables for this version of the code: all on a new installation, changed models after an upgrade."""
+    """Build what has no live tables for this version of the code: all on a new installation, changed models after an
+    upgrade, and inline ones that are behind, because another version wrote since this one ran.
+    """
     with database.rebuilding():
         with database.reading() as connection:
-            live = {generation.model.name for generation in active_generations(connection, models)}
+            head = database.head(connection)
+            live = {
+                generation.model.name
+                for generation in active_generations(connection, models)
+                if generation.position == head or not inline.applies(generation.model)
+            }
         missing = [model for model in models if model.name not in live]
         if missing:
             yield from Rebuild(database, write, missing, inline).steps()

@@ -19,7 +19,7 @@ from kanal.domain.cases import (
     add_staff_reply,
     add_user_message,
 )
-from kanal.domain.errors import CaseNotFound
+from kanal.domain.errors import CaseNotFound, UserNotFound
 from kanal.http.answers import answer, listing
 from kanal.http.as_of import read_case
 from kanal.http.body import Body
@@ -82,6 +82,9 @@ async def create(call: Call) -> web.Response:
             "ambiguous_author",
             "Give user_id for the user's message or staff_id for a staff member's reply, not both.",
         )
+    if "user_id" in given.given() and not given.user_id and not given.staff_id:
+        # A client that lost the id must not make the user's words the company's.
+        raise UserNotFound(0)
     command = (
         partial(add_user_message, user_id=given.user_id)
         if given.user_id

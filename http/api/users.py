@@ -180,8 +180,8 @@ def identity_conflict(
     """
     refused = {
         row.kind: row
-        for row in links.conflicts_of(connection, views, [user_id])
-        if row.at == at and row.kind in set(kinds)
+        for row in links.conflicts_of(connection, views, user_id, at)
+        if row.kind in set(kinds)
     }
     return {
         kind: {

@@ -135,9 +135,16 @@ def test_gone_pauses_for_a_day() -> None:
 def test_an_address_that_may_not_be_called_waits_for_another_without_a_failure(
     refused: OutcomeClass,
 ) -> None:
-    verdict = judge(lane(), attempted(refused), RULES)
+    url = "http://10.0.0.1/hook"
+    verdict = judge(lane(webhook_url=url), attempted(refused, url=url), RULES)
     assert (verdict.result, verdict.due_at, verdict.failures) == ("again", START, 0)
     assert verdict.lane == {"paused_until": NEVER}
+
+
+def test_a_name_that_led_to_a_forbidden_address_is_tried_again() -> None:
+    verdict = judge(lane(), attempted(OutcomeClass.BLOCKED_BY_POLICY), RULES)
+    assert (verdict.result, verdict.failures) == ("again", 1)
+    assert ENDED < verdict.lane["paused_until"] < NEVER
 
 
 def test_kanals_own_faults_are_charged_to_nobody_and_tried_again_less_and_less_often() -> None:

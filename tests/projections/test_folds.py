@@ -17,7 +17,7 @@ from kanal.projections.cases import CaseRow
 from kanal.projections.cases import find as find_case
 from kanal.projections.channels import ChannelRow
 from kanal.projections.groups import GroupRow
-from kanal.projections.links import ConflictRow, LinkRow
+from kanal.projections.links import ConflictRow
 from kanal.projections.messages import MessageRow, of_case
 from kanal.projections.registry import CORE
 from kanal.projections.staff import StaffRow
@@ -157,7 +157,6 @@ def test_a_generation_always_has_the_same_tables(model: Any) -> None:
     [
         ("channels", "channels", ChannelRow),
         ("users", "users", UserRow),
-        ("links", "links", LinkRow),
         ("links", "conflicts", ConflictRow),
         ("messages", "messages", MessageRow),
         ("staff", "staff", StaffRow),

@@ -67,7 +67,7 @@ def test_a_refused_link_is_kept_as_a_conflict_and_links_nobody(
     registered(log, 1, "b", email=email("A@Example.com "))
     models = folded_at_once(connection, log.events)
     assert models.ask(links.linked_users, [1, 2]) == {1: [], 2: []}
-    assert models.ask(links.conflicts_of, [1, 2]) == [
+    assert models.ask(links.conflicts_of, 2, log.now) == [
         links.ConflictRow(
             user_id=2,
             position=log.events[-1].position,
@@ -78,13 +78,4 @@ def test_a_refused_link_is_kept_as_a_conflict_and_links_nobody(
             taken_by=1,
             at=log.now,
         )
-    ]
-
-
-def test_links_show_the_contact_as_given_and_as_compared(log: Log, connection: Connection) -> None:
-    registered(log, 1, "a", email=email("A@Example.com"), phone=phone("+7 (916) 123-45-67"))
-    rows = folded_at_once(connection, log.events).ask(links.links_of, 1)
-    assert [(row.kind, row.value, row.given) for row in rows] == [
-        ("email", "a@example.com", "A@Example.com"),
-        ("phone", "+79161234567", "+7 (916) 123-45-67"),
     ]
