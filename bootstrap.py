@@ -3,10 +3,12 @@
 import asyncio
 import os
 import secrets
+import shutil
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
 from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Literal, NamedTuple
 
 import argon2
@@ -155,12 +157,12 @@ async def running(store: Store, role: Role = "all") -> AsyncIterator[Running]:
     """Serve until the block ends; then finish the work in hand within `shutdown_seconds`."""
     settings = store.settings
     guard = AddressGuard(settings.webhook_allow)
-    uploads = settings.data_dir / "uploads" / str(os.getpid())
-    clear_uploads(uploads)
+    uploads = _folder_for_uploads(settings)
     registry = CollectorRegistry()
     ending: list[Callable[[], Awaitable[object]]] = []
     """What may take its time to end, so all of it at once."""
     async with AsyncExitStack() as stack:
+        stack.callback(shutil.rmtree, uploads, ignore_errors=True)
         follower = Follower(
             store.database, store.writer, partial(runner.following, models=FOLLOWED)
         )
@@ -214,6 +216,19 @@ async def running(store: Store, role: Role = "all") -> AsyncIterator[Running]:
 
 async def _end_together(ending: Iterable[Callable[[], Awaitable[object]]]) -> None:
     await asyncio.gather(*(end() for end in ending))
+
+
+def _folder_for_uploads(settings: Settings) -> Path:
+    """Of this process alone, since several may share the data folder; what dead ones left behind is removed."""
+    folder = settings.data_dir / "uploads"
+    for left in folder.glob("*"):
+        try:
+            os.kill(int(left.name), 0)
+        except (ValueError, ProcessLookupError):
+            shutil.rmtree(left, ignore_errors=True)
+    own = folder / str(os.getpid())
+    clear_uploads(own)
+    return own
 
 
 def _access_log(settings: Settings) -> logs.AccessLog:

@@ -28,6 +28,7 @@ PRAGMAS = (
     "cache_size = -65536",  # 64 MiB
     "mmap_size = 268435456",
     "temp_store = MEMORY",
+    "recursive_triggers = on",  # or INSERT OR REPLACE would get past the log's own triggers
 )
 
 STORAGE_FAILURES = {

@@ -75,6 +75,16 @@ async def test_only_the_head_of_a_case_is_due(desk: Desk) -> None:
     assert due == [(first, 1), (second, 1)]
 
 
+async def test_a_message_is_due_now_although_the_log_is_ahead_of_the_clock(desk: Desk) -> None:
+    channel_id = await desk.channel(URL)
+    case_id = await desk.case(channel_id)
+    right = desk.writer.clock
+    desk.writer.clock = lambda: right() + 3_600_000_000
+    await desk.say(case_id, "An hour ahead")
+    (row,) = await desk.deliveries()
+    assert row["created_at"] > right() >= row["due_at"]
+
+
 async def test_a_batch_holds_messages_and_what_happens_to_their_channel_in_order(
     desk: Desk,
 ) -> None:

@@ -131,11 +131,17 @@ def test_gone_pauses_for_a_day() -> None:
     assert judge(lane(), attempted(http_status=410), RULES).lane["paused_until"] == ENDED + DAY
 
 
-@pytest.mark.parametrize("refused", [OutcomeClass.BLOCKED_BY_POLICY, OutcomeClass.INVALID_URL])
+@pytest.mark.parametrize(
+    ("refused", "url"),
+    [
+        (OutcomeClass.BLOCKED_BY_POLICY, "http://10.0.0.1/hook"),
+        (OutcomeClass.INVALID_URL, "http://256.1.1.1/hook"),
+        (OutcomeClass.INVALID_URL, "http://[::1/hook"),
+    ],
+)
 def test_an_address_that_may_not_be_called_waits_for_another_without_a_failure(
-    refused: OutcomeClass,
+    refused: OutcomeClass, url: str
 ) -> None:
-    url = "http://10.0.0.1/hook"
     verdict = judge(lane(webhook_url=url), attempted(refused, url=url), RULES)
     assert (verdict.result, verdict.due_at, verdict.failures) == ("again", START, 0)
     assert verdict.lane == {"paused_until": NEVER}

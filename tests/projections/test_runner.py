@@ -12,7 +12,7 @@ import pytest
 from folding import MODELS, engine_of, folded_at_once
 from histories import beginning, play
 from open_log import DEADLINE, OpenLog, in_one_batch, open_log, until
-from sqlalchemy import Connection, delete, inspect, select
+from sqlalchemy import Connection, delete, inspect, select, update
 
 from kanal.domain.groups import create_group
 from kanal.domain.stream import Recorded
@@ -288,6 +288,18 @@ def test_what_is_missing_is_built_at_the_start_and_only_that(
         assert list(desk.build_missing()) == []
     with open_desk(database_url, data_dir) as desk:
         assert desk.generations() == {name: [(1, True)] for name in NAMES}
+
+
+def test_a_model_that_is_behind_the_log_at_the_start_is_built_anew(
+    database_url: str, data_dir: Path
+) -> None:
+    """Another version of Kanal wrote while this one did not run."""
+    with open_desk(database_url, data_dir) as desk:
+        play(desk.log.do, steps=30)
+        behind = update(generations).where(generations.c.name == NAMES[0]).values(position=3)
+        desk.log.writer.run_and_wait(lambda connection: connection.execute(behind))
+    with open_desk(database_url, data_dir) as desk:
+        assert desk.generations()[NAMES[0]] == [(1, False), (2, True)]
 
 
 def newer(name: str) -> list[Any]:

@@ -27,6 +27,15 @@ async def test_the_same_request_gets_the_first_answer_and_writes_once(api: Api) 
         assert api.head() == head
 
 
+async def test_a_key_that_is_no_plain_text_is_refused_and_writes_nothing(api: Api) -> None:
+    await api.channel()
+    head = api.head()
+    for key in ("", "x" * 256, "\u043a\u043b\u044e\u0447"):
+        refused = await api.call("POST", "cases.json", CASE, headers={"Idempotency-Key": key})
+        assert (refused.status, refused.json["error"]) == (400, "invalid_idempotency_key")
+    assert api.head() == head
+
+
 async def test_of_many_at_once_one_is_carried_out(api: Api) -> None:
     await api.channel()
     answers = await asyncio.gather(*(api.post("cases.json", CASE, headers=KEY) for _ in range(20)))

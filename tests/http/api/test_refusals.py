@@ -124,6 +124,7 @@ CASES = [
 
 MESSAGES = [
     message(404, "user_not_found", user_id=77),
+    message(404, "user_not_found", user_id=0),
     message(403, "user_has_not_access", user_id=2),
     message(404, "staff_not_found", staff_id=77),
     message(400, "staff_not_active", staff_id=2),
@@ -338,7 +339,7 @@ async def test_files_are_refused_and_leave_nothing_on_the_disk(api: Api, data_di
         assert answer.refusal == (400, "attachments_not_supported")
         assert "later version" in answer.json["message"]
     assert api.head() == head
-    assert not list((data_dir / "uploads").iterdir())
+    assert not [path for path in (data_dir / "uploads").rglob("*") if path.is_file()]
 
 
 @pytest.mark.parametrize(
