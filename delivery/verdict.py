@@ -140,9 +140,10 @@ def judge(lane: LaneRow, attempted: Attempted, rules: Rules) -> Verdict:
 
 def _may_pass(attempted: Attempted) -> bool:
     """A name may resolve to another address tomorrow; an address that is written down stays what it is."""
+    if attempted.outcome.outcome_class is not OutcomeClass.BLOCKED_BY_POLICY:
+        return False
     host = urlsplit(attempted.url).hostname or ""
-    blocked = attempted.outcome.outcome_class is OutcomeClass.BLOCKED_BY_POLICY
-    return blocked and literal(host) is None
+    return literal(host) is None
 
 
 def _recovered(lane: LaneRow) -> dict[str, Any]:
