@@ -20,7 +20,8 @@ from kanal.eventlog.writer import Writer
 
 PAUSE_SECONDS = 0.5
 """Between two steps while events come in: steps of many events cost a fraction of many steps."""
-CHUNK = 2000
+CHUNK = 500
+"""Events in one step, which is one of the writer's transactions: longer ones would hold up the commands behind it."""
 
 log = structlog.get_logger(__name__)
 
