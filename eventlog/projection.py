@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from operator import itemgetter
 from typing import Any, Protocol
 
-from sqlalchemy import Connection, Table, bindparam, delete, insert, update
+from sqlalchemy import Connection, Dialect, Table, bindparam, delete, insert, update
 
 from kanal.domain.event import Event
 from kanal.domain.stream import Recorded
@@ -133,15 +133,16 @@ class _TableChanges:
     ) -> None:
         """Compiled once for each table and shape: SQLAlchemy's work for each row would be most of the cost."""
         compiled: dict[Any, Any] = self._table.info.setdefault("compiled", {})
-        key = (connection.dialect.name, kind, names)
+        dialect = connection.dialect
+        key = (dialect.name, kind, names)
         if key not in compiled:
-            compiled[key] = self._compile(connection, kind, names)
-        sql, as_parameters = compiled[key]
-        connection.exec_driver_sql(sql, [as_parameters(row) for row in rows])
+            compile_ = self._of_arrays if dialect.name == "postgresql" else self._of_rows
+            compiled[key] = compile_(dialect, kind, names)
+        sql, arranged = compiled[key]
+        connection.exec_driver_sql(sql, arranged(rows))
 
-    def _compile(
-        self, connection: Connection, kind: str, names: tuple[str, ...]
-    ) -> tuple[str, Callable[[Row], Any]]:
+    def _of_rows(self, dialect: Dialect, kind: str, names: tuple[str, ...]) -> "_Compiled":
+        """One row after the other, in one call of the driver."""
         table = self._table
         where = [table.c[name] == bindparam(f"{name}_") for name in self._key_names]
         statement: Any = insert(table)
@@ -150,10 +151,36 @@ class _TableChanges:
         elif kind == "update":
             values: Row = {name: bindparam(name) for name in names}
             statement = update(table).where(*where).values(values)
-        statement = statement.compile(dialect=connection.dialect)
-        if statement.positional:
-            columns = [name.removesuffix("_") for name in statement.positiontup]
-            pick = itemgetter(*columns)
-            return str(statement), pick if len(columns) > 1 else lambda row: (pick(row),)
-        suffixed = [(f"{name}_", name) for name in self._key_names]
-        return str(statement), lambda row: row | {to: row[of] for to, of in suffixed}
+        statement = statement.compile(dialect=dialect)
+        pick = _picking([name.removesuffix("_") for name in statement.positiontup])
+        return str(statement), lambda rows: [pick(row) for row in rows]
+
+    def _of_arrays(self, dialect: Dialect, kind: str, names: tuple[str, ...]) -> "_Compiled":
+        """All rows in one statement, an array for each column: a third less of PostgreSQL's and our own time."""
+        table = f'"{self._table.name}"'
+        columns = {
+            "insert": [column.name for column in self._table.columns],
+            "update": [*self._key_names, *names],
+            "delete": self._key_names,
+        }[kind]
+        types = [self._table.c[name].type.compile(dialect) for name in columns]
+        source = f"unnest({', '.join(f'%s::{each}[]' for each in types)})"
+        quoted = ", ".join(f'"{name}"' for name in columns)
+        where = " AND ".join(f't."{name}" = v."{name}"' for name in self._key_names)
+        changed = ", ".join(f'"{name}" = v."{name}"' for name in names)
+        sql = {
+            "insert": f"INSERT INTO {table} ({quoted}) SELECT * FROM {source}",
+            "update": f"UPDATE {table} t SET {changed} FROM {source} AS v ({quoted}) WHERE {where}",
+            "delete": f"DELETE FROM {table} t USING {source} AS v ({quoted}) WHERE {where}",
+        }[kind]
+        pick = _picking(columns)
+        return sql, lambda rows: tuple(map(list, zip(*map(pick, rows), strict=True)))
+
+
+_Compiled = tuple[str, Callable[[list[Row]], Any]]
+"""A statement for the driver, and how it takes its rows."""
+
+
+def _picking(names: Sequence[str]) -> Callable[[Row], tuple[Any, ...]]:
+    pick = itemgetter(*names)
+    return pick if len(names) > 1 else lambda row: (pick(row),)
