@@ -1,7 +1,9 @@
 """The recorders keep the library's contract, whoever inserts, and what they store never changes."""
 
 import sqlite3
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -10,7 +12,7 @@ import psycopg
 import pytest
 from eventsourcing.persistence import IntegrityError, StoredEvent
 from eventsourcing.tests import persistence
-from open_log import OpenLog, database_of
+from open_log import DEADLINE, OpenLog, database_of
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
@@ -37,22 +39,31 @@ class AsTheWriterAppends:
         return getattr(self._database.recorder, name)
 
 
+@contextmanager
+def migrated(url: str, data_dir: Path) -> Iterator[Database]:
+    """Closed when the shipped cases' reading threads have ended: they tell them to, but do not wait for them."""
+    before = set(threading.enumerate())
+    database = database_of(url, data_dir)
+    migrate(database)
+    yield database
+    for thread in set(threading.enumerate()) - before:
+        if not thread.daemon and not thread.name.startswith("kanal-"):
+            thread.join(DEADLINE)
+    database.close()
+
+
 class OfSqlite:
     @pytest.fixture(autouse=True)
     def _database(self, data_dir: Path) -> Any:
-        self.database = database_of("", data_dir)
-        migrate(self.database)
-        yield
-        self.database.close()
+        with migrated("", data_dir) as self.database:
+            yield
 
 
 class OfPostgres:
     @pytest.fixture(autouse=True)
     def _database(self, postgres_url: str, data_dir: Path) -> Any:
-        self.database = database_of(postgres_url, data_dir)
-        migrate(self.database)
-        yield
-        self.database.close()
+        with migrated(postgres_url, data_dir) as self.database:
+            yield
 
 
 class ByTheLibrary:
