@@ -8,6 +8,7 @@ import base64
 import json
 import os
 import zipfile
+import zlib
 from collections.abc import Iterable, Iterator
 from itertools import islice
 from pathlib import Path
@@ -172,7 +173,11 @@ def _read_table(connection: Connection, archive: zipfile.ZipFile, table: Table) 
 
 
 def _manifest(archive: zipfile.ZipFile, source: Path) -> dict[str, Any]:
-    damaged = archive.testzip()
+    try:
+        damaged = archive.testzip()
+    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, OSError) as error:
+        # which of these it is depends on where the damage lies: in a header or inside a compressed part
+        raise BackupError(f"{source} is damaged: {error}") from None
     if damaged:
         raise BackupError(f"{source} is damaged: {damaged} does not have its checksum.")
     try:
