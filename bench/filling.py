@@ -21,15 +21,15 @@ from sqlalchemy import Connection, delete, insert, select
 from kanal.bootstrap import Store, appoint_first_administrator, open_database
 from kanal.delivery.outbox import Outbox
 from kanal.delivery.signing import new_secret
-from kanal.domain.cases import (
+from kanal.domain.cases import change_case
+from kanal.domain.channels import create_channel
+from kanal.domain.conversation import (
     OpenedCase,
     add_note,
     add_staff_reply,
     add_user_message,
-    change_case,
     open_case,
 )
-from kanal.domain.channels import create_channel
 from kanal.domain.event import Envelope, Event
 from kanal.domain.identities import Identification
 from kanal.domain.stream import Aggregate

@@ -16,8 +16,8 @@ from api import CONTENT
 from figures import percentile
 
 from kanal.bootstrap import opened
-from kanal.domain.cases import OpenedCase, add_user_message, open_case
 from kanal.domain.channels import create_channel
+from kanal.domain.conversation import OpenedCase, add_user_message, open_case
 from kanal.domain.identities import Identification
 from kanal.domain.work import Work
 from kanal.eventlog import writer as writer_module

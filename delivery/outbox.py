@@ -17,7 +17,7 @@ from kanal.delivery.plain_text import plain_text
 from kanal.delivery.signing import webhook_id
 from kanal.delivery.tables import PENDING, attempts, deliveries, lanes
 from kanal.delivery.verdict import Delivery, LaneRow
-from kanal.domain.cases import MessageAdded
+from kanal.domain.case_events import MessageAdded
 from kanal.domain.channels import (
     ChannelChanged,
     ChannelCreated,

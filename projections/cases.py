@@ -16,7 +16,7 @@ from sqlalchemy import (
     select,
 )
 
-from kanal.domain.cases import (
+from kanal.domain.case_events import (
     CaseAssigned,
     CaseDeleted,
     CaseGroupChanged,

@@ -6,7 +6,7 @@ from weakref import WeakKeyDictionary
 
 from sqlalchemy import Connection, FromClause, MetaData, Table, func, select
 
-from kanal.domain.cases import (
+from kanal.domain.case_events import (
     CaseAssigned,
     CaseDeleted,
     CaseGroupChanged,

@@ -5,7 +5,7 @@ from typing import Any, Literal, NamedTuple
 
 from sqlalchemy import Connection, Index, MetaData, Table
 
-from kanal.domain.cases import MessageAdded, MessageKind
+from kanal.domain.case_events import MessageAdded, MessageKind
 from kanal.domain.stream import Recorded
 from kanal.eventlog.projection import Changes, Tables
 from kanal.projections.read_model import (

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from sqlalchemy import ColumnElement, Connection, Index, MetaData, Table
 
-from kanal.domain.cases import MessageAdded
+from kanal.domain.case_events import MessageAdded
 from kanal.domain.stream import Recorded
 from kanal.domain.users import UserChanged, UserLinked, UserRegistered, UserType
 from kanal.eventlog.projection import Changes, Tables

@@ -26,7 +26,7 @@ from kanal.delivery.resolver import Resolver
 from kanal.delivery.sender import Sender
 from kanal.delivery.signing import new_secret
 from kanal.delivery.tables import attempts, deliveries, lanes
-from kanal.domain import cases, channels
+from kanal.domain import channels, conversation
 from kanal.domain.channels import ChannelType
 from kanal.domain.identities import Identification
 from kanal.eventlog.database import Database
@@ -136,13 +136,15 @@ class Desk:
 
     async def case(self, channel_id: int) -> int:
         who = Identification(channel_id=channel_id, external_id=f"ext-{next(self._numbers)}")
-        opened = await self.do(cases.open_case, who=who, channel="", content="Help!")
+        opened = await self.do(conversation.open_case, who=who, channel="", content="Help!")
         case_id: int = opened.case_id
         return case_id
 
     async def say(self, case_id: int, content: str) -> int:
         """A message that goes out."""
-        added = await self.do(cases.add_rule_message, case_id=case_id, rule_id=7, content=content)
+        added = await self.do(
+            conversation.add_rule_message, case_id=case_id, rule_id=7, content=content
+        )
         message_id: int = added.message_id
         return message_id
 

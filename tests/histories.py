@@ -6,7 +6,7 @@ from typing import Any
 
 from story import person
 
-from kanal.domain import cases, channels, staff, users
+from kanal.domain import cases, channels, conversation, staff, users
 from kanal.domain.errors import DomainError
 from kanal.domain.groups import create_group
 from kanal.domain.links import Contact
@@ -49,12 +49,12 @@ def anything(random: Random) -> Step:
         details=random.choice([{}, {"full_name": text}]),
     )
     steps: list[Step] = [
-        (cases.open_case, {"who": who, "subject": text, "content": text}),
-        (cases.open_case, {"who": who, "staff_id": 1, "content": text}),
-        (cases.add_user_message, {**case, **user, "content": text}),
-        (cases.add_staff_reply, {**case, "staff_id": 1, "content": text}),
-        (cases.add_note, {**case, "staff_id": 1, "content": text}),
-        (cases.add_rule_message, {**case, "rule_id": 1, "content": text}),
+        (conversation.open_case, {"who": who, "subject": text, "content": text}),
+        (conversation.open_case, {"who": who, "staff_id": 1, "content": text}),
+        (conversation.add_user_message, {**case, **user, "content": text}),
+        (conversation.add_staff_reply, {**case, "staff_id": 1, "content": text}),
+        (conversation.add_note, {**case, "staff_id": 1, "content": text}),
+        (conversation.add_rule_message, {**case, "rule_id": 1, "content": text}),
         (cases.change_case, {**case, "status": random.choice(["open", "waiting", "closed"])}),
         (cases.change_case, {**case, "subject": text, "staff_id": 1, "group_id": 1}),
         (cases.trash_case, case),

@@ -9,8 +9,10 @@ import msgspec
 from aiohttp import web
 from sqlalchemy import Connection
 
-from kanal.domain import cases
-from kanal.domain.cases import OpenedCase, Priority, Status, case_number
+from kanal.domain import cases, conversation
+from kanal.domain.case_events import Priority, Status
+from kanal.domain.cases import case_number
+from kanal.domain.conversation import OpenedCase
 from kanal.domain.errors import CaseNotFound, ChannelNotFound
 from kanal.http.answers import answer, empty, listing
 from kanal.http.api.messages import Texts, refuse_files, require_text
@@ -101,7 +103,7 @@ async def create(call: Call) -> web.Response:
     channel_id = _custom_channel(given.channel)
     region = call.context.phone_region
     command = partial(
-        cases.open_case,
+        conversation.open_case,
         who=identification(given, channel_id, region, wrong_phone="incorrect_user_phone"),
         channel="" if channel_id else given.channel,
         subject=given.subject,

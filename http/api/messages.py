@@ -11,14 +11,8 @@ import msgspec
 from aiohttp import web
 from sqlalchemy import Connection
 
-from kanal.domain.cases import (
-    AddedMessage,
-    MessageAdded,
-    MessageKind,
-    add_note,
-    add_staff_reply,
-    add_user_message,
-)
+from kanal.domain.case_events import MessageAdded, MessageKind
+from kanal.domain.conversation import AddedMessage, add_note, add_staff_reply, add_user_message
 from kanal.domain.errors import CaseNotFound, UserNotFound
 from kanal.http.answers import answer, listing
 from kanal.http.as_of import read_case

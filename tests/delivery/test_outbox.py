@@ -9,7 +9,7 @@ from delivering import Desk, open_database
 from sqlalchemy import Connection
 
 from kanal.delivery.outbox import CHANNEL_DELETED, WRITTEN_AFTER_DELETION
-from kanal.domain import cases, channels
+from kanal.domain import channels, conversation
 from kanal.domain.links import Contact
 from kanal.domain.staff import create_staff
 
@@ -33,8 +33,8 @@ async def test_each_message_that_goes_out_is_one_delivery_with_the_seeds_body(de
     email = Contact("email", "ann@example.com", "ann@example.com", "1")
     staff = await desk.do(create_staff, email=email, full_name="Ann", key_fingerprint="f")
     reply = {"case_id": case_id, "staff_id": staff.staff_id}
-    await desk.do(cases.add_staff_reply, **reply, content="  Hi!\r\n")
-    await desk.do(cases.add_note, **reply, content="0")
+    await desk.do(conversation.add_staff_reply, **reply, content="  Hi!\r\n")
+    await desk.do(conversation.add_note, **reply, content="0")
     await desk.say(case_id, "By a rule")
 
     rows = await desk.deliveries()
@@ -53,7 +53,7 @@ async def test_each_message_that_goes_out_is_one_delivery_with_the_seeds_body(de
 
 async def test_a_users_message_is_not_sent_back(desk: Desk) -> None:
     case_id = await desk.case(await desk.channel(URL))
-    await desk.do(cases.add_user_message, case_id=case_id, user_id=1, content="Still me")
+    await desk.do(conversation.add_user_message, case_id=case_id, user_id=1, content="Still me")
     assert await desk.deliveries() == []
 
 
@@ -61,7 +61,7 @@ async def test_html_without_text_goes_out_as_its_text(desk: Desk) -> None:
     case_id = await desk.case(await desk.channel(URL))
     html = "<p>Dear <b>Ann</b>,</p><p>see<br>below</p><style>p {}</style>"
     rule = {"case_id": case_id, "rule_id": 1}
-    await desk.do(cases.add_rule_message, **rule, content="", content_html=html)
+    await desk.do(conversation.add_rule_message, **rule, content="", content_html=html)
     (row,) = await desk.deliveries()
     assert form(row["body"])["object[content]"] == "Dear Ann,\n\nsee\nbelow"
 
@@ -93,9 +93,9 @@ async def test_a_batch_holds_messages_and_what_happens_to_their_channel_in_order
 
     def command(work: object) -> None:
         said = {"case_id": case_id, "rule_id": 1}
-        cases.add_rule_message(work, **said, content="before")  # type: ignore[arg-type]
+        conversation.add_rule_message(work, **said, content="before")  # type: ignore[arg-type]
         channels.delete_channel(work, channel_id=channel_id)  # type: ignore[arg-type]
-        cases.add_rule_message(work, **said, content="after")  # type: ignore[arg-type]
+        conversation.add_rule_message(work, **said, content="after")  # type: ignore[arg-type]
 
     await desk.writer.submit(command, who="system", origin="api", request="")
     rows = await desk.deliveries()
@@ -137,7 +137,7 @@ async def test_a_refused_command_leaves_no_delivery(desk: Desk) -> None:
     case_id = await desk.case(await desk.channel(URL))
 
     def fails(work: object) -> None:
-        cases.add_rule_message(work, case_id=case_id, rule_id=1, content="x")  # type: ignore[arg-type]
+        conversation.add_rule_message(work, case_id=case_id, rule_id=1, content="x")  # type: ignore[arg-type]
         raise RuntimeError("after all")
 
     with pytest.raises(RuntimeError, match="after all"):

@@ -8,9 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from story import ANNA, APP, BORIS, FORUM, Story, desk, person
 
-from kanal.domain.cases import (
-    CASES,
-    NUMBERS,
+from kanal.domain.case_events import (
     CaseAssigned,
     CaseDeleted,
     CaseEvent,
@@ -23,18 +21,24 @@ from kanal.domain.cases import (
     CaseSubjectChanged,
     CaseTrashed,
     MessageAdded,
-    add_note,
-    add_rule_message,
-    add_staff_reply,
-    add_user_message,
+)
+from kanal.domain.cases import (
+    CASES,
+    NUMBERS,
     case_id_of,
     case_number,
     change_case,
     delete_case,
     mark_case_as_spam,
-    open_case,
     restore_case,
     trash_case,
+)
+from kanal.domain.conversation import (
+    add_note,
+    add_rule_message,
+    add_staff_reply,
+    add_user_message,
+    open_case,
 )
 from kanal.domain.errors import (
     CaseNotFound,

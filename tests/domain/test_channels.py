@@ -3,7 +3,6 @@
 import pytest
 from story import APP, Story, desk, person
 
-from kanal.domain.cases import add_staff_reply, add_user_message, open_case
 from kanal.domain.channels import (
     DEFAULT_ICON,
     ChannelChanged,
@@ -17,6 +16,7 @@ from kanal.domain.channels import (
     disable_channel,
     enable_channel,
 )
+from kanal.domain.conversation import add_staff_reply, add_user_message, open_case
 from kanal.domain.errors import ChannelDeleted, ChannelDisabled, ChannelNotFound
 from kanal.domain.identities import register_user
 

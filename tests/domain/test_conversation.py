@@ -9,16 +9,16 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 from story import ANNA, desk, person
 
-from kanal.domain.cases import (
-    CASES,
-    MessageAdded,
+from kanal.domain.case_events import MessageAdded
+from kanal.domain.cases import CASES
+from kanal.domain.channels import create_channel, disable_channel, enable_channel
+from kanal.domain.conversation import (
     add_note,
     add_rule_message,
     add_staff_reply,
     add_user_message,
     open_case,
 )
-from kanal.domain.channels import create_channel, disable_channel, enable_channel
 from kanal.domain.errors import ChannelDisabled, UserHasNoAccess
 from kanal.domain.identities import Identification
 from kanal.domain.links import person_of

@@ -3,7 +3,7 @@
 import pytest
 from story import APP, FORUM, Story, desk, person
 
-from kanal.domain.cases import open_case
+from kanal.domain.conversation import open_case
 from kanal.domain.errors import (
     ChannelNotFound,
     ChannelWithoutId,

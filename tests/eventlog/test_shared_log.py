@@ -13,8 +13,8 @@ import pytest
 from open_log import DEADLINE, OpenLog, in_one_batch, open_log, read_on, until
 from sqlalchemy import func, select
 
-from kanal.domain.cases import add_user_message, open_case
 from kanal.domain.channels import create_channel, disable_channel
+from kanal.domain.conversation import add_user_message, open_case
 from kanal.domain.errors import ChannelDisabled, EmailTaken, KeyRevoked
 from kanal.domain.event import Event
 from kanal.domain.groups import create_group

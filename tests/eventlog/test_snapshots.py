@@ -7,7 +7,8 @@ import pytest
 from open_log import OpenLog, open_log
 from sqlalchemy import select, update
 
-from kanal.domain.cases import CASES, Case, add_staff_reply, add_user_message, open_case
+from kanal.domain.cases import CASES, Case
+from kanal.domain.conversation import add_staff_reply, add_user_message, open_case
 from kanal.domain.event import Envelope, Event
 from kanal.domain.identities import Identification
 from kanal.domain.links import Contact

@@ -25,8 +25,8 @@ from sqlalchemy import (
 )
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
-from kanal.domain.cases import open_case
 from kanal.domain.channels import create_channel
+from kanal.domain.conversation import open_case
 from kanal.domain.errors import ChannelNotFound, IdempotencyKeyReused
 from kanal.domain.groups import GROUPS, Group, GroupCreated, create_group
 from kanal.domain.identities import Identification

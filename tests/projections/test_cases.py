@@ -6,19 +6,15 @@ import pytest
 from folding import SECOND, START, Log, ReadModels, email, engine_of, folded_at_once, phone
 from sqlalchemy import Connection, event
 
-from kanal.domain.cases import (
+from kanal.domain.cases import change_case, delete_case, mark_case_as_spam, restore_case, trash_case
+from kanal.domain.channels import create_channel
+from kanal.domain.conversation import (
     add_note,
     add_rule_message,
     add_staff_reply,
     add_user_message,
-    change_case,
-    delete_case,
-    mark_case_as_spam,
     open_case,
-    restore_case,
-    trash_case,
 )
-from kanal.domain.channels import create_channel
 from kanal.domain.groups import create_group
 from kanal.domain.identities import Identification
 from kanal.domain.staff import create_staff

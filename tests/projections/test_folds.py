@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Connection
 
-from kanal.domain import cases, channels, staff, users
+from kanal.domain import cases, channels, conversation, staff, users
 from kanal.domain.errors import DomainError
 from kanal.domain.identities import Identification
 from kanal.projections.as_of import folded
@@ -43,16 +43,16 @@ def call(command: Any, **arguments: Any) -> Any:
 
 commands = st.one_of(
     call(
-        cases.open_case,
+        conversation.open_case,
         who=people,
         channel=st.just(""),
         subject=texts,
         content=texts,
         staff_id=st.integers(0, 1),
     ),
-    call(cases.add_user_message, case_id=ids, user_id=ids, content=texts),
-    call(cases.add_staff_reply, case_id=ids, staff_id=st.just(1), content=texts),
-    call(cases.add_note, case_id=ids, staff_id=st.just(1), content=texts),
+    call(conversation.add_user_message, case_id=ids, user_id=ids, content=texts),
+    call(conversation.add_staff_reply, case_id=ids, staff_id=st.just(1), content=texts),
+    call(conversation.add_note, case_id=ids, staff_id=st.just(1), content=texts),
     call(cases.change_case, case_id=ids, subject=texts, staff_id=st.integers(0, 1)),
     call(
         cases.change_case,
@@ -117,11 +117,11 @@ def conversation() -> Log:
         email=email("a@example.com"),
         phone=phone("+79161234567"),
     )
-    log.do(cases.open_case, channel="", who=who, subject="Order", content="x")
-    log.do(cases.add_staff_reply, case_id=1, staff_id=1, content="y")
-    log.do(cases.add_note, case_id=1, staff_id=1, content="z")
+    log.do(conversation.open_case, channel="", who=who, subject="Order", content="x")
+    log.do(conversation.add_staff_reply, case_id=1, staff_id=1, content="y")
+    log.do(conversation.add_note, case_id=1, staff_id=1, content="z")
     other = Identification(channel_id=1, external_id="123", email=email("A@example.com"))
-    log.do(cases.open_case, channel="", who=other, content="x")
+    log.do(conversation.open_case, channel="", who=other, content="x")
     return log
 
 

@@ -7,8 +7,9 @@ from folding import Log, email, folded_at_once
 from sqlalchemy import Connection, select
 
 import kanal.domain
-from kanal.domain.cases import add_staff_reply, change_case, open_case
+from kanal.domain.cases import change_case
 from kanal.domain.channels import create_channel, disable_channel
+from kanal.domain.conversation import add_staff_reply, open_case
 from kanal.domain.event import EVENTS
 from kanal.domain.identities import Identification
 from kanal.domain.staff import create_staff

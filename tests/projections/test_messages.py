@@ -4,15 +4,15 @@ import pytest
 from folding import Log, ReadModels, email, folded_at_once
 from sqlalchemy import Connection
 
-from kanal.domain.cases import (
-    MessageAdded,
+from kanal.domain.case_events import MessageAdded
+from kanal.domain.channels import create_channel
+from kanal.domain.conversation import (
     add_note,
     add_rule_message,
     add_staff_reply,
     add_user_message,
     open_case,
 )
-from kanal.domain.channels import create_channel
 from kanal.domain.identities import Identification
 from kanal.domain.staff import create_staff
 from kanal.projections import messages

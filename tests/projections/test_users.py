@@ -4,8 +4,8 @@ import pytest
 from folding import SECOND, START, Log, ReadModels, email, folded_at_once, phone
 from sqlalchemy import Connection
 
-from kanal.domain.cases import add_user_message, open_case
 from kanal.domain.channels import create_channel
+from kanal.domain.conversation import add_user_message, open_case
 from kanal.domain.identities import Identification, find_or_register
 from kanal.domain.users import change_user
 from kanal.projections import users

@@ -1,0 +1,117 @@
+"""What can happen to a case: the events of its stream, messages among them."""
+
+from typing import Literal
+
+from kanal.domain.event import Event
+
+Status = Literal["open", "waiting", "closed"]
+Priority = Literal["low", "normal", "high", "critical"]
+MessageKind = Literal["user_message", "staff_reply", "note", "rule_message"]
+
+
+class CaseOpened(Event, frozen=True):
+    NAME = "case.opened.1"
+    PERSONAL = ("subject",)
+    ABOUT = ("user_id",)
+    case_id: int
+    user_id: int
+    channel: str
+    """`cch<id>` for a custom channel, else the name of a standard one."""
+    channel_id: int
+    """0 for a standard channel."""
+    staff_id: int
+    group_id: int
+    status: Status
+    priority: Priority
+    subject: str
+    recipient: str
+    language_id: int
+    opened_by: Literal["user", "staff"]
+
+
+class MessageAdded(Event, frozen=True):
+    NAME = "case.message_added.1"
+    PERSONAL = ("content", "content_html", "custom_user_id")
+    ABOUT = ("user_id", "case_user_id")
+    message_id: int
+    case_id: int
+    kind: MessageKind
+    user_id: int
+    """Author of a user's message, else 0."""
+    staff_id: int
+    """Author of a reply or note, else 0."""
+    rule_id: int
+    content: str
+    content_html: str
+    channel_id: int
+    """0 for a standard channel."""
+    case_user_id: int
+    custom_user_id: str
+    """The case's user as the channel knows it; "" unless the message goes out."""
+    outgoing: int
+    """Its number among the messages of this case that go out to the channel, from 1; 0 if it does not go out."""
+    previous: int
+    """Version of the message of this case that went out before it, 0 for none."""
+
+
+class CaseEvent(Event, frozen=True):
+    """What each later event of a case says of it, so that no reader needs an earlier one to know whose it is."""
+
+    ABOUT = ("user_id",)
+    case_id: int
+    user_id: int
+    """The case's user."""
+    channel_id: int
+    """0 for a standard channel."""
+
+
+class CaseStatusChanged(CaseEvent, frozen=True):
+    NAME = "case.status_changed.1"
+    old: Status
+    new: Status
+
+
+class CasePriorityChanged(CaseEvent, frozen=True):
+    NAME = "case.priority_changed.1"
+    old: Priority
+    new: Priority
+
+
+class CaseSubjectChanged(CaseEvent, frozen=True):
+    NAME = "case.subject_changed.1"
+    PERSONAL = ("old", "new")
+    old: str
+    new: str
+
+
+class CaseAssigned(CaseEvent, frozen=True):
+    NAME = "case.assigned.1"
+    old: int
+    new: int
+    """0 for nobody."""
+
+
+class CaseGroupChanged(CaseEvent, frozen=True):
+    NAME = "case.group_changed.1"
+    old: int
+    new: int
+
+
+class CaseTrashed(CaseEvent, frozen=True):
+    NAME = "case.trashed.1"
+
+
+class CaseMarkedAsSpam(CaseEvent, frozen=True):
+    NAME = "case.marked_as_spam.1"
+
+
+class CaseRestored(CaseEvent, frozen=True):
+    """From the trash and from spam."""
+
+    NAME = "case.restored.1"
+
+
+class CaseDeleted(CaseEvent, frozen=True):
+    """For good: no answer shows it any more."""
+
+    NAME = "case.deleted.1"

@@ -1,0 +1,183 @@
+"""Conversation: a case is opened, the user writes on, staff answer and add notes, rules send messages."""
+
+from msgspec import Struct
+
+from kanal.domain.case_events import (
+    CaseOpened,
+    MessageAdded,
+    MessageKind,
+    Priority,
+    Status,
+)
+from kanal.domain.cases import CASES, Case, set_status, writable_case
+from kanal.domain.channels import channel_open_to_users
+from kanal.domain.errors import UserHasNoAccess
+from kanal.domain.groups import existing_group
+from kanal.domain.identities import Identification, find_or_register
+from kanal.domain.links import person_of
+from kanal.domain.staff import active_staff
+from kanal.domain.users import ContactKind, existing_user
+from kanal.domain.work import Work
+
+
+class OpenedCase(Struct, frozen=True):
+    case_id: int
+    message_id: int
+    user_id: int
+    conflicts: tuple[ContactKind, ...]
+    """Contacts that could not be linked, because another id of the same channel has them."""
+
+
+def open_case(
+    work: Work,
+    *,
+    who: Identification,
+    channel: str = "",
+    subject: str = "",
+    content: str = "",
+    content_html: str = "",
+    staff_id: int = 0,
+    group_id: int = 0,
+    status: Status | None = None,
+    priority: Priority = "normal",
+    language_id: int = 0,
+) -> OpenedCase:
+    """A new case with its first message: the user's, or the staff member's if `staff_id` is given.
+
+    `channel`: name of a standard channel, or "" to let the identity decide; ignored with a custom one.
+
+    Raises NoIdentity, ChannelNotFound, ChannelDisabled, ChannelDeleted, ChannelWithoutId, IdWithoutChannel,
+    StaffNotFound, StaffNotActive, GroupNotFound.
+    """
+    recipient = ""
+    if who.channel_id:
+        recipient = channel_open_to_users(work, who.channel_id).title
+        channel = f"cch{who.channel_id}"
+    if staff_id:
+        active_staff(work, staff_id)
+    if group_id:
+        existing_group(work, group_id)
+    identified = find_or_register(work, who)
+    case_id = work.take("case")
+    opened = CaseOpened(
+        case_id=case_id,
+        user_id=identified.user_id,
+        channel=channel or ("email" if who.email else "call"),
+        channel_id=who.channel_id,
+        staff_id=staff_id,
+        group_id=group_id,
+        status=status or ("waiting" if staff_id else "open"),
+        priority=priority,
+        subject=subject,
+        recipient=recipient,
+        language_id=language_id,
+        opened_by="staff" if staff_id else "user",
+    )
+    work.record(CASES, case_id, opened)
+    added = _add_message(
+        work,
+        work.load(CASES, case_id),
+        "staff_reply" if staff_id else "user_message",
+        user_id=0 if staff_id else identified.user_id,
+        staff_id=staff_id,
+        content=content,
+        content_html=content_html,
+    )
+    return OpenedCase(case_id, added.message_id, identified.user_id, identified.conflicts)
+
+
+class AddedMessage(Struct, frozen=True):
+    message_id: int
+    case_id: int
+
+
+def add_user_message(
+    work: Work, *, case_id: int, user_id: int, content: str, content_html: str = ""
+) -> AddedMessage:
+    """The user writes on; a case that waited or was closed is open again.
+
+    Raises CaseNotFound, UserNotFound, UserHasNoAccess, ChannelDisabled, ChannelDeleted.
+    """
+    case = writable_case(work, case_id)
+    if user_id != case.user_id:
+        existing_user(work, user_id)
+        if case.user_id not in person_of(work, user_id):
+            raise UserHasNoAccess(user_id, case_id)
+    if case.channel_id:
+        channel_open_to_users(work, case.channel_id)
+    added = _add_message(
+        work, case, "user_message", user_id=user_id, content=content, content_html=content_html
+    )
+    set_status(work, case, "open")
+    return added
+
+
+def add_staff_reply(
+    work: Work, *, case_id: int, staff_id: int, content: str, content_html: str = ""
+) -> AddedMessage:
+    """A reply that goes out to the user; the case waits for the user from now on.
+
+    Raises CaseNotFound, StaffNotFound, StaffNotActive.
+    """
+    case = writable_case(work, case_id)
+    active_staff(work, staff_id)
+    added = _add_message(
+        work, case, "staff_reply", staff_id=staff_id, content=content, content_html=content_html
+    )
+    set_status(work, case, "waiting")
+    return added
+
+
+def add_note(
+    work: Work, *, case_id: int, staff_id: int, content: str, content_html: str = ""
+) -> AddedMessage:
+    """A note among staff. It goes out to the channel too, marked as a note (seed, point 5).
+
+    Raises CaseNotFound, StaffNotFound, StaffNotActive.
+    """
+    case = writable_case(work, case_id)
+    active_staff(work, staff_id)
+    return _add_message(
+        work, case, "note", staff_id=staff_id, content=content, content_html=content_html
+    )
+
+
+def add_rule_message(
+    work: Work, *, case_id: int, rule_id: int, content: str, content_html: str = ""
+) -> AddedMessage:
+    """A message sent by a rule. No call from outside leads here. Raises CaseNotFound."""
+    case = writable_case(work, case_id)
+    return _add_message(
+        work, case, "rule_message", rule_id=rule_id, content=content, content_html=content_html
+    )
+
+
+def _add_message(
+    work: Work,
+    case: Case,
+    kind: MessageKind,
+    *,
+    user_id: int = 0,
+    staff_id: int = 0,
+    rule_id: int = 0,
+    content: str,
+    content_html: str = "",
+) -> AddedMessage:
+    goes_out = bool(case.channel_id) and kind != "user_message"
+    message = MessageAdded(
+        message_id=work.take("message"),
+        case_id=case.case_id,
+        kind=kind,
+        user_id=user_id,
+        staff_id=staff_id,
+        rule_id=rule_id,
+        content=content,
+        content_html=content_html,
+        channel_id=case.channel_id,
+        case_user_id=case.user_id,
+        custom_user_id=existing_user(work, case.user_id).identity if goes_out else "",
+        outgoing=case.outgoing + 1 if goes_out else 0,
+        previous=case.last_outgoing if goes_out else 0,
+    )
+    work.record(CASES, case.case_id, message)
+    return AddedMessage(message.message_id, case.case_id)
