@@ -109,7 +109,7 @@ def test_rows_do_not_depend_on_how_events_fall_into_batches(
         assert at_once == in_batches.rows() == one_by_one.rows()
 
 
-def conversation() -> Log:
+def a_conversation() -> Log:
     log = prepared()
     who = Identification(
         channel_id=1,
@@ -126,7 +126,7 @@ def conversation() -> Log:
 
 
 def test_a_conversation_fills_the_same_rows_on_every_database(connection: Connection) -> None:
-    log = conversation()
+    log = a_conversation()
     engine = engine_of("")
     with engine.connect() as memory:
         expected = folded_at_once(memory, log.events).rows()
@@ -137,7 +137,7 @@ def test_a_conversation_fills_the_same_rows_on_every_database(connection: Connec
 
 
 def test_generations_stand_beside_each_other(connection: Connection) -> None:
-    live = folded_at_once(connection, conversation().events)
+    live = folded_at_once(connection, a_conversation().events)
     before = live.rows()
     ReadModels(connection, generation=2).fold(prepared().events)
     assert live.rows() == before
@@ -176,7 +176,7 @@ def test_no_two_read_models_share_a_table() -> None:
 
 
 def test_an_earlier_moment_is_answered_from_the_case_s_own_events() -> None:
-    log = conversation()
+    log = a_conversation()
     own = [r for r in log.events if getattr(r.event, "case_id", 0) == 1]
     reply = next(r for r in own if r.event.NAME == "case.status_changed.1")
     models = [model for model in CORE if model.name in ("cases", "messages")]
