@@ -5,7 +5,7 @@ VENV ?= .venv
 BIN = $(VENV)/bin
 # Type checkers and editors cannot follow an editable install whose package is the repository's
 # root; they read these links instead (mypy_path in setup.cfg, extraPaths in pyproject.toml).
-LINKED = delivery domain eventlog http projections \
+LINKED = automation delivery domain eventlog http projections \
 	__init__.py __main__.py bootstrap.py py.typed settings.py
 
 .DEFAULT_GOAL = help

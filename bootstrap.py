@@ -9,7 +9,7 @@ from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, contextma
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import argon2
 from aiohttp import web
@@ -17,6 +17,7 @@ from prometheus_client import CollectorRegistry
 from sqlalchemy import Connection, insert
 
 from kanal import __version__
+from kanal.automation.agenda import Agenda, Duty
 from kanal.delivery.address_guard import AddressGuard
 from kanal.delivery.outbox import Outbox
 from kanal.delivery.post import WebhookClient
@@ -50,7 +51,7 @@ CONTROL_GRACE_SECONDS = 1
 """A rebuild or backup that is cut off starts again; the end of the process must not wait for it."""
 
 Role = Literal["all", "api", "worker"]
-"""`api` answers requests, `worker` delivers webhooks; on SQLite one process does both."""
+"""`api` answers requests, `worker` delivers webhooks and does what comes due; on SQLite one process does both."""
 
 
 @dataclass(frozen=True)
@@ -183,6 +184,9 @@ async def running(store: Store, role: Role = "all") -> AsyncIterator[Running]:
             )
             await sender.start()
             ending.append(partial(sender.close, settings.shutdown_seconds))
+            agenda = Agenda(store.database, CORE + FOLLOWED, duties(store))
+            agenda.start()
+            ending.append(partial(agenda.close, settings.shutdown_seconds))
         stack.push_async_callback(_end_together, ending)
         context = Context(
             database=store.database,
@@ -212,6 +216,11 @@ async def running(store: Store, role: Role = "all") -> AsyncIterator[Running]:
         port = server.addresses[0][1]
         host = f"[{settings.host}]" if ":" in settings.host else settings.host
         yield Running(f"http://{host}:{port}", store)
+
+
+def duties(store: Store) -> list[Duty[Any]]:
+    """All that comes due by itself."""
+    return []
 
 
 async def _end_together(ending: Iterable[Callable[[], Awaitable[object]]]) -> None:

@@ -46,7 +46,7 @@ class Envelope(msgspec.Struct, frozen=True):
     who: str
     """`staff:1`, `user:2`, `rule:3` or `system`."""
     origin: str
-    """`api`, `page`, `rule`, `import`, `delivery` or `cli`."""
+    """`api`, `page`, `rule`, `import`, `delivery`, `automation` or `cli`."""
     request: str
     """Id of the request that led to the event, as in the answer's `X-Request-Id`."""
     cause: int | None = None

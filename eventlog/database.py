@@ -59,6 +59,17 @@ class StreamId(TypeDecorator[UUID]):
         return value.hex if value is not None and dialect.name == "sqlite" else value
 
 
+class Leadership:
+    """Whether this process does what only one of them may do; here it is the only one there is."""
+
+    def held(self) -> bool:
+        """Blocking. Tries to get it, if it is not held."""
+        return True
+
+    def release(self) -> None:
+        """So that another process has it at once. Blocking."""
+
+
 class Database(ABC):
     """Closed by `close`."""
 
@@ -198,6 +209,10 @@ class Database(ABC):
         """One rebuild at a time: the next one waits, in whichever process it is."""
         with self._rebuilding:
             yield
+
+    def leadership(self) -> Leadership:
+        """Of the processes on this log; see `automation/agenda.py`."""
+        return Leadership()
 
     @abstractmethod
     @contextmanager

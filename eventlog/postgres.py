@@ -3,8 +3,8 @@
 `POSTGRES_ENABLE_DB_FUNCTIONS` must stay off: that path takes no lock, and a reader that follows the log loses events.
 """
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from operator import attrgetter
 from typing import Any
 
@@ -16,7 +16,7 @@ from psycopg.rows import dict_row
 from psycopg.sql import SQL, Identifier
 from sqlalchemy import Connection, create_engine, text
 
-from kanal.eventlog.database import READER_THREADS, Database, driver_error
+from kanal.eventlog.database import READER_THREADS, Database, Leadership, driver_error
 from kanal.eventlog.tables import EVENTS_TABLE
 
 LOCK_TIMEOUT_SECONDS = 10
@@ -24,6 +24,7 @@ LOCK_TIMEOUT_SECONDS = 10
 SETTING_UP = 0x6B616E616C
 """Key of the advisory lock for migrations ("kanal")."""
 REBUILDING = SETTING_UP + 1
+LEADING = SETTING_UP + 2
 
 PROGRAM_LIMIT_EXCEEDED = "54"
 """Class of errors that the driver counts as operational, although the statement is to blame: too long for an index, say."""
@@ -74,6 +75,37 @@ class PostgresRecorder(PostgresApplicationRecorder):
 
 class Factory(PostgresFactory):
     application_recorder_class = PostgresRecorder
+
+
+class PostgresLeadership(Leadership):
+    """An advisory lock on a connection of its own: a process that dies, or loses the server, lets go."""
+
+    def __init__(self, connect: Callable[[], psycopg.Connection[Any]]) -> None:
+        self._connect = connect
+        self._connection: psycopg.Connection[Any] | None = None
+        self._leads = False
+
+    def held(self) -> bool:
+        try:
+            if self._connection is None:
+                self._connection = self._connect()
+                self._connection.autocommit = True
+            if self._leads:
+                self._connection.execute("SELECT 1")  # it lives, so it still holds the lock
+            else:
+                question = "SELECT pg_try_advisory_lock(%s)"
+                row = self._connection.execute(question, (LEADING,)).fetchone()
+                self._leads = bool(row and row[0])
+        except psycopg.Error:
+            self.release()
+        return self._leads
+
+    def release(self) -> None:
+        self._leads = False
+        if self._connection is not None:
+            with suppress(psycopg.Error):
+                self._connection.close()
+            self._connection = None
 
 
 class PostgresDatabase(Database):
@@ -137,6 +169,9 @@ class PostgresDatabase(Database):
             case psycopg.OperationalError() | psycopg.InterfaceError():
                 return not (cause.sqlstate or "").startswith(PROGRAM_LIMIT_EXCEEDED)
         return False
+
+    def leadership(self) -> Leadership:
+        return PostgresLeadership(self._connect)
 
     @contextmanager
     def setting_up(self) -> Iterator[Connection]:

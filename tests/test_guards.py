@@ -26,7 +26,8 @@ MAY_IMPORT = {
     "eventlog": {"domain", "eventlog"},
     "projections": {"domain", "eventlog", "projections"},
     "delivery": {"domain", "eventlog", "delivery"},
-    "http": {"domain", "eventlog", "projections", "delivery", "http"},
+    "automation": {"domain", "eventlog", "projections", "automation"},
+    "http": {"domain", "eventlog", "projections", "delivery", "automation", "http"},
 }
 # The domain is pure: beside the standard library only this, and of the standard library nothing
 # that reads a clock, draws at random, waits or touches the outside.

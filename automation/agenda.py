@@ -1,0 +1,170 @@
+"""The agenda: asks each duty what is due and sees to it, on one process at a time.
+
+What is due stands in read models, so nothing has to be remembered: after a crash, a rebuild or a move to another process
+the same question gives the same answer. A duty's commands check the case's own state again, so doing an item twice changes nothing.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable, Hashable, Sequence
+from contextlib import suppress
+from typing import Any, Final, NamedTuple, Protocol, TypeVar
+
+import structlog
+from sqlalchemy import Connection
+
+from kanal.domain.work import Work
+from kanal.eventlog.database import Database
+from kanal.eventlog.projection import Projection
+from kanal.eventlog.writer import Done, Writer
+from kanal.projections import runner
+from kanal.projections.read_model import Views
+
+Item = TypeVar("Item", bound=Hashable)
+R = TypeVar("R")
+
+TICK_SECONDS: Final = 0.5
+"""Between two questions: nobody notices half a second in what waits for seconds or minutes, and idle it costs one read."""
+AT_ONCE: Final = 32
+"""Items under way for one duty."""
+FIRST_BACKOFF_SECONDS: Final = 1.0
+LONGEST_BACKOFF_SECONDS: Final = 300.0
+"""Each failure of an item doubles its pause, up to this."""
+
+log = structlog.get_logger(__name__)
+
+
+class Duty(Protocol[Item]):
+    """One kind of thing that comes due.
+
+    An item is a small hashable value that says all that `act` needs; while it is under way, or pausing after a failure,
+    it is not begun again.
+    """
+
+    @property
+    def name(self) -> str: ...
+
+    def due(self, connection: Connection, views: Views, now: int) -> Sequence[Item]:
+        """What has come due by `now` (microseconds), most urgent first, at most about a hundred. Indexed: it runs all the time."""
+        ...
+
+    async def act(self, item: Item) -> None:
+        """See to one item. When this returns, `due` no longer names it. Whatever it raises is logged and tried again later."""
+        ...
+
+
+class Hand:
+    """With which duties write: each command in the name of the system, saying which duty and which event caused it."""
+
+    def __init__(self, writer: Writer, duty: str) -> None:
+        self._writer = writer
+        self._duty = duty
+
+    async def submit(
+        self, command: Callable[[Work], R], *, cause: int | None = None, who: str = "system"
+    ) -> Done[R]:
+        """Raises the command's DomainError, LogBusy, LogUnavailable."""
+        return await self._writer.submit(
+            command, who=who, origin="automation", request=self._duty, cause=cause
+        )
+
+
+class _Failed(NamedTuple):
+    times: int
+    again_at: float
+    """On the monotonic clock."""
+
+
+class Agenda:
+    """`start`, then it works until `close`."""
+
+    def __init__(
+        self,
+        database: Database,
+        models: Sequence[Projection],
+        duties: Sequence[Duty[Any]],
+        *,
+        clock: Callable[[], int] = lambda: time.time_ns() // 1000,
+    ) -> None:
+        """`clock`: microseconds since the epoch."""
+        self._database = database
+        self._models = models
+        self._duties = duties
+        self._clock = clock
+        self._leadership = database.leadership()
+        self._under_way: dict[tuple[str, Hashable], asyncio.Task[None]] = {}
+        self._failed: dict[tuple[str, Hashable], _Failed] = {}
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        self._task = asyncio.create_task(self._turn_after_turn(), name="kanal-agenda")
+
+    async def close(self, seconds: float) -> None:
+        """Nothing new begins; what is under way may end within `seconds`, then it is cut off: it stays due."""
+        if self._task:
+            await _cancelled(self._task)
+        tasks = set(self._under_way.values())
+        if tasks:
+            await asyncio.wait(tasks, timeout=seconds)
+            await _cancelled(*tasks)
+        await asyncio.to_thread(self._leadership.release)
+
+    async def _turn_after_turn(self) -> None:
+        while True:
+            await asyncio.sleep(TICK_SECONDS)
+            try:
+                await self.turn()
+            except Exception as error:  # noqa: BLE001 the next turn tries again
+                log.error("agenda_failed", error=repr(error))
+
+    async def turn(self) -> None:
+        """Ask once, and begin what is due."""
+        if not await asyncio.to_thread(self._leadership.held):
+            return
+        for duty, items in zip(self._duties, await self._database.read(self._ask), strict=True):
+            self._forget_failures(duty, items)
+            for item in items:
+                if sum(name == duty.name for name, _ in self._under_way) >= AT_ONCE:
+                    break
+                self._begin(duty, item)
+
+    def _ask(self, connection: Connection) -> list[Sequence[Hashable]]:
+        views, now = runner.views(connection, self._models), self._clock()
+        return [duty.due(connection, views, now) for duty in self._duties]
+
+    def _begin(self, duty: Duty[Any], item: Hashable) -> None:
+        key = (duty.name, item)
+        failed = self._failed.get(key)
+        if key in self._under_way or (failed and failed.again_at > time.monotonic()):
+            return
+        task = asyncio.create_task(self._see_to(duty, item))
+        self._under_way[key] = task
+        task.add_done_callback(lambda _: self._under_way.pop(key, None))
+
+    async def _see_to(self, duty: Duty[Any], item: Hashable) -> None:
+        key = (duty.name, item)
+        try:
+            await duty.act(item)
+        except Exception as error:  # noqa: BLE001 one item's trouble is not the others'
+            times = self._failed[key].times + 1 if key in self._failed else 1
+            pause = min(FIRST_BACKOFF_SECONDS * 2 ** (times - 1), LONGEST_BACKOFF_SECONDS)
+            self._failed[key] = _Failed(times, time.monotonic() + pause)
+            log.warning(
+                "duty_failed", duty=duty.name, item=str(item), times=times, error=repr(error)
+            )
+        else:
+            self._failed.pop(key, None)
+
+    def _forget_failures(self, duty: Duty[Any], items: Sequence[Hashable]) -> None:
+        """Of items that nobody names any more."""
+        gone = [key for key in self._failed if key[0] == duty.name and key[1] not in items]
+        for key in gone:
+            del self._failed[key]
+
+
+async def _cancelled(*tasks: "asyncio.Task[Any]") -> None:
+    for task in tasks:
+        task.cancel()
+    for task in tasks:
+        with suppress(asyncio.CancelledError):
+            await task
