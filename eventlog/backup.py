@@ -1,4 +1,4 @@
-"""Online backup and restore of all that cannot be rebuilt: the log, and the tables beside it.
+"""Online backup and restore of all that cannot be rebuilt: the log, the tables beside it, the attachments' bytes.
 
 A backup is a zip of JSON lines taken at one moment: readable anywhere, and the same for SQLite and PostgreSQL, so it also
 moves an installation from one to the other. Read models are not in it; they are built from the log after a restore.
@@ -10,7 +10,7 @@ import os
 import zipfile
 import zlib
 from collections.abc import Iterable, Iterator
-from itertools import islice
+from itertools import groupby, islice
 from pathlib import Path
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -19,12 +19,14 @@ import msgspec
 from sqlalchemy import Connection, LargeBinary, Table, func, insert, select, text
 
 from kanal.eventlog.database import Database
-from kanal.eventlog.tables import DERIVED, EVENTS_TABLE, METADATA
+from kanal.eventlog.files import TOKEN, FileLost, FileStore
+from kanal.eventlog.tables import DERIVED, EVENTS_TABLE, METADATA, file_chunks
 
 FORMAT = 1
 CHUNK = 2000
 """Rows in memory at once."""
 EVENTS = "events.jsonl"
+FILES = "files.jsonl"
 MANIFEST = "manifest.json"
 
 
@@ -49,6 +51,14 @@ class _Line(msgspec.Struct):
     body: str
 
 
+class _Piece(msgspec.Struct):
+    """A part of a file; those of one file follow each other."""
+
+    token: str
+    data: bytes
+    """In base64."""
+
+
 def write(database: Database, target: Path) -> Iterator[Step]:
     """Raises BackupError if the file exists. Appears under its name only when it is whole."""
     if target.exists():
@@ -67,6 +77,8 @@ def write(database: Database, target: Path) -> Iterator[Step]:
             for table in _tables():
                 _write_table(connection, archive, table)
             yield from _write_events(database, connection, archive, counted)
+            # After the log: what its events mention was there before them.
+            _write_files(database.files, archive)
         with part.open("rb") as written:
             os.fsync(written.fileno())
         part.rename(target)
@@ -90,13 +102,17 @@ def restore(database: Database, source: Path) -> Iterator[Step]:
                 raise BackupError("This installation has events already; restore into a new one.")
             for table in _tables():
                 _read_table(connection, archive, table)
+            # Before the commit: no event may mention bytes that are not there.
+            _read_files(database.files, archive, source)
             yield from _read_events(database, connection, archive, manifest["events"])
             if database.head(connection) != manifest["position"]:
                 raise BackupError(f"{source} is not whole: events are missing.")
 
 
 def _tables() -> list[Table]:
-    return [table for table in METADATA.sorted_tables if table.name not in DERIVED]
+    """What is copied row by row; files have a form of their own, whichever way they are kept."""
+    left_out = {*DERIVED, file_chunks.name}
+    return [table for table in METADATA.sorted_tables if table.name not in left_out]
 
 
 def _write_events(
@@ -125,6 +141,29 @@ def _write_table(connection: Connection, archive: zipfile.ZipFile, table: Table)
         rows = connection.execution_options(yield_per=CHUNK).execute(select(table))
         for row in rows.mappings():
             file.write(json.dumps(dict(row), default=_base64).encode() + b"\n")
+
+
+def _write_files(files: FileStore, archive: zipfile.ZipFile) -> None:
+    with archive.open(FILES, "w", force_zip64=True) as file:
+        for tokens in files.stored():
+            for token in filter(TOKEN.fullmatch, tokens):
+                try:
+                    for data in files.read(token):
+                        file.write(msgspec.json.encode(_Piece(token, data)) + b"\n")
+                except FileLost:  # of a request that was refused a moment ago: nothing mentions it
+                    continue
+
+
+def _read_files(files: FileStore, archive: zipfile.ZipFile, source: Path) -> None:
+    if FILES not in archive.namelist():  # older than attachments
+        return
+    decoder = msgspec.json.Decoder(_Piece)
+    with archive.open(FILES) as file:
+        pieces = map(decoder.decode, file)
+        for token, of_one in groupby(pieces, key=lambda piece: piece.token):
+            if not TOKEN.fullmatch(token):
+                raise BackupError(f"{source} holds a file under a name that is none of Kanal's.")
+            files.put(token, (piece.data for piece in of_one))
 
 
 def _read_events(

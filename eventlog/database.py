@@ -28,6 +28,7 @@ from sqlalchemy import (
 from sqlalchemy.exc import DBAPIError
 
 from kanal.domain.stream import Recorded
+from kanal.eventlog.files import FileStore
 from kanal.eventlog.mapper import EventMapper
 from kanal.eventlog.tables import EVENTS_TABLE
 
@@ -77,6 +78,9 @@ class Database(ABC):
     """What the recorder's table calls the position."""
     stream_hex: Callable[[Any], str]
     """The 32 digits of a stream id as the driver gives it."""
+
+    files: FileStore
+    """Attachments' bytes, kept with this log."""
 
     def __init__(self, recorder: Any, writer: Engine, reader: Engine) -> None:
         self.mapper = EventMapper()

@@ -17,6 +17,7 @@ from psycopg.sql import SQL, Identifier
 from sqlalchemy import Connection, create_engine, text
 
 from kanal.eventlog.database import READER_THREADS, Database, Leadership, driver_error
+from kanal.eventlog.files import TableFiles
 from kanal.eventlog.tables import EVENTS_TABLE
 
 LOCK_TIMEOUT_SECONDS = 10
@@ -135,6 +136,7 @@ class PostgresDatabase(Database):
             isolation_level="REPEATABLE READ",
         )
         super().__init__(PostgresRecorder(datastore), writer, reader)
+        self.files = TableFiles(self.reading, self.bulk)
 
     def _connect(self) -> psycopg.Connection[Any]:
         return psycopg.connect(self.url, connect_timeout=10, application_name="kanal")

@@ -16,9 +16,11 @@ from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.pool import QueuePool
 
 from kanal.eventlog.database import READER_THREADS, Database, driver_error
+from kanal.eventlog.files import DiskFiles
 from kanal.eventlog.tables import EVENTS_TABLE
 
 LOCK_FILE = "kanal.lock"
+FILES_FOLDER = "files"
 STATEMENT_CACHE = 512
 """More than there are statements; the driver's default of 128 is shared with each read model's own."""
 PRAGMAS = (
@@ -148,6 +150,7 @@ class SqliteDatabase(Database):
         writer = _engine(self._connect_writer, connections=1)
         reader = _engine(self._connect_reader, connections=READER_THREADS + 1)
         super().__init__(SqliteRecorder(Factory(environment).datastore), writer, reader)
+        self.files = DiskFiles(path.parent / FILES_FOLDER)
 
     def close(self) -> None:
         super().close()

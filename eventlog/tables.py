@@ -65,6 +65,16 @@ channel_secrets = Table(
 )
 """Signing secrets (`whsec_...`); several live ones all sign."""
 
+file_chunks = Table(
+    "file_chunks",
+    METADATA,
+    Column("token", Text, primary_key=True),
+    Column("number", Integer, primary_key=True, autoincrement=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("data", LargeBinary, nullable=False),
+)
+"""The bytes of attachments with PostgreSQL, from number 0 on (files.py); with SQLite they lie on the disk."""
+
 snapshots = Table(
     "snapshots",
     METADATA,
