@@ -47,6 +47,7 @@ CONTROL_SOCKET = "kanal.sock"
 ADMIN_EMAIL = "admin@kanal.local"
 """Of the first administrator, if the operator names none."""
 PASSWORD_BYTES = 12
+PASSWORD_HASHER = argon2.PasswordHasher()
 CONTROL_GRACE_SECONDS = 1
 """A rebuild or backup that is cut off starts again; the end of the process must not wait for it."""
 
@@ -107,7 +108,9 @@ def opened(
         yield Store(settings, database, stream_ids, writer, inline, outbox)
 
 
-def appoint_first_administrator(store: Store) -> FirstAdministrator | None:
+def appoint_first_administrator(
+    store: Store, hasher: argon2.PasswordHasher = PASSWORD_HASHER
+) -> FirstAdministrator | None:
     """None if there is an administrator already, whichever process appointed it."""
     settings = store.settings
     try:
@@ -137,7 +140,7 @@ def appoint_first_administrator(store: Store) -> FirstAdministrator | None:
                 email=email.normalised,
                 hash=key.hash,
             )
-            hashed = argon2.PasswordHasher().hash(password)
+            hashed = hasher.hash(password)
             row = {"staff_id": issued.staff_id, "hash": hashed}
             connection.execute(insert(passwords).values(row))
 

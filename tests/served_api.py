@@ -9,12 +9,17 @@ from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
 import aiohttp
+import argon2
+import argon2.profiles
 
 from kanal.bootstrap import Store, appoint_first_administrator, opened, running
 from kanal.settings import Settings
 
 EMAIL = "admin@example.com"
 KEY = "the administrator's own key"
+
+QUICK_HASHER = argon2.PasswordHasher.from_parameters(argon2.profiles.CHEAPEST)
+"""A real one takes a third of a second, which hundreds of installations would pay."""
 
 CONTENT = {"content": "Hello"}
 
@@ -133,6 +138,6 @@ async def serving(data_dir: Path, database_url: str) -> AsyncIterator[Api]:
         timezone=ZoneInfo("Europe/Moscow"),
     )
     with opened(settings) as store:
-        appoint_first_administrator(store)
+        appoint_first_administrator(store, QUICK_HASHER)
         async with running(store, role="api") as kanal, caller(kanal.address, store) as api:
             yield api
