@@ -126,10 +126,8 @@ async def caller(
         yield Api(address, store, session)
 
 
-@contextlib.asynccontextmanager
-async def serving(data_dir: Path, database_url: str) -> AsyncIterator[Api]:
-    """The first administrator calls; nothing else is there yet."""
-    settings = Settings(
+def settings_of(data_dir: Path, database_url: str) -> Settings:
+    return Settings(
         data_dir=data_dir,
         database_url=database_url,
         port=0,
@@ -137,7 +135,18 @@ async def serving(data_dir: Path, database_url: str) -> AsyncIterator[Api]:
         admin_api_key=KEY,
         timezone=ZoneInfo("Europe/Moscow"),
     )
-    with opened(settings) as store:
+
+
+def set_up(data_dir: Path, database_url: str) -> None:
+    """An installation with its first administrator, closed again."""
+    with opened(settings_of(data_dir, database_url)) as store:
+        appoint_first_administrator(store, QUICK_HASHER)
+
+
+@contextlib.asynccontextmanager
+async def serving(data_dir: Path, database_url: str) -> AsyncIterator[Api]:
+    """The first administrator calls; nothing else is there yet."""
+    with opened(settings_of(data_dir, database_url)) as store:
         appoint_first_administrator(store, QUICK_HASHER)
         async with running(store, role="api") as kanal, caller(kanal.address, store) as api:
             yield api
