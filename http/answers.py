@@ -1,7 +1,7 @@
 """JSON answers in the form that Omnidesk's clients know: indented by four, lists as objects."""
 
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Annotated, Any, Final
 
 import msgspec
 from aiohttp import web
@@ -12,6 +12,23 @@ INDENT = 4
 JSON = "application/json"
 """Without a charset: one known client parses only when the header ends in `json`, and RFC 8259
 gives the type no such parameter."""
+
+Date = Annotated[
+    str,
+    msgspec.Meta(
+        pattern=r"^[A-Z][a-z]{2}, \d\d [A-Z][a-z]{2} \d{4} \d\d:\d\d:\d\d [+-]\d{4}$",
+        examples=["Thu, 26 Apr 2018 20:17:10 +0300"],
+    ),
+]
+NEVER: Final = "-"
+"""Omnidesk's word for a date that is not set."""
+DateOrNever = Annotated[
+    str,
+    msgspec.Meta(
+        pattern=r"^(-|[A-Z][a-z]{2}, \d\d [A-Z][a-z]{2} \d{4} \d\d:\d\d:\d\d [+-]\d{4})$",
+        examples=["Thu, 26 Apr 2018 20:17:10 +0300", NEVER],
+    ),
+]
 
 _HEADERS = {"Content-Type": JSON}
 _encoder = msgspec.json.Encoder()

@@ -60,7 +60,7 @@ def make_app(
 
 
 def _add(app: web.Application, authentication: Authentication, route: Route) -> None:
-    handler, right = route.handler, route.right
+    operation, right = route.operation, route.right
     context = app[CONTEXT]
 
     async def handle(request: web.Request) -> web.StreamResponse:
@@ -70,7 +70,7 @@ def _add(app: web.Application, authentication: Authentication, route: Route) -> 
             raise ApiError(
                 403, "staff_has_not_access", f"This call needs the right to {right.value}."
             )
-        return await handler(Call(request, context, caller))
+        return await operation.handler(Call(request, context, caller, operation))
 
     path = route.path.replace("}", r":[^/.]+}")
     app.router.add_route(route.method, f"/api/{path}{SUFFIX}", handle)

@@ -21,17 +21,19 @@ POSITIONS = 10**9
 log of Kanal's began; a log of 10^9 events would take a year at 30 a second)."""
 
 
-class Moment(Fields):
+class AsOf(Fields):
     as_of: Text | None = None
 
 
-async def read_case(call: Call, case_id: int, query: Callable[[Connection, Views], R]) -> R:
+async def read_case(
+    call: Call, case_id: int, asked: AsOf, query: Callable[[Connection, Views], R]
+) -> R:
     """`query` on the read models of now, or of the moment that the call names.
 
     It finds only this case and its messages there. A case that was deleted for good has no earlier moments either.
     Raises ApiError, CaseNotFound.
     """
-    given = Moment.read(call.query()).as_of
+    given = asked.as_of
     if given is None:
         return await call.read(query)
     position, at = _moment(call, given)

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Concatenate, ParamSpec, TypeVar
+from typing import Concatenate, ParamSpec, TypeVar
 
 from aiohttp import web
 from sqlalchemy import Connection
@@ -18,9 +18,10 @@ from kanal.eventlog.projection import Projection
 from kanal.eventlog.stream_ids import StreamIds
 from kanal.eventlog.writer import Done, Receipt, Writer
 from kanal.http.body import Body, Limits, read_body
+from kanal.http.contract import Operation
 from kanal.http.dates import Dates
 from kanal.http.errors import ApiError
-from kanal.http.fields import read_query
+from kanal.http.fields import Fields, read_query
 from kanal.http.keys import Holder, is_live
 from kanal.http.middleware import REQUEST_ID
 from kanal.projections import runner
@@ -28,6 +29,7 @@ from kanal.projections.read_model import Views
 
 P = ParamSpec("P")
 R = TypeVar("R")
+F = TypeVar("F", bound=Fields)
 
 MAX_KEY = 255
 """Characters of an Idempotency-Key; clients send UUIDs."""
@@ -67,18 +69,31 @@ CONTEXT = web.AppKey("context", Context)
 class Call:
     """One authenticated call to the API."""
 
-    def __init__(self, request: web.Request, context: Context, caller: Holder) -> None:
+    def __init__(
+        self, request: web.Request, context: Context, caller: Holder, operation: Operation
+    ) -> None:
         self.request = request
         self.context = context
         self.caller = caller
+        self._operation = operation
         self._body: Body | None = None
 
     def path(self, name: str) -> str:
         """A part of the path, as the route's pattern names it."""
         return self.request.match_info[name]
 
-    def query(self) -> dict[str, Any]:
-        return read_query(self.request)
+    def asked(self, model: type[F]) -> F:
+        """The query, read by the model that the call's contract names. Raises ApiError."""
+        if self._operation.query is not model:
+            raise TypeError(f"the contract does not ask for {model.__name__}")
+        return model.read(read_query(self.request), self.context.dates)
+
+    async def given(self, model: type[F]) -> F:
+        """The body's fields, read by the model that the call's contract names. Raises ApiError."""
+        takes = self._operation.body
+        if takes is None or takes.model is not model:
+            raise TypeError(f"the contract does not take {model.__name__}")
+        return model.read(takes.fields_in((await self.body()).fields), self.context.dates)
 
     async def body(self) -> Body:
         """Raises ApiError."""

@@ -1,12 +1,9 @@
-"""The table of calls: method, path, handler, and the right that the caller needs.
+"""The table of calls: method, path, handler with its contract, and the right that the caller needs.
 
 Paths are written without `/api/` and `.json`; both forms and a trailing slash are taken, as Omnidesk's clients send them.
 """
 
-from collections.abc import Awaitable, Callable
 from typing import NamedTuple
-
-from aiohttp import web
 
 from kanal.domain.staff import Right
 from kanal.http.api import (
@@ -19,13 +16,13 @@ from kanal.http.api import (
     staff,
     users,
 )
-from kanal.http.context import Call
+from kanal.http.contract import Operation
 
 
 class Route(NamedTuple):
     method: str
     path: str
-    handler: Callable[[Call], Awaitable[web.StreamResponse]]
+    operation: Operation
     right: Right
 
 

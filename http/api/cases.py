@@ -3,10 +3,11 @@
 import re
 from collections.abc import Mapping
 from functools import partial
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar, Literal
 
 import msgspec
 from aiohttp import web
+from msgspec import UNSET, Struct, UnsetType
 from sqlalchemy import Connection
 
 from kanal.domain import cases, conversation
@@ -14,14 +15,22 @@ from kanal.domain.case_events import Priority, Status
 from kanal.domain.cases import case_number
 from kanal.domain.conversation import OpenedCase
 from kanal.domain.errors import CaseNotFound, ChannelNotFound
-from kanal.http.answers import answer, empty, listing
+from kanal.domain.users import ContactKind
+from kanal.http.answers import NEVER, Date, DateOrNever, answer, empty, listing
 from kanal.http.api.messages import Texts, refuse_files, require_text
-from kanal.http.api.users import NEVER, ExternalIds, Person, identification, identity_conflict
-from kanal.http.as_of import read_case
+from kanal.http.api.users import (
+    ConflictAnswer,
+    ExternalIds,
+    Person,
+    identification,
+    identity_conflict,
+)
+from kanal.http.as_of import AsOf, read_case
 from kanal.http.context import Call
+from kanal.http.contract import Empty, Listed, One, Takes, contract
 from kanal.http.dates import Dates
 from kanal.http.errors import ApiError
-from kanal.http.fields import Fields, Flag, Id, Line, Many, Moment, Paging, Text, section
+from kanal.http.fields import Fields, Flag, Id, Line, Many, Moment, Paging, Text
 from kanal.http.ids import CHANNEL_PREFIX, case_id_in, channel_id_in
 from kanal.http.paging import page_of
 from kanal.projections import cases as read
@@ -95,10 +104,47 @@ class CasesQuery(Paging):
         return CaseFilter._make(getattr(self, name) for name in CaseFilter._fields)
 
 
+class CaseAnswer(Struct, kw_only=True):
+    """All keys, always: known clients index what they do not need."""
+
+    case_id: int
+    case_number: str
+    subject: str
+    user_id: int
+    staff_id: int
+    group_id: int
+    status: Status
+    priority: Priority
+    channel: str
+    recipient: str
+    cc_emails: str
+    bcc_emails: str
+    deleted: bool
+    spam: bool
+    created_at: Date
+    closed_at: DateOrNever
+    updated_at: Date
+    last_response_at: Date
+    parent_case_id: int
+    closing_speed: int | Literal["-"]
+    """Minutes from opening to closing."""
+    language_id: int
+    custom_fields: dict[str, str | int | bool]
+    labels: list[int]
+    locked_labels: list[int]
+    rating: Literal["", "low", "middle", "high"]
+    rating_comment: str
+    rated_staff_id: int
+    attachments: list[dict[str, Any]] | UnsetType = UNSET
+    """Only in the answer to the creation, as the next one."""
+    identity_conflict: dict[ContactKind, ConflictAnswer] | UnsetType = UNSET
+    """For contacts that were not linked."""
+
+
+@contract("Open a case", One("case", CaseAnswer, 201), body=Takes("case", NewCase))
 async def create(call: Call) -> web.Response:
-    body = await call.body()
-    given = NewCase.read(section(body.fields, "case"))
-    refuse_files(body, given)
+    given = await call.given(NewCase)
+    refuse_files(await call.body(), given)
     require_text(given)
     channel_id = _custom_channel(given.channel)
     region = call.context.phone_region
@@ -120,74 +166,80 @@ async def create(call: Call) -> web.Response:
     return answer({"case": await call.context.read(_opened, opened, call.context.dates)}, 201)
 
 
+@contract("List cases", Listed("case", CaseAnswer), query=CasesQuery)
 async def list_cases(call: Call) -> web.Response:
     dates = call.context.dates
-    asked = CasesQuery.read(call.query(), dates)
+    asked = call.asked(CasesQuery)
     found = await call.read(read.listed, asked.wanted(), page_of(asked), asked.sort)
     return answer(listing("case", [shown(row, dates) for row in found.rows], found.total))
 
 
+@contract("Show a case", One("case", CaseAnswer), query=AsOf)
 async def show(call: Call) -> web.Response:
     case_id = _case_id(call)
-    row = await read_case(call, case_id, partial(_found, case_id))
+    row = await read_case(call, case_id, call.asked(AsOf), partial(_found, case_id))
     return answer({"case": shown(row, call.context.dates)})
 
 
+@contract("Change a case", One("case", CaseAnswer), body=Takes("case", CaseChanges, bare=True))
 async def change(call: Call) -> web.Response:
     case_id = _case_id(call)
-    given = CaseChanges.read(section((await call.body()).fields, "case", bare=True))
+    given = await call.given(CaseChanges)
     return await _submit(call, partial(cases.change_case, case_id=case_id, **given.given()))
 
 
+@contract("Put a case into the trash", One("case", CaseAnswer))
 async def trash(call: Call) -> web.Response:
     return await _submit(call, partial(cases.trash_case, case_id=_case_id(call)))
 
 
+@contract("Mark a case as spam", One("case", CaseAnswer))
 async def mark_as_spam(call: Call) -> web.Response:
     return await _submit(call, partial(cases.mark_case_as_spam, case_id=_case_id(call)))
 
 
+@contract("Take a case out of trash and spam", One("case", CaseAnswer))
 async def restore(call: Call) -> web.Response:
     return await _submit(call, partial(cases.restore_case, case_id=_case_id(call)))
 
 
+@contract("Delete a case for good", Empty())
 async def delete(call: Call) -> web.Response:
     await call.submit(partial(cases.delete_case, case_id=_case_id(call)))
     return empty()
 
 
-def shown(row: CaseRow, dates: Dates) -> dict[str, Any]:
-    """All keys, always: known clients index what they do not need."""
+def shown(row: CaseRow, dates: Dates) -> CaseAnswer:
     closed = row.closed_at > 0
-    return {
-        "case_id": row.case_id,
-        "case_number": case_number(row.case_id),
-        "subject": row.subject,
-        "user_id": row.user_id,
-        "staff_id": row.staff_id,
-        "group_id": row.group_id,
-        "status": row.status,
-        "priority": row.priority,
-        "channel": row.channel,
-        "recipient": row.recipient,
-        "cc_emails": row.cc_emails,
-        "bcc_emails": row.bcc_emails,
-        "deleted": row.deleted,
-        "spam": row.spam,
-        "created_at": dates.render(row.created_at),
-        "closed_at": dates.render(row.closed_at) if closed else NEVER,
-        "updated_at": dates.render(row.updated_at),
-        "last_response_at": dates.render(row.last_response_at),
-        "parent_case_id": row.parent_case_id,
-        "closing_speed": (row.closed_at - row.created_at) // MINUTE if closed else NEVER,
-        "language_id": row.language_id,
-        "custom_fields": {},
-        "labels": [],
-        "locked_labels": [],
-        "rating": "",
-        "rating_comment": "",
-        "rated_staff_id": 0,
-    }
+    return CaseAnswer(
+        case_id=row.case_id,
+        case_number=case_number(row.case_id),
+        subject=row.subject,
+        user_id=row.user_id,
+        staff_id=row.staff_id,
+        group_id=row.group_id,
+        status=row.status,
+        priority=row.priority,
+        channel=row.channel,
+        recipient=row.recipient,
+        cc_emails=row.cc_emails,
+        bcc_emails=row.bcc_emails,
+        deleted=row.deleted,
+        spam=row.spam,
+        created_at=dates.render(row.created_at),
+        closed_at=dates.render(row.closed_at) if closed else NEVER,
+        updated_at=dates.render(row.updated_at),
+        last_response_at=dates.render(row.last_response_at),
+        parent_case_id=row.parent_case_id,
+        closing_speed=(row.closed_at - row.created_at) // MINUTE if closed else NEVER,
+        language_id=row.language_id,
+        custom_fields={},
+        labels=[],
+        locked_labels=[],
+        rating="",
+        rating_comment="",
+        rated_staff_id=0,
+    )
 
 
 def _custom_channel(channel: str) -> int:
@@ -225,13 +277,12 @@ def _found(case_id: int, connection: Connection, views: Views) -> CaseRow:
     return row
 
 
-def _opened(
-    connection: Connection, views: Views, opened: OpenedCase, dates: Dates
-) -> dict[str, Any]:
+def _opened(connection: Connection, views: Views, opened: OpenedCase, dates: Dates) -> CaseAnswer:
     row = _row(connection, views, opened.case_id)
-    case = shown(row, dates) | {"attachments": []}
+    case = shown(row, dates)
+    case.attachments = []
     if opened.conflicts:
-        case["identity_conflict"] = identity_conflict(
+        case.identity_conflict = identity_conflict(
             connection, views, opened.user_id, opened.conflicts, row.created_at
         )
     return case

@@ -3,19 +3,22 @@
 import time
 from collections.abc import Callable
 from functools import partial
-from typing import Any, Literal
+from typing import Literal
 
 from aiohttp import web
+from msgspec import UNSET, Struct, UnsetType
 from sqlalchemy import Connection, insert
 
 from kanal.delivery.signing import new_secret
 from kanal.domain import channels
+from kanal.domain.channels import ChannelType
 from kanal.domain.errors import ChannelNotFound
 from kanal.eventlog.tables import channel_secrets
 from kanal.http.answers import answer, empty, listing
 from kanal.http.context import Call, Context
+from kanal.http.contract import Empty, Listed, One, Takes, contract
 from kanal.http.errors import ApiError
-from kanal.http.fields import Fields, Line, Paging, Text, section
+from kanal.http.fields import Fields, Line, Paging, Text
 from kanal.http.ids import channel_id_in, channel_key
 from kanal.projections import channels as read
 
@@ -33,20 +36,39 @@ class NewChannel(ChannelFields):
     channel_type: Literal["async", "sync"]
 
 
+class ChannelAnswer(Struct):
+    channel_id: int
+    channel_api_key: str
+    title: str
+    channel_type: ChannelType
+    icon: str
+    webhook_url: str
+    active: bool
+    secret: str | UnsetType = UNSET
+    """Only in the answer to the creation."""
+
+
+@contract("List the custom channels", Listed("custom_channel", ChannelAnswer), query=Paging)
 async def list_channels(call: Call) -> web.Response:
     """All of them, as Omnidesk answers; pages only for who asks for them."""
     rows = await call.read(read.listed)
-    asked = Paging.read(call.query())
+    asked = call.asked(Paging)
     page = rows[asked.offset : asked.offset + asked.rows] if asked.given() else rows
     return answer(listing("custom_channel", [shown(row) for row in page], len(rows)))
 
 
+@contract("Show a custom channel", One("custom_channel", ChannelAnswer))
 async def show(call: Call) -> web.Response:
     return answer({"custom_channel": await _channel(call, _channel_id(call))})
 
 
+@contract(
+    "Make a custom channel",
+    One("custom_channel", ChannelAnswer, 201),
+    body=Takes("custom_channel", NewChannel, bare=True),
+)
 async def create(call: Call) -> web.Response:
-    given = NewChannel.read(section((await call.body()).fields, "custom_channel", bare=True))
+    given = await call.given(NewChannel)
     _check_url(call.context, given.webhook_url)
     secret = new_secret()
     fingerprint = call.context.stream_ids.keyed_hash(secret).hex()[:16]
@@ -61,42 +83,49 @@ async def create(call: Call) -> web.Response:
     )
     channel = await _channel(call, done.result)
     if not done.repeated:
-        channel["secret"] = secret
+        channel.secret = secret
     return answer({"custom_channel": channel}, 201)
 
 
+@contract(
+    "Change a custom channel",
+    One("custom_channel", ChannelAnswer),
+    body=Takes("custom_channel", ChannelFields, bare=True),
+)
 async def change(call: Call) -> web.Response:
-    given = ChannelFields.read(section((await call.body()).fields, "custom_channel", bare=True))
+    given = await call.given(ChannelFields)
     if given.webhook_url is not None:
         _check_url(call.context, given.webhook_url)
     return await _submit(call, partial(channels.change_channel, **given.given()))
 
 
+@contract("Disable a custom channel", One("custom_channel", ChannelAnswer))
 async def disable(call: Call) -> web.Response:
     return await _submit(call, channels.disable_channel)
 
 
+@contract("Enable a custom channel", One("custom_channel", ChannelAnswer))
 async def enable(call: Call) -> web.Response:
     return await _submit(call, channels.enable_channel)
 
 
+@contract("Delete a custom channel", Empty())
 async def delete(call: Call) -> web.Response:
     command = partial(channels.delete_channel, channel_id=_channel_id(call))
     await call.submit(command)
     return empty()
 
 
-def shown(row: read.ChannelRow) -> dict[str, Any]:
-    """The seven keys of facts and seed."""
-    return {
-        "channel_id": row.channel_id,
-        "channel_api_key": channel_key(row.channel_id),
-        "title": row.title,
-        "channel_type": row.channel_type,
-        "icon": row.icon,
-        "webhook_url": row.webhook_url,
-        "active": row.active,
-    }
+def shown(row: read.ChannelRow) -> ChannelAnswer:
+    return ChannelAnswer(
+        channel_id=row.channel_id,
+        channel_api_key=channel_key(row.channel_id),
+        title=row.title,
+        channel_type=row.channel_type,
+        icon=row.icon,
+        webhook_url=row.webhook_url,
+        active=row.active,
+    )
 
 
 async def _submit(call: Call, command: Callable[..., int]) -> web.Response:
@@ -104,7 +133,7 @@ async def _submit(call: Call, command: Callable[..., int]) -> web.Response:
     return answer({"custom_channel": await _channel(call, done.result)})
 
 
-async def _channel(call: Call, channel_id: int) -> dict[str, Any]:
+async def _channel(call: Call, channel_id: int) -> ChannelAnswer:
     row = await call.read(read.find, channel_id)
     if row is None or row.deleted:
         raise ChannelNotFound(channel_key(channel_id))

@@ -4,15 +4,17 @@ The way through it is by position: `after` is the last position that the caller 
 holds the address of what follows. The body keeps the form of every list.
 """
 
+from collections.abc import Sequence
 from typing import Any, Literal
 
 import msgspec
 from aiohttp import web
 
 from kanal.domain.stream import Recorded
-from kanal.http.answers import answer, listing
+from kanal.http.answers import Date, answer, listing
 from kanal.http.api.users import ChannelId
 from kanal.http.context import Call
+from kanal.http.contract import Listed, contract
 from kanal.http.dates import Dates
 from kanal.http.fields import Id, Paging, Text
 from kanal.http.ids import case_id_in
@@ -29,8 +31,22 @@ class EventsQuery(Paging):
     order: Literal["asc", "desc"] = "asc"
 
 
+class EventAnswer(msgspec.Struct):
+    position: int
+    type: str
+    at: Date
+    at_microseconds: int
+    who: str
+    origin: str
+    request: str
+    cause: int | None
+    about: Sequence[int]
+    data: dict[str, Any]
+
+
+@contract("Read the log", Listed("event", EventAnswer), query=EventsQuery)
 async def list_events(call: Call) -> web.Response:
-    asked = EventsQuery.read(call.query())
+    asked = call.asked(EventsQuery)
     filters = _filters(asked)
     if filters:
         # That read model follows the log; this call shall see every write that was answered.
@@ -46,20 +62,20 @@ async def list_events(call: Call) -> web.Response:
     return answer(listing("event", items, found.total), headers=headers)
 
 
-def shown(recorded: Recorded, dates: Dates) -> dict[str, Any]:
+def shown(recorded: Recorded, dates: Dates) -> EventAnswer:
     envelope = recorded.envelope
-    return {
-        "position": recorded.position,
-        "type": recorded.event.NAME,
-        "at": dates.render(envelope.at),
-        "at_microseconds": envelope.at,
-        "who": envelope.who,
-        "origin": envelope.origin,
-        "request": envelope.request,
-        "cause": envelope.cause,
-        "about": envelope.about,
-        "data": msgspec.to_builtins(recorded.event),
-    }
+    return EventAnswer(
+        position=recorded.position,
+        type=recorded.event.NAME,
+        at=dates.render(envelope.at),
+        at_microseconds=envelope.at,
+        who=envelope.who,
+        origin=envelope.origin,
+        request=envelope.request,
+        cause=envelope.cause,
+        about=envelope.about,
+        data=msgspec.to_builtins(recorded.event),
+    )
 
 
 def _filters(asked: EventsQuery) -> history.Filters:

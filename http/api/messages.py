@@ -5,7 +5,7 @@ Creating a message is the busiest call: its answer is made of the events just re
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import msgspec
 from aiohttp import web
@@ -14,20 +14,22 @@ from sqlalchemy import Connection
 from kanal.domain.case_events import MessageAdded, MessageKind
 from kanal.domain.conversation import AddedMessage, add_note, add_staff_reply, add_user_message
 from kanal.domain.errors import CaseNotFound, UserNotFound
-from kanal.http.answers import answer, listing
-from kanal.http.as_of import read_case
+from kanal.http.answers import Date, answer, listing
+from kanal.http.as_of import AsOf, read_case
 from kanal.http.body import Body
 from kanal.http.context import Call
+from kanal.http.contract import Listed, One, Takes, contract
 from kanal.http.dates import Dates
 from kanal.http.errors import ApiError
-from kanal.http.fields import Content, Fields, Id, Paging, section
+from kanal.http.fields import Content, Fields, Id, Paging
 from kanal.http.ids import case_id_in
 from kanal.http.paging import page_of
 from kanal.projections import cases, messages
 from kanal.projections.messages import MessageRow, Order
 from kanal.projections.read_model import Found, Page, Views
 
-MESSAGE_TYPES: dict[MessageKind, str] = {
+MessageType = Literal["reply_user", "reply_staff", "note", "reply_rule"]
+MESSAGE_TYPES: dict[MessageKind, MessageType] = {
     "user_message": "reply_user",
     "staff_reply": "reply_staff",
     "note": "note",
@@ -59,15 +61,35 @@ class NewNote(Texts):
     staff_id: Id = 0
 
 
-class MessagesQuery(Paging):
+class MessagesQuery(Paging, AsOf):
     order: Order = "asc"
 
 
+class MessageAnswer(msgspec.Struct):
+    message_id: int
+    user_id: int
+    """The author of a user's message, else 0."""
+    staff_id: int
+    """The author of a reply or note, else 0."""
+    content: str
+    content_html: str
+    attachments: list[dict[str, Any]]
+    note: bool
+    sent_via_rule: bool
+    message_type: MessageType
+    created_at: Date
+    sent_at: Date
+
+
+@contract(
+    "Write as the user or as staff",
+    One("message", MessageAnswer, 201),
+    body=Takes("message", NewMessage),
+)
 async def create(call: Call) -> web.Response:
     case_id = case_id_in(call.path("case"))
-    body = await call.body()
-    given = NewMessage.read(section(body.fields, "message"))
-    refuse_files(body, given)
+    given = await call.given(NewMessage)
+    refuse_files(await call.body(), given)
     refuse_delay(given)
     require_text(given)
     if given.user_id and given.staff_id:
@@ -87,41 +109,47 @@ async def create(call: Call) -> web.Response:
     return await _add(call, command, case_id, given)
 
 
+@contract(
+    "Write a note among staff",
+    One("message", MessageAnswer, 201),
+    body=Takes("note", NewNote, others=("message",)),
+)
 async def create_note(call: Call) -> web.Response:
     case_id = case_id_in(call.path("case"))
-    body = await call.body()
-    given = NewNote.read(section(body.fields, "note", "message"))
-    refuse_files(body, given)
+    given = await call.given(NewNote)
+    refuse_files(await call.body(), given)
     require_text(given)
     command = partial(add_note, staff_id=given.staff_id or call.caller.staff_id)
     return await _add(call, command, case_id, given)
 
 
+@contract("List the messages of a case", Listed("message", MessageAnswer), query=MessagesQuery)
 async def list_messages(call: Call) -> web.Response:
     case_id = case_id_in(call.path("case"))
-    asked = MessagesQuery.read(call.query())
+    asked = call.asked(MessagesQuery)
     # Naming neither page nor limit asks for the last messages, not for the first page.
     page = page_of(asked) if asked.given().keys() & {"page", "limit"} else None
-    found = await read_case(call, case_id, partial(_conversation, case_id, page, asked.order))
+    query = partial(_conversation, case_id, page, asked.order)
+    found = await read_case(call, case_id, asked, query)
     dates = call.context.dates
     return answer(listing("message", [shown(row, dates) for row in found.rows], found.total))
 
 
-def shown(row: MessageRow, dates: Dates) -> dict[str, Any]:
+def shown(row: MessageRow, dates: Dates) -> MessageAnswer:
     created_at = dates.render(row.created_at)
-    return {
-        "message_id": row.message_id,
-        "user_id": row.user_id,
-        "staff_id": row.staff_id,
-        "content": row.content,
-        "content_html": row.content_html,
-        "attachments": [],
-        "note": row.kind == "note",
-        "sent_via_rule": row.kind == "rule_message",
-        "message_type": MESSAGE_TYPES[row.kind],
-        "created_at": created_at,
-        "sent_at": created_at,
-    }
+    return MessageAnswer(
+        message_id=row.message_id,
+        user_id=row.user_id,
+        staff_id=row.staff_id,
+        content=row.content,
+        content_html=row.content_html,
+        attachments=[],
+        note=row.kind == "note",
+        sent_via_rule=row.kind == "rule_message",
+        message_type=MESSAGE_TYPES[row.kind],
+        created_at=created_at,
+        sent_at=created_at,
+    )
 
 
 def require_text(given: Texts) -> None:

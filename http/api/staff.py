@@ -1,10 +1,11 @@
 """/api/staff: colleagues and their API keys. Keys are Kanal's own addition; Omnidesk hands them out in its pages."""
 
 from functools import partial
-from typing import Any
+from typing import Literal
 
 import msgspec
 from aiohttp import web
+from msgspec import UNSET, Struct, UnsetType
 from sqlalchemy import Connection, select
 
 from kanal.domain import staff
@@ -12,10 +13,11 @@ from kanal.domain.errors import KeyNotFound, StaffNotFound
 from kanal.domain.staff import NewKey, Role
 from kanal.eventlog.tables import api_keys
 from kanal.http import contacts
-from kanal.http.answers import answer, empty, listing
+from kanal.http.answers import Date, answer, empty, listing
 from kanal.http.context import Call
+from kanal.http.contract import Empty, Listed, One, Takes, contract
 from kanal.http.dates import Dates
-from kanal.http.fields import Content, Email, Fields, Line, Paging, section
+from kanal.http.fields import Content, Email, Fields, Line, Paging
 from kanal.http.ids import id_in
 from kanal.http.keys import NewApiKey, forget, keep, new_key
 from kanal.http.paging import page_of
@@ -36,18 +38,50 @@ class KeyFields(Fields):
     name: Line = ""
 
 
+class StaffAnswer(Struct):
+    staff_id: int
+    staff_email: str
+    staff_full_name: str
+    staff_signature: str
+    staff_signature_chat: str
+    thumbnail: str
+    active: bool
+    role: Role
+    status: Literal["online", "offline"]
+    status_id: int
+    created_at: Date
+    updated_at: Date
+    key_ids: list[int] | UnsetType = UNSET
+    """The live keys; not in lists."""
+    api_key: str | UnsetType = UNSET
+    """The first key, only in the answer to the creation."""
+
+
+class KeyAnswer(Struct):
+    key_id: int
+    staff_id: int
+    name: str
+    api_key: str | UnsetType = UNSET
+    """Shown once."""
+
+
+@contract("List the staff", Listed("staff", StaffAnswer), query=Paging)
 async def list_staff(call: Call) -> web.Response:
-    found = await call.read(read.listed, page_of(Paging.read(call.query())))
+    found = await call.read(read.listed, page_of(call.asked(Paging)))
     dates = call.context.dates
     return answer(listing("staff", [shown(row, dates) for row in found.rows], found.total))
 
 
+@contract("Show a staff member", One("staff", StaffAnswer))
 async def show(call: Call) -> web.Response:
     return answer({"staff": await call.read(_with_keys, _staff_id(call), call.context.dates)})
 
 
+@contract(
+    "Add a staff member", One("staff", StaffAnswer, 201), body=Takes("staff", NewStaff, bare=True)
+)
 async def create(call: Call) -> web.Response:
-    given = NewStaff.read(section((await call.body()).fields, "staff", bare=True))
+    given = await call.given(NewStaff)
     made = new_key(call.context.stream_ids)
     email = given.staff_email
 
@@ -67,23 +101,26 @@ async def create(call: Call) -> web.Response:
     new = msgspec.convert(done.result, NewKey) if done.repeated else done.result
     shown_staff = await _read(call, new.staff_id)
     if not done.repeated:
-        shown_staff["api_key"] = made.key
+        shown_staff.api_key = made.key
     return answer({"staff": shown_staff}, 201)
 
 
+@contract("Disable a staff member", One("staff", StaffAnswer))
 async def disable(call: Call) -> web.Response:
     done = await call.submit(partial(staff.disable_staff, staff_id=_staff_id(call)))
     return answer({"staff": await _read(call, done.result)})
 
 
+@contract("Enable a staff member", One("staff", StaffAnswer))
 async def enable(call: Call) -> web.Response:
     done = await call.submit(partial(staff.enable_staff, staff_id=_staff_id(call)))
     return answer({"staff": await _read(call, done.result)})
 
 
+@contract("Issue an API key", One("key", KeyAnswer, 201), body=Takes("key", KeyFields, bare=True))
 async def issue_key(call: Call) -> web.Response:
     staff_id = _staff_id(call)
-    given = KeyFields.read(section((await call.body()).fields, "key", bare=True))
+    given = await call.given(KeyFields)
     made = new_key(call.context.stream_ids)
     holder = await call.read(read.find, staff_id)
     if holder is None:
@@ -98,12 +135,13 @@ async def issue_key(call: Call) -> web.Response:
     )
     done = await call.submit(command, beside=keep_key)
     new = msgspec.convert(done.result, NewKey) if done.repeated else done.result
-    key = {"key_id": new.key_id, "staff_id": new.staff_id, "name": given.name}
+    key = KeyAnswer(new.key_id, new.staff_id, given.name)
     if not done.repeated:
-        key["api_key"] = made.key
+        key.api_key = made.key
     return answer({"key": key}, 201)
 
 
+@contract("Revoke an API key", Empty())
 async def revoke_key(call: Call) -> web.Response:
     staff_id = _staff_id(call)
     key_id = id_in(call.path("key"), KeyNotFound)
@@ -116,22 +154,22 @@ async def revoke_key(call: Call) -> web.Response:
     return empty()
 
 
-def shown(row: StaffRow, dates: Dates) -> dict[str, Any]:
+def shown(row: StaffRow, dates: Dates) -> StaffAnswer:
     """Kanal does not watch who is at work: whoever is active counts as online."""
-    return {
-        "staff_id": row.staff_id,
-        "staff_email": row.email,
-        "staff_full_name": row.full_name,
-        "staff_signature": row.signature,
-        "staff_signature_chat": row.signature_chat,
-        "thumbnail": "",
-        "active": row.active,
-        "role": row.role,
-        "status": "online" if row.active else "offline",
-        "status_id": 1 if row.active else 2,
-        "created_at": dates.render(row.created_at),
-        "updated_at": dates.render(row.updated_at),
-    }
+    return StaffAnswer(
+        staff_id=row.staff_id,
+        staff_email=row.email,
+        staff_full_name=row.full_name,
+        staff_signature=row.signature,
+        staff_signature_chat=row.signature_chat,
+        thumbnail="",
+        active=row.active,
+        role=row.role,
+        status="online" if row.active else "offline",
+        status_id=1 if row.active else 2,
+        created_at=dates.render(row.created_at),
+        updated_at=dates.render(row.updated_at),
+    )
 
 
 def _keep(connection: Connection, new: NewKey, email: str, made: NewApiKey) -> None:
@@ -144,15 +182,16 @@ def _staff_id(call: Call) -> int:
     return id_in(call.path("staff"), StaffNotFound)
 
 
-async def _read(call: Call, staff_id: int) -> dict[str, Any]:
+async def _read(call: Call, staff_id: int) -> StaffAnswer:
     """Not for the caller's key: the command may have revoked it."""
     return await call.context.read(_with_keys, staff_id, call.context.dates)
 
 
-def _with_keys(connection: Connection, views: Views, staff_id: int, dates: Dates) -> dict[str, Any]:
+def _with_keys(connection: Connection, views: Views, staff_id: int, dates: Dates) -> StaffAnswer:
     row = read.find(connection, views, staff_id)
     if row is None:
         raise StaffNotFound(staff_id)
     live = select(api_keys.c.key_id).where(api_keys.c.staff_id == staff_id)
-    key_ids = list(connection.scalars(live.order_by(api_keys.c.key_id)))
-    return shown(row, dates) | {"key_ids": key_ids}
+    one = shown(row, dates)
+    one.key_ids = list(connection.scalars(live.order_by(api_keys.c.key_id)))
+    return one

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 import msgspec
 from aiohttp import web
+from msgspec import UNSET, Struct, UnsetType
 from pydantic import BeforeValidator
 from pydantic_core import PydanticCustomError
 from sqlalchemy import Connection
@@ -13,22 +14,20 @@ from sqlalchemy import Connection
 from kanal.domain.errors import ChannelNotFound, ChannelWithoutId, UserNotFound
 from kanal.domain.identities import Identification, Identified, register_user
 from kanal.domain.links import Contact
-from kanal.domain.users import ContactKind, change_user
+from kanal.domain.users import ContactKind, UserType, change_user
 from kanal.http import contacts
-from kanal.http.answers import answer, listing
+from kanal.http.answers import NEVER, Date, DateOrNever, answer, listing
 from kanal.http.context import Call
+from kanal.http.contract import Listed, One, Takes, contract
 from kanal.http.dates import Dates
 from kanal.http.errors import ApiError
-from kanal.http.fields import Content, Email, Fields, Flag, Id, Line, Many, Moment, Paging, section
+from kanal.http.fields import Content, Email, Fields, Flag, Id, Line, Many, Moment, Paging
 from kanal.http.fields import Text as AnyText
 from kanal.http.ids import channel_id_in, channel_key, id_in
 from kanal.http.paging import page_of
 from kanal.projections import cases, links, users
 from kanal.projections.read_model import Found, Page, Views
 from kanal.projections.users import UserFilter, UserRow
-
-NEVER = "-"
-"""Omnidesk's word for a date that is not set."""
 
 DETAILS = {
     "user_full_name": "full_name",
@@ -95,8 +94,46 @@ class UsersQuery(Paging):
     to_last_contact_time: Moment | None = None
 
 
+class ConflictAnswer(Struct):
+    """Why a contact was not linked; of the profile that is in the way only its id is told."""
+
+    user_id: int
+    channel: str
+    message: str
+
+
+class UserAnswer(Struct, kw_only=True):
+    user_id: int
+    user_full_name: str
+    company_name: str
+    company_position: str
+    user_note: str
+    thumbnail: str
+    confirmed: bool
+    active: bool
+    deleted: bool
+    created_at: Date
+    updated_at: Date
+    last_contact_at: DateOrNever
+    type: UserType
+    user_screen_name: str
+    user_email: str
+    user_phone: str
+    language_id: int
+    custom_fields: dict[str, str | int | bool]
+    linked_users: list[int]
+    user_custom_id: str | UnsetType = UNSET
+    """Of the type `custom`, as the next one."""
+    user_custom_channel: str | UnsetType = UNSET
+    identity_conflict: dict[ContactKind, ConflictAnswer] | UnsetType = UNSET
+    """Only in the answer to the creation, for contacts that were not linked."""
+    amount_of_cases: int | UnsetType = UNSET
+    """In lists that ask for it."""
+
+
+@contract("Make a profile", One("user", UserAnswer, 201), body=Takes("user", NewUser))
 async def create(call: Call) -> web.Response:
-    given = NewUser.read(section((await call.body()).fields, "user"))
+    given = await call.given(NewUser)
     channel_id = channel_id_in(given.user_custom_channel) if given.user_custom_channel else 0
     if channel_id and not given.user_custom_id:
         raise ChannelWithoutId(channel_id)
@@ -111,11 +148,11 @@ async def create(call: Call) -> web.Response:
     done = await call.submit(partial(register_user, who=who))
     made = msgspec.convert(done.result, Identified) if done.repeated else done.result
 
-    def query(connection: Connection, views: Views) -> dict[str, Any]:
+    def query(connection: Connection, views: Views) -> UserAnswer:
         row = _found(connection, views, made.user_id)
         user = _shown_one(connection, views, row, call.context.dates)
         if made.conflicts:
-            user["identity_conflict"] = identity_conflict(
+            user.identity_conflict = identity_conflict(
                 connection, views, made.user_id, made.conflicts, row.created_at
             )
         return user
@@ -123,9 +160,10 @@ async def create(call: Call) -> web.Response:
     return answer({"user": await call.context.read(query)}, 201)
 
 
+@contract("List the profiles", Listed("user", UserAnswer), query=UsersQuery)
 async def list_users(call: Call) -> web.Response:
     dates = call.context.dates
-    asked = UsersQuery.read(call.query(), dates)
+    asked = call.asked(UsersQuery)
     wanted = UserFilter(
         user_email=asked.user_email,
         user_phone=asked.user_phone,
@@ -143,13 +181,15 @@ async def list_users(call: Call) -> web.Response:
     return answer(listing("user", found.rows, found.total))
 
 
+@contract("Show a profile", One("user", UserAnswer))
 async def show(call: Call) -> web.Response:
     return answer({"user": await _read(call, _user_id(call))})
 
 
+@contract("Change a profile", One("user", UserAnswer), body=Takes("user", UserDetails, bare=True))
 async def change(call: Call) -> web.Response:
     user_id = _user_id(call)
-    given = UserDetails.read(section((await call.body()).fields, "user", bare=True))
+    given = await call.given(UserDetails)
     await call.submit(partial(change_user, user_id=user_id, **details(given)))
     return answer({"user": await _read(call, user_id)})
 
@@ -173,54 +213,51 @@ def details(given: Details) -> dict[str, Any]:
 
 def identity_conflict(
     connection: Connection, views: Views, user_id: int, kinds: Iterable[ContactKind], at: int
-) -> dict[str, Any]:
-    """Why these contacts were not linked by the command of that time.
-
-    Of the profile that is in the way only its id is told.
-    """
+) -> dict[ContactKind, ConflictAnswer]:
+    """Why these contacts were not linked by the command of that time."""
     refused = {
         row.kind: row
         for row in links.conflicts_of(connection, views, user_id, at)
         if row.kind in set(kinds)
     }
     return {
-        kind: {
-            "user_id": row.taken_by,
-            "channel": channel_key(row.channel_id),
-            "message": (
+        kind: ConflictAnswer(
+            user_id=row.taken_by,
+            channel=channel_key(row.channel_id),
+            message=(
                 f"The {kind} was not linked: with it one person would have two ids of channel "
                 f"{channel_key(row.channel_id)}. User {row.taken_by} has the other one."
             ),
-        }
+        )
         for kind, row in refused.items()
     }
 
 
-def shown(row: UserRow, linked: list[int], dates: Dates) -> dict[str, Any]:
-    user: dict[str, Any] = {
-        "user_id": row.user_id,
-        "user_full_name": row.full_name,
-        "company_name": row.company_name,
-        "company_position": row.company_position,
-        "user_note": row.note,
-        "thumbnail": "",
-        "confirmed": row.confirmed,
-        "active": row.active,
-        "deleted": row.deleted,
-        "created_at": dates.render(row.created_at),
-        "updated_at": dates.render(row.updated_at),
-        "last_contact_at": dates.render(row.last_contact_at) if row.last_contact_at else NEVER,
-        "type": row.type,
-        "user_screen_name": row.identity,
-        "user_email": row.email,
-        "user_phone": row.phone,
-        "language_id": row.language_id,
-        "custom_fields": {},
-        "linked_users": linked,
-    }
+def shown(row: UserRow, linked: list[int], dates: Dates) -> UserAnswer:
+    user = UserAnswer(
+        user_id=row.user_id,
+        user_full_name=row.full_name,
+        company_name=row.company_name,
+        company_position=row.company_position,
+        user_note=row.note,
+        thumbnail="",
+        confirmed=row.confirmed,
+        active=row.active,
+        deleted=row.deleted,
+        created_at=dates.render(row.created_at),
+        updated_at=dates.render(row.updated_at),
+        last_contact_at=dates.render(row.last_contact_at) if row.last_contact_at else NEVER,
+        type=row.type,
+        user_screen_name=row.identity,
+        user_email=row.email,
+        user_phone=row.phone,
+        language_id=row.language_id,
+        custom_fields={},
+        linked_users=linked,
+    )
     if row.type == "custom":
-        user["user_custom_id"] = row.identity
-        user["user_custom_channel"] = channel_key(row.channel_id)
+        user.user_custom_id = row.identity
+        user.user_custom_channel = channel_key(row.channel_id)
     return user
 
 
@@ -236,8 +273,8 @@ def _user_id(call: Call) -> int:
     return id_in(call.path("user"), UserNotFound)
 
 
-async def _read(call: Call, user_id: int) -> dict[str, Any]:
-    def query(connection: Connection, views: Views) -> dict[str, Any]:
+async def _read(call: Call, user_id: int) -> UserAnswer:
+    def query(connection: Connection, views: Views) -> UserAnswer:
         row = _found(connection, views, user_id)
         return _shown_one(connection, views, row, call.context.dates)
 
@@ -251,7 +288,7 @@ def _found(connection: Connection, views: Views, user_id: int) -> UserRow:
     return row
 
 
-def _shown_one(connection: Connection, views: Views, row: UserRow, dates: Dates) -> dict[str, Any]:
+def _shown_one(connection: Connection, views: Views, row: UserRow, dates: Dates) -> UserAnswer:
     linked = links.linked_users(connection, views, [row.user_id])
     return shown(row, linked[row.user_id], dates)
 
@@ -263,7 +300,7 @@ def _listed(
     page: Page,
     dates: Dates,
     with_amounts: bool,
-) -> Found[dict[str, Any]]:
+) -> Found[UserAnswer]:
     found = users.listed(connection, views, wanted, page)
     ids = [row.user_id for row in found.rows]
     linked = links.linked_users(connection, views, ids)
@@ -271,5 +308,5 @@ def _listed(
     if with_amounts and ids:
         amounts: Mapping[int, int] = cases.amounts_of_cases(connection, views, ids)
         for user in shown_rows:
-            user["amount_of_cases"] = amounts[user["user_id"]]
+            user.amount_of_cases = amounts[user.user_id]
     return Found(shown_rows, found.total)
