@@ -97,6 +97,18 @@ class CaseGroupChanged(CaseEvent, frozen=True):
     new: int
 
 
+class CaseLabelsChanged(CaseEvent, frozen=True):
+    """Holds all labels of the case beside the change, so that a reader needs no earlier event."""
+
+    NAME = "case.labels_changed.1"
+    added: tuple[int, ...]
+    removed: tuple[int, ...]
+    labels: tuple[int, ...]
+    """Those that staff and callers have put on."""
+    locked_labels: tuple[int, ...]
+    """Those that rules have put on."""
+
+
 class CaseTrashed(CaseEvent, frozen=True):
     NAME = "case.trashed.1"
 
@@ -115,3 +127,5 @@ class CaseDeleted(CaseEvent, frozen=True):
     """For good: no answer shows it any more."""
 
     NAME = "case.deleted.1"
+    labels: tuple[int, ...] = ()
+    """All that it had, those of rules among them."""

@@ -4,6 +4,7 @@ A case's state holds what its rules need, no texts and no list of messages, so i
 """
 
 import re
+from collections.abc import Iterable
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -12,6 +13,7 @@ from kanal.domain.case_events import (
     CaseAssigned,
     CaseDeleted,
     CaseGroupChanged,
+    CaseLabelsChanged,
     CaseMarkedAsSpam,
     CaseOpened,
     CasePriorityChanged,
@@ -26,6 +28,7 @@ from kanal.domain.case_events import (
 from kanal.domain.errors import CaseNotFound
 from kanal.domain.event import Event
 from kanal.domain.groups import existing_group
+from kanal.domain.labels import existing_labels
 from kanal.domain.staff import active_staff
 from kanal.domain.stream import Aggregate
 from kanal.domain.work import Work
@@ -47,6 +50,10 @@ class Case(Struct, frozen=True):
     outgoing: int = 0
     last_outgoing: int = 0
     """Version of the last message that went out, 0 for none."""
+    labels: tuple[int, ...] = ()
+    """May hold labels that have been deleted since; so may the next."""
+    locked_labels: tuple[int, ...] = ()
+    """Put on by rules."""
 
 
 def evolve(case: Case, event: Event) -> Case:
@@ -79,6 +86,10 @@ def evolve(case: Case, event: Event) -> Case:
             return replace(case, version=version, staff_id=event.new)
         case CaseGroupChanged():
             return replace(case, version=version, group_id=event.new)
+        case CaseLabelsChanged():
+            return replace(
+                case, version=version, labels=event.labels, locked_labels=event.locked_labels
+            )
         case CaseTrashed():
             return replace(case, version=version, trashed=True)
         case CaseMarkedAsSpam():
@@ -125,10 +136,12 @@ def change_case(
     subject: str | None = None,
     staff_id: int | None = None,
     group_id: int | None = None,
+    add_labels: Iterable[int] = (),
+    delete_labels: Iterable[int] = (),
 ) -> int:
-    """None means "as it is". Setting what is set already is no event.
+    """None means "as it is". Setting what is set already is no event. A label that is added and deleted is deleted.
 
-    Raises CaseNotFound, StaffNotFound, StaffNotActive, GroupNotFound.
+    Raises CaseNotFound, StaffNotFound, StaffNotActive, GroupNotFound, UnknownLabels.
     """
     case = existing_case(work, case_id)
     whose = about(case)
@@ -146,6 +159,7 @@ def change_case(
         if group_id:
             existing_group(work, group_id)
         work.record(CASES, case_id, CaseGroupChanged(**whose, old=case.group_id, new=group_id))
+    set_labels(work, case, add=add_labels, remove=delete_labels)
     return case_id
 
 
@@ -172,7 +186,8 @@ def restore_case(work: Work, *, case_id: int) -> int:
 
 def delete_case(work: Work, *, case_id: int) -> int:
     case = existing_case(work, case_id)
-    work.record(CASES, case_id, CaseDeleted(**about(case)))
+    labels = (*case.labels, *case.locked_labels)
+    work.record(CASES, case_id, CaseDeleted(**about(case), labels=labels))
     return case_id
 
 
@@ -195,6 +210,36 @@ def writable_case(work: Work, case_id: int) -> Case:
 def set_status(work: Work, case: Case, status: Status) -> None:
     if status != case.status:
         changed = CaseStatusChanged(**about(case), old=case.status, new=status)
+        work.record(CASES, case.case_id, changed)
+
+
+def set_labels(
+    work: Work,
+    case: Case,
+    *,
+    add: Iterable[int] = (),
+    remove: Iterable[int] = (),
+    by_rule: bool = False,
+) -> None:
+    """What a rule has put on is locked: nobody else takes it off. Raises UnknownLabels."""
+    added, removed = existing_labels(work, add), set(remove)
+    own, locked = set(case.labels), set(case.locked_labels)
+    before = own | locked
+    if by_rule:
+        locked |= added - own
+        locked -= removed
+    else:
+        own |= added - locked
+    own -= removed
+    after = own | locked
+    if after != before:
+        changed = CaseLabelsChanged(
+            **about(case),
+            added=tuple(sorted(after - before)),
+            removed=tuple(sorted(before - after)),
+            labels=tuple(sorted(own)),
+            locked_labels=tuple(sorted(locked)),
+        )
         work.record(CASES, case.case_id, changed)
 
 

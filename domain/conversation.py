@@ -1,5 +1,7 @@
 """Conversation: a case is opened, the user writes on, staff answer and add notes, rules send messages."""
 
+from collections.abc import Iterable
+
 from msgspec import Struct
 
 from kanal.domain.case_events import (
@@ -9,7 +11,7 @@ from kanal.domain.case_events import (
     Priority,
     Status,
 )
-from kanal.domain.cases import CASES, Case, set_status, writable_case
+from kanal.domain.cases import CASES, Case, set_labels, set_status, writable_case
 from kanal.domain.channels import channel_open_to_users
 from kanal.domain.errors import UserHasNoAccess
 from kanal.domain.groups import existing_group
@@ -41,13 +43,14 @@ def open_case(
     status: Status | None = None,
     priority: Priority = "normal",
     language_id: int = 0,
+    labels: Iterable[int] = (),
 ) -> OpenedCase:
     """A new case with its first message: the user's, or the staff member's if `staff_id` is given.
 
     `channel`: name of a standard channel, or "" to let the identity decide; ignored with a custom one.
 
     Raises NoIdentity, ChannelNotFound, ChannelDisabled, ChannelDeleted, ChannelWithoutId, IdWithoutChannel,
-    StaffNotFound, StaffNotActive, GroupNotFound.
+    StaffNotFound, StaffNotActive, GroupNotFound, UnknownLabels.
     """
     recipient = ""
     if who.channel_id:
@@ -74,6 +77,7 @@ def open_case(
         opened_by="staff" if staff_id else "user",
     )
     work.record(CASES, case_id, opened)
+    set_labels(work, work.load(CASES, case_id), add=labels)
     added = _add_message(
         work,
         work.load(CASES, case_id),

@@ -7,6 +7,7 @@
     │   ├── UserNotFound
     │   ├── StaffNotFound
     │   ├── GroupNotFound
+    │   ├── LabelNotFound
     │   └── KeyNotFound
     ├── NotAllowed
     │   ├── UserHasNoAccess
@@ -14,19 +15,22 @@
     ├── Taken
     │   ├── EmailTaken
     │   ├── PhoneTaken
-    │   └── ExternalIdTaken
+    │   ├── ExternalIdTaken
+    │   └── LabelTitleTaken
     ├── ChannelDisabled
     ├── ChannelDeleted
     ├── ChannelWithoutId
     ├── IdWithoutChannel
     ├── NoIdentity
     ├── StaffNotActive
+    ├── UnknownLabels
     ├── LastAdministrator
     └── IdempotencyKeyReused
 
 The codes `case_not_found`, `staff_not_active`, `email_already_exist` and `phone_already_exist` are Omnidesk's.
 """
 
+from collections.abc import Sequence
 from typing import ClassVar
 
 
@@ -77,6 +81,13 @@ class GroupNotFound(NotFound):
 
     def __init__(self, group_id: object) -> None:
         super().__init__(f"There is no group {group_id!s}.")
+
+
+class LabelNotFound(NotFound):
+    code = "label_not_found"
+
+    def __init__(self, label_id: object) -> None:
+        super().__init__(f"There is no label {label_id!s}.")
 
 
 class KeyNotFound(NotFound):
@@ -132,6 +143,13 @@ class ExternalIdTaken(Taken):
         super().__init__(f"This user_custom_id is already user {user_id} of this channel.")
 
 
+class LabelTitleTaken(Taken):
+    code = "label_title_already_exist"
+
+    def __init__(self, label_id: int) -> None:
+        super().__init__(f"Label {label_id} has this title already.")
+
+
 class ChannelDisabled(DomainError):
     code = "channel_disabled"
 
@@ -182,6 +200,16 @@ class StaffNotActive(DomainError):
 
     def __init__(self, staff_id: int) -> None:
         super().__init__(f"Staff member {staff_id} is disabled and cannot write or be assigned.")
+
+
+class UnknownLabels(DomainError):
+    code = "incorrect_labels"
+
+    def __init__(self, label_ids: Sequence[int]) -> None:
+        super().__init__(
+            f"There is no label {', '.join(map(str, label_ids))}. "
+            "GET /api/labels.json lists the labels."
+        )
 
 
 class LastAdministrator(DomainError):

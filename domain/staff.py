@@ -33,6 +33,7 @@ class Right(Enum):
     DELETE = "delete cases for good"
     MANAGE_CHANNELS = "make, change, disable and delete channels"
     MANAGE_STAFF = "make and disable staff, groups and API keys"
+    MANAGE_FIELDS = "delete labels and define custom fields, languages and e-mail addresses"
     SEE_DELIVERIES = "see deliveries and their outcomes"
     AUDIT = "read the event log"
 

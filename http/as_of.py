@@ -1,17 +1,21 @@
 """`as_of`: a case and its messages as a reader would have seen them at an earlier place of the log."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import TypeVar
+from uuid import UUID
 
 from sqlalchemy import Connection
 
+from kanal.domain.case_events import CaseLabelsChanged
 from kanal.domain.cases import CASES
 from kanal.domain.errors import CaseNotFound
+from kanal.domain.labels import LABELS
+from kanal.domain.stream import Recorded
 from kanal.http.context import Call
 from kanal.http.dates import SECOND
 from kanal.http.errors import ApiError
 from kanal.http.fields import Fields, Text
-from kanal.projections import as_of, cases, messages
+from kanal.projections import as_of, cases, labels, messages
 from kanal.projections.read_model import Views
 
 R = TypeVar("R")
@@ -45,11 +49,24 @@ async def read_case(
             raise CaseNotFound(case_id)
         upto = position if at is None else database.position_at(connection, at)
         events = database.streams(connection, [stream_id], upto=upto)
-        models = (cases.PROJECTION, messages.PROJECTION)
+        if related := _related(call, events):
+            events = database.streams(connection, [stream_id, *related], upto=upto)
+        models = (cases.PROJECTION, messages.PROJECTION, labels.PROJECTION)
         with as_of.folded(models, events) as (memory, then):
             return query(memory, then)
 
     return await call.read(earlier)
+
+
+def _related(call: Call, events: Iterable[Recorded]) -> list[UUID]:
+    """The other streams on which it depends what the case showed: those of its labels."""
+    worn = {
+        label_id
+        for recorded in events
+        if isinstance(recorded.event, CaseLabelsChanged)
+        for label_id in recorded.event.added
+    }
+    return [call.context.stream_ids.of(LABELS, str(label_id)) for label_id in worn]
 
 
 def _moment(call: Call, given: str) -> tuple[int, int | None]:

@@ -1,8 +1,9 @@
 """Cases: one row for each conversation, with all that its answer shows."""
 
 from collections.abc import Iterable, Sequence
-from typing import Literal, NamedTuple, get_args
+from typing import Any, Literal, NamedTuple, get_args
 
+import msgspec
 from sqlalchemy import (
     ColumnElement,
     Connection,
@@ -20,6 +21,7 @@ from kanal.domain.case_events import (
     CaseAssigned,
     CaseDeleted,
     CaseGroupChanged,
+    CaseLabelsChanged,
     CaseMarkedAsSpam,
     CaseOpened,
     CasePriorityChanged,
@@ -33,6 +35,7 @@ from kanal.domain.case_events import (
 )
 from kanal.domain.stream import Recorded
 from kanal.eventlog.projection import Changes, Tables
+from kanal.projections import labels
 from kanal.projections.links import having_contact
 from kanal.projections.read_model import (
     Found,
@@ -66,6 +69,10 @@ DEFAULT_SORT: Sort = "created_at_desc"
 by `updated_at` a case that changes would jump to a page already read and be missed; by creation none is ever missed.
 """
 
+NO_IDS = "[]"
+"""As most cases have no labels, this is not read as JSON."""
+_IDS = msgspec.json.Decoder(tuple[int, ...])
+
 
 class CaseRow(NamedTuple):
     case_id: int
@@ -95,6 +102,10 @@ class CaseRow(NamedTuple):
     """Time of the last message that is not a note."""
     closed_at: int
     """0 while it is not closed."""
+    labels: tuple[int, ...]
+    """Without those that have been deleted since."""
+    locked_labels: tuple[int, ...]
+    """Put on by rules."""
 
 
 class CaseFilter(NamedTuple):
@@ -112,6 +123,8 @@ class CaseFilter(NamedTuple):
     staff_id: Sequence[int] = ()
     """0 finds the cases that are nobody's."""
     group_id: Sequence[int] = ()
+    labels: Sequence[int] = ()
+    """Put on by staff or by rules."""
     subject: str = ""
     """A part of it, with the search marks, without regard to case."""
     from_time: int | None = None
@@ -152,6 +165,8 @@ def define(metadata: MetaData, name: Names) -> Iterable[Table]:
         number("updated_at"),
         number("last_response_at"),
         number("closed_at"),
+        text("labels"),
+        text("locked_labels"),
         # `deleted` and `spam` at the end: lists and their totals are counted without a look at the rows.
         *[
             Index(f"{cases}_{end}", *columns, "case_id", "deleted", "spam")
@@ -203,6 +218,8 @@ def fold(changes: Changes, tables: Tables, recorded: Recorded) -> None:
                 "updated_at": at,
                 "last_response_at": at,
                 "closed_at": at if event.status == "closed" else 0,
+                "labels": NO_IDS,
+                "locked_labels": NO_IDS,
             }
             changes.insert(cases, row)
         case CaseStatusChanged():
@@ -222,6 +239,13 @@ def fold(changes: Changes, tables: Tables, recorded: Recorded) -> None:
                 "updated_at": at,
             }
             changes.update(cases, (event.case_id,), subject)
+        case CaseLabelsChanged():
+            worn = {
+                "labels": _stored(event.labels),
+                "locked_labels": _stored(event.locked_labels),
+                "updated_at": at,
+            }
+            changes.update(cases, (event.case_id,), worn)
         case CaseTrashed():
             changes.update(cases, (event.case_id,), {"deleted": True, "updated_at": at})
         case CaseMarkedAsSpam():
@@ -235,7 +259,7 @@ def fold(changes: Changes, tables: Tables, recorded: Recorded) -> None:
 
 PROJECTION = ReadModel(
     name="cases",
-    version=1,
+    version=2,
     handles=dict.fromkeys(
         (
             MessageAdded,
@@ -244,6 +268,7 @@ PROJECTION = ReadModel(
             CasePriorityChanged,
             CaseAssigned,
             CaseGroupChanged,
+            CaseLabelsChanged,
             CaseSubjectChanged,
             CaseTrashed,
             CaseMarkedAsSpam,
@@ -260,8 +285,8 @@ def find(connection: Connection, views: Views, case_id: int) -> CaseRow | None:
     """Also what lies in the trash or is spam."""
     cases = views.cases["cases"]
     query = columns_of(cases, CaseRow).where(cases.c.case_id == case_id)
-    row = connection.execute(query).first()
-    return CaseRow._make(row) if row else None
+    rows = list(map(_row, connection.execute(query)))
+    return _as_of_now(connection, views, rows)[0] if rows else None
 
 
 def listed(
@@ -273,8 +298,31 @@ def listed(
 ) -> Found[CaseRow]:
     """Without `wanted.deleted` or `wanted.spam` neither trash nor spam is listed."""
     cases = _cases_of_users(views, wanted)
-    query = columns_of(cases, CaseRow).where(*_conditions(cases, wanted))
-    return found(connection, query.order_by(*_order(cases, sort)), page, CaseRow._make)
+    query = columns_of(cases, CaseRow).where(*_conditions(views, cases, wanted))
+    rows, total = found(connection, query.order_by(*_order(cases, sort)), page, _row)
+    return Found(_as_of_now(connection, views, rows), total)
+
+
+def _row(columns: Iterable[Any]) -> CaseRow:
+    row = CaseRow._make(columns)
+    return row._replace(labels=_read(row.labels), locked_labels=_read(row.locked_labels))
+
+
+def _as_of_now(connection: Connection, views: Views, rows: list[CaseRow]) -> list[CaseRow]:
+    """Without what has been deleted elsewhere, for which the cases have no events."""
+    worn = {label for row in rows for label in (*row.labels, *row.locked_labels)}
+    if not worn:
+        return rows
+    living = labels.living(connection, views, worn)
+    if living == worn:
+        return rows
+    return [
+        row._replace(
+            labels=tuple(i for i in row.labels if i in living),
+            locked_labels=tuple(i for i in row.locked_labels if i in living),
+        )
+        for row in rows
+    ]
 
 
 def amounts_of_cases(
@@ -315,7 +363,7 @@ def _cases_of_users(views: Views, wanted: CaseFilter) -> FromClause:
     return cases.select().where(*conditions).cte("theirs").prefix_with("MATERIALIZED")
 
 
-def _conditions(cases: FromClause, wanted: CaseFilter) -> list[ColumnElement[bool]]:
+def _conditions(views: Views, cases: FromClause, wanted: CaseFilter) -> list[ColumnElement[bool]]:
     c = cases.c
     conditions = [
         *between(c.created_at, wanted.from_time, wanted.to_time),
@@ -338,6 +386,8 @@ def _conditions(cases: FromClause, wanted: CaseFilter) -> list[ColumnElement[boo
     ):
         if values:
             conditions.append(column == values[0] if len(values) == 1 else column.in_(values))
+    if wanted.labels:
+        conditions.append(c.case_id.in_(labels.having(views, wanted.labels)))
     if wanted.subject:
         conditions.append(searched(c.subject_folded, wanted.subject.casefold()))
     return conditions
@@ -357,6 +407,14 @@ def _order(cases: FromClause, sort: Sort) -> tuple[ColumnElement[int], ColumnEle
     rank = ranked[by].asc() if direction == "asc" else ranked[by].desc()
     newest_first = direction == "desc" or by in ("priority", "status")
     return rank, c.case_id.desc() if newest_first else c.case_id.asc()
+
+
+def _stored(ids: Sequence[int]) -> str:
+    return msgspec.json.encode(ids).decode()
+
+
+def _read(stored: Any) -> tuple[int, ...]:
+    return () if stored == NO_IDS else _IDS.decode(stored)
 
 
 def _rank(column: ColumnElement[str], values: Sequence[str]) -> ColumnElement[int]:

@@ -10,6 +10,7 @@ from kanal.domain.case_events import (
     CaseAssigned,
     CaseDeleted,
     CaseGroupChanged,
+    CaseLabelsChanged,
     CaseMarkedAsSpam,
     CaseOpened,
     CasePriorityChanged,
@@ -70,7 +71,7 @@ def fold(changes: Changes, tables: Tables, recorded: Recorded) -> None:
 
 PROJECTION = ReadModel(
     name="history",
-    version=1,
+    version=2,
     handles=dict.fromkeys(
         (
             CaseOpened,
@@ -80,6 +81,7 @@ PROJECTION = ReadModel(
             CaseSubjectChanged,
             CaseAssigned,
             CaseGroupChanged,
+            CaseLabelsChanged,
             CaseTrashed,
             CaseMarkedAsSpam,
             CaseRestored,

@@ -1,7 +1,17 @@
 """Every read model there is, and how each is kept up."""
 
 from kanal.eventlog.projection import Projection
-from kanal.projections import cases, channels, groups, history, links, messages, staff, users
+from kanal.projections import (
+    cases,
+    channels,
+    groups,
+    history,
+    labels,
+    links,
+    messages,
+    staff,
+    users,
+)
 
 CORE: tuple[Projection, ...] = (
     channels.PROJECTION,
@@ -11,6 +21,7 @@ CORE: tuple[Projection, ...] = (
     messages.PROJECTION,
     staff.PROJECTION,
     groups.PROJECTION,
+    labels.PROJECTION,
 )
 """Applied inside the writer's transaction: what was answered can be read."""
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from story import person
 
-from kanal.domain import cases, channels, conversation, staff, users
+from kanal.domain import cases, channels, conversation, labels, staff, users
 from kanal.domain.errors import DomainError
 from kanal.domain.groups import create_group
 from kanal.domain.links import Contact
@@ -17,7 +17,7 @@ TEXTS = ("", "0", " x ", "Заказ\r\n№ 5", "emoji 🙂")
 
 
 def beginning() -> Iterator[Step]:
-    """Staff 1, channels 1 and 2, group 1."""
+    """Staff 1, channels 1 and 2, group 1, label 1."""
     contact = Contact("email", "anna@example.com", "anna@example.com", "test.1")
     yield (
         staff.create_staff,
@@ -34,6 +34,7 @@ def beginning() -> Iterator[Step]:
             },
         )
     yield create_group, {"title": "Sales"}
+    yield labels.create_label, {"title": "VIP"}
 
 
 def anything(random: Random) -> Step:
@@ -57,6 +58,7 @@ def anything(random: Random) -> Step:
         (conversation.add_rule_message, {**case, "rule_id": 1, "content": text}),
         (cases.change_case, {**case, "status": random.choice(["open", "waiting", "closed"])}),
         (cases.change_case, {**case, "subject": text, "staff_id": 1, "group_id": 1}),
+        (cases.change_case, {**case, random.choice(["add_labels", "delete_labels"]): [1]}),
         (cases.trash_case, case),
         (cases.mark_case_as_spam, case),
         (cases.restore_case, case),
@@ -66,7 +68,7 @@ def anything(random: Random) -> Step:
         (channels.enable_channel, channel),
         (channels.change_channel, {**channel, "title": text}),
     ]
-    weights = [9, 3, 9, 9, 3, 3, 3, 3, 1, 1, 3, 1, 3, 1, 3, 1]
+    weights = [9, 3, 9, 9, 3, 3, 3, 3, 3, 1, 1, 3, 1, 3, 1, 3, 1]
     return random.choices(steps, weights)[0]
 
 

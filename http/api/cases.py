@@ -17,6 +17,7 @@ from kanal.domain.conversation import OpenedCase
 from kanal.domain.errors import CaseNotFound, ChannelNotFound
 from kanal.domain.users import ContactKind
 from kanal.http.answers import NEVER, Date, DateOrNever, answer, empty, listing
+from kanal.http.api.labels import LabelIds
 from kanal.http.api.messages import Texts, refuse_files, require_text
 from kanal.http.api.users import (
     ConflictAnswer,
@@ -57,6 +58,7 @@ class NewCase(Person, Texts):
         "user_email": "incorrect_user_email",
         "status": "incorrect_status",
         "priority": "incorrect_priority",
+        "labels": "incorrect_labels",
     }
     channel: Text = ""
     subject: Line = ""
@@ -65,18 +67,23 @@ class NewCase(Person, Texts):
     status: Status | None = None
     priority: Priority = "normal"
     language_id: Id = 0
+    labels: LabelIds = ()
 
 
 class CaseChanges(Fields):
     CODES: ClassVar[Mapping[str, str]] = {
         "status": "incorrect_status",
         "priority": "incorrect_priority",
+        "add_labels": "incorrect_labels",
+        "delete_labels": "incorrect_labels",
     }
     status: Status | None = None
     priority: Priority | None = None
     subject: Line | None = None
     staff_id: Id | None = None
     group_id: Id | None = None
+    add_labels: LabelIds = ()
+    delete_labels: LabelIds = ()
 
 
 class CasesQuery(Paging):
@@ -91,6 +98,7 @@ class CasesQuery(Paging):
     user_phone: Annotated[tuple[Text, ...], Many] = ()
     staff_id: Annotated[tuple[Id, ...], Many] = ()
     group_id: Annotated[tuple[Id, ...], Many] = ()
+    labels: LabelIds = ()
     subject: Text = ""
     from_time: Moment | None = None
     to_time: Moment | None = None
@@ -160,6 +168,7 @@ async def create(call: Call) -> web.Response:
         status=given.status,
         priority=given.priority,
         language_id=given.language_id,
+        labels=given.labels,
     )
     done = await call.submit(command)
     opened = msgspec.convert(done.result, OpenedCase) if done.repeated else done.result
@@ -234,8 +243,8 @@ def shown(row: CaseRow, dates: Dates) -> CaseAnswer:
         closing_speed=(row.closed_at - row.created_at) // MINUTE if closed else NEVER,
         language_id=row.language_id,
         custom_fields={},
-        labels=[],
-        locked_labels=[],
+        labels=list(row.labels),
+        locked_labels=list(row.locked_labels),
         rating="",
         rating_comment="",
         rated_staff_id=0,

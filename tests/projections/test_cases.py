@@ -83,6 +83,8 @@ def test_a_new_case_has_everything_that_its_answer_shows(log: Log, connection: C
         updated_at=log.now,
         last_response_at=log.now,
         closed_at=0,
+        labels=(),
+        locked_labels=(),
     )
 
 

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Connection
 
-from kanal.domain import cases, channels, conversation, staff, users
+from kanal.domain import cases, channels, conversation, labels, staff, users
 from kanal.domain.errors import DomainError
 from kanal.domain.identities import Identification
 from kanal.projections.as_of import folded
@@ -17,6 +17,7 @@ from kanal.projections.cases import CaseRow
 from kanal.projections.cases import find as find_case
 from kanal.projections.channels import ChannelRow
 from kanal.projections.groups import GroupRow
+from kanal.projections.labels import LabelRow
 from kanal.projections.links import ConflictRow
 from kanal.projections.messages import MessageRow, of_case
 from kanal.projections.registry import CORE
@@ -60,6 +61,10 @@ commands = st.one_of(
         status=st.sampled_from(["open", "waiting", "closed"]),
         priority=st.sampled_from(["low", "critical"]),
     ),
+    call(cases.change_case, case_id=ids, add_labels=st.lists(ids), delete_labels=st.lists(ids)),
+    call(labels.create_label, title=texts),
+    call(labels.rename_label, label_id=ids, title=texts),
+    call(labels.delete_label, label_id=ids),
     call(cases.trash_case, case_id=ids),
     call(cases.mark_case_as_spam, case_id=ids),
     call(cases.restore_case, case_id=ids),
@@ -161,6 +166,7 @@ def test_a_generation_always_has_the_same_tables(model: Any) -> None:
         ("messages", "messages", MessageRow),
         ("staff", "staff", StaffRow),
         ("groups", "groups", GroupRow),
+        ("labels", "labels", LabelRow),
         ("cases", "cases", CaseRow),
     ],
 )
@@ -179,7 +185,7 @@ def test_an_earlier_moment_is_answered_from_the_case_s_own_events() -> None:
     log = a_conversation()
     own = [r for r in log.events if getattr(r.event, "case_id", 0) == 1]
     reply = next(r for r in own if r.event.NAME == "case.status_changed.1")
-    models = [model for model in CORE if model.name in ("cases", "messages")]
+    models = [model for model in CORE if model.name in ("cases", "messages", "labels")]
 
     def then(position: int) -> tuple[CaseRow | None, list[str]]:
         upto = [recorded for recorded in own if recorded.position <= position]
