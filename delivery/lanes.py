@@ -43,6 +43,8 @@ class Lane:
         """Failures of the endpoint that are not durable yet: until they are, nobody knows of the pause they make."""
         self.width = min(FIRST_WIDTH, per_channel)
         self.succeeded_at = 0
+        self.refusals = 0
+        """Messages that the receiver refused since it last took one."""
         self.more = True
         """The database may hold due heads that are not here."""
         self.loading = False
@@ -146,8 +148,10 @@ class Lane:
         """As soon as it is known."""
         self.used_at = time.monotonic()
         self.suspicions += _is_suspicious(outcome)
+        self.refusals += outcome.message_class
         if outcome.succeeded:
             self.succeeded_at = outcome.ended_at
+            self.refusals = 0
             self.width = min(self.width * 2, self._per_channel)
 
     def learned(self, outcome: Outcome) -> None:

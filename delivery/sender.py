@@ -289,7 +289,7 @@ class Sender:
             lane.posting -= 1
             self._posting -= 1
         lane.learn(outcome)
-        self._enter(Attempted(delivery, token, url, outcome, lane.succeeded_at))
+        self._enter(Attempted(delivery, token, url, outcome, lane.succeeded_at, lane.refusals))
         self._feed()
         self._pump(lane)
 
@@ -406,7 +406,7 @@ class Sender:
     async def _bury(self, attempted: Attempted) -> None:
         """Dead-letter it: the decision is an event, and all that follows from it is in the same commit."""
         delivery = attempted.delivery
-        reason = reason_for(self._rules.horizon, attempted.outcome)
+        reason = reason_for(attempted, self._rules)
         command = partial(
             dead_letter,
             delivery_id=delivery.delivery_id,

@@ -13,6 +13,7 @@ from kanal.delivery.outcome import Outcome, OutcomeClass
 from kanal.delivery.schedule import (
     DAY,
     HORIZON,
+    HOUR,
     JITTER_LIMIT,
     LAST_DELAY,
     MINUTE,
@@ -30,6 +31,11 @@ GONE_DELAY: Final = LAST_DELAY
 """A receiver that answers 410 is asked once a day whether it still means it, and at once when its channel changes."""
 
 RATE_LIMITED: Final = 429
+
+MESSAGE_BUDGET: Final = 1 * HOUR
+"""So long a message is offered again to a receiver that refuses it and takes others; then its case goes on without it."""
+REFUSALS_OF_ALL: Final = 5
+"""Refused in a row with nothing taken between: it is not the messages that are wrong, but the URL or a password."""
 
 
 class Delivery(msgspec.Struct):
@@ -104,6 +110,8 @@ class Attempted(NamedTuple):
     outcome: Outcome
     succeeded_at: int
     """When a message of another case of the channel was last taken, 0 for not that anybody remembers."""
+    refusals: int = 0
+    """Messages refused in a row on this channel, this one included."""
 
 
 class Verdict(NamedTuple):
@@ -131,11 +139,16 @@ def judge(lane: LaneRow, attempted: Attempted, rules: Rules) -> Verdict:
         return _uncharged(delivery, outcome.ended_at + _local_delay(delivery))
     if outcome.permanent and not _may_pass(attempted):
         return _uncharged(delivery, delivery.due_at, {"paused_until": NEVER})
-    if outcome.message_class:
+    if outcome.message_class and (attempted.refusals < REFUSALS_OF_ALL or is_alone(attempted)):
         return _message_failed(lane, attempted, rules, _recovered(lane))
     if _neighbours_succeed(attempted):
         return _message_failed(lane, attempted, rules, {})
     return _endpoint_failed(lane, attempted, rules)
+
+
+def is_alone(attempted: Attempted) -> bool:
+    """Whether the receiver refuses this message and has taken others since it first did."""
+    return attempted.outcome.message_class and _neighbours_succeed(attempted)
 
 
 def _may_pass(attempted: Attempted) -> bool:
@@ -172,8 +185,10 @@ def _message_failed(
 ) -> Verdict:
     delivery, outcome = attempted.delivery, attempted.outcome
     failures = delivery.failures + 1
-    at = _next(lane, delivery, outcome, rules, failures, rules.horizon)
     first_failed_at = delivery.first_failed_at or outcome.ended_at
+    at = _next(lane, delivery, outcome, rules, failures, rules.horizon)
+    if at and is_alone(attempted) and at > first_failed_at + MESSAGE_BUDGET:
+        at = None
     result: Literal["again", "exhausted"] = "exhausted" if at is None else "again"
     return Verdict(result, at, failures, first_failed_at, lane_changes)
 
@@ -215,6 +230,9 @@ def _next(
     )
 
 
-def reason_for(horizon: int, outcome: Outcome) -> str:
+def reason_for(attempted: Attempted, rules: Rules) -> str:
     """Why a message was dead-lettered, for people."""
-    return f"Tried for {horizon // DAY} days without success. {outcome.sentence}"
+    sentence = attempted.outcome.sentence
+    if is_alone(attempted):
+        return f"The receiver took other messages and refused this one, again and again. {sentence}"
+    return f"Tried for {rules.horizon // DAY} days without success. {sentence}"

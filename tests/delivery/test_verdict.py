@@ -7,7 +7,16 @@ import pytest
 from kanal.delivery.outcome import Outcome, OutcomeClass
 from kanal.delivery.schedule import DAY, HOUR, MINUTE, SECOND
 from kanal.delivery.tables import NEVER
-from kanal.delivery.verdict import Attempted, Delivery, LaneRow, Rules, Verdict, judge, reason_for
+from kanal.delivery.verdict import (
+    REFUSALS_OF_ALL,
+    Attempted,
+    Delivery,
+    LaneRow,
+    Rules,
+    Verdict,
+    judge,
+    reason_for,
+)
 
 START = 1_700_000_000 * SECOND
 URL = "https://example.com/hook"
@@ -193,8 +202,35 @@ def test_the_time_of_a_hold_does_not_count_towards_the_horizon() -> None:
     assert judge(held, attempted(http_status=404, of=old), RULES).result == "again"
 
 
+def test_a_message_that_alone_is_refused_is_given_up_after_an_hour() -> None:
+    young = delivery(failures=3, first_failed_at=ENDED - MINUTE)
+    taken_since = {"http_status": 422, "succeeded_at": ENDED - SECOND}
+    assert judge(lane(), attempted(of=young, **taken_since), RULES).result == "again"
+    old = delivery(failures=7, first_failed_at=ENDED - HOUR + MINUTE)
+    assert judge(lane(), attempted(of=old, **taken_since), RULES).result == "exhausted"
+
+
+def test_a_refusal_counts_against_the_message_only_if_others_were_taken_since() -> None:
+    old = delivery(failures=7, first_failed_at=ENDED - 2 * HOUR)
+    taken_before = attempted(http_status=422, of=old, succeeded_at=ENDED - 3 * HOUR)
+    assert judge(lane(), taken_before, RULES).result == "again"
+
+
+def test_a_receiver_that_refuses_everything_pauses_the_channel() -> None:
+    refused = attempted(http_status=401)._replace(refusals=REFUSALS_OF_ALL)
+    verdict = judge(lane(), refused, RULES)
+    assert (verdict.result, verdict.due_at) == ("again", START)
+    assert verdict.lane["failures"] == 1
+    alone = refused._replace(succeeded_at=START + 1)
+    assert judge(lane(), alone, RULES).lane == {}
+
+
 def test_the_reason_names_the_time_and_the_last_outcome() -> None:
-    outcome = attempted(http_status=404).outcome
-    assert reason_for(14 * DAY, outcome) == (
+    refused = attempted(http_status=404)
+    assert reason_for(refused, RULES) == (
         "Tried for 14 days without success. The receiver answered HTTP 404, which is not a success."
+    )
+    assert reason_for(refused._replace(succeeded_at=START + 1), RULES) == (
+        "The receiver took other messages and refused this one, again and again. "
+        "The receiver answered HTTP 404, which is not a success."
     )
