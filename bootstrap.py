@@ -20,6 +20,7 @@ from kanal import __version__
 from kanal.automation.agenda import Agenda, Duty
 from kanal.delivery.address_guard import AddressGuard
 from kanal.delivery.outbox import Outbox
+from kanal.delivery.ping import Pinger
 from kanal.delivery.post import WebhookClient
 from kanal.delivery.sender import Sender
 from kanal.domain.staff import ADMINISTRATORS, NewKey, create_staff
@@ -173,8 +174,8 @@ async def running(store: Store, role: Role = "all") -> AsyncIterator[Running]:
         if role != "worker":
             follower.start()
             stack.push_async_callback(follower.close)
+        client = await stack.enter_async_context(WebhookClient(guard, version=__version__))
         if role != "api":
-            client = await stack.enter_async_context(WebhookClient(guard, version=__version__))
             sender = Sender(
                 store.database,
                 store.writer,
@@ -198,6 +199,7 @@ async def running(store: Store, role: Role = "all") -> AsyncIterator[Running]:
             models=CORE + FOLLOWED,
             follower=follower,
             guard=guard,
+            pinger=Pinger(client, settings.timezone, settings.webhook_timeout),
             dates=Dates(settings.timezone),
             phone_region=settings.phone_region,
             uploads=uploads,

@@ -43,6 +43,21 @@ def render_form(
         ("object[sent_via_rule]", "1" if sent_via_rule else "0"),
         ("object[created_at]", rfc_2822(created_at, zone)),
     ]
+    return _form(fields)
+
+
+def render_ping(*, channel_id: int, created_at: int, zone: tzinfo) -> bytes:
+    """What the test button sends: no receiver may take it for a message."""
+    return _form(
+        [
+            ("type", "ping"),
+            ("object[channel_id]", str(channel_id)),
+            ("object[created_at]", rfc_2822(created_at, zone)),
+        ]
+    )
+
+
+def _form(fields: list[tuple[str, str]]) -> bytes:
     return "&".join(f"{_encoded(key)}={_encoded(value)}" for key, value in fields).encode("ascii")
 
 

@@ -4,7 +4,7 @@ from typing import Any, Final, Literal, NamedTuple
 
 from sqlalchemy import ColumnElement, Connection, Select, and_, case, func, select
 
-from kanal.delivery.tables import DEAD, NEVER, PENDING, deliveries, lanes
+from kanal.delivery.tables import DEAD, NEVER, PENDING, attempts, deliveries, lanes
 
 State = Literal["pending", "held", "delivered", "dead"]
 """`held`: it waits because its channel is disabled."""
@@ -27,6 +27,29 @@ class DeliveryRow(NamedTuple):
     sentence: str | None
     outcome_at: int | None
     reason: str | None
+
+
+class Sent(NamedTuple):
+    """What goes over the wire, the same on every attempt."""
+
+    content_type: str
+    body: bytes
+    previous_id: str
+    """`webhook-id` of the message that went out before it in its case, "" for none."""
+
+
+class AttemptRow(NamedTuple):
+    number: int
+    started_at: int
+    ended_at: int | None
+    """None while it is under way."""
+    outcome_class: str | None
+    http_status: int | None
+    sentence: str | None
+    excerpt: str | None
+    """The first part of the receiver's answer."""
+    address: str | None
+    """The numeric address that was dialled."""
 
 
 class Filter(NamedTuple):
@@ -53,21 +76,42 @@ SHOWN: Final[dict[str, ColumnElement[Any]]] = {
 }
 
 
+def find(connection: Connection, delivery_id: str) -> tuple[DeliveryRow, Sent] | None:
+    query = _rows(*[deliveries.c[name] for name in Sent._fields])
+    row = connection.execute(query.where(deliveries.c.delivery_id == delivery_id)).first()
+    if row is None:
+        return None
+    shown = len(DeliveryRow._fields)
+    return DeliveryRow._make(row[:shown]), Sent._make(row[shown:])
+
+
+def attempts_of(connection: Connection, delivery_id: str, limit: int) -> list[AttemptRow]:
+    """The last ones, the latest first."""
+    columns = [attempts.c[name] for name in AttemptRow._fields]
+    query = select(*columns).where(attempts.c.delivery_id == delivery_id)
+    rows = connection.execute(query.order_by(attempts.c.number.desc()).limit(limit))
+    return [AttemptRow._make(row) for row in rows]
+
+
 def listed(
     connection: Connection, wanted: Filter, limit: int, offset: int
 ) -> tuple[list[DeliveryRow], int]:
     """The newest first, and how many there are in all."""
-    columns = [
-        SHOWN[name].label(name) if name in SHOWN else deliveries.c[name]
-        for name in DeliveryRow._fields
-    ]
     newest: ColumnElement[Any] = deliveries.c.message_id
     if wanted.state in ("pending", "held"):
         # Few of many: a sum has no index, so that the index of what is pending is used and not that of all messages.
         newest = newest + 0
-    query = _filtered(select(*columns).select_from(WITH_LANES), wanted).order_by(newest.desc())
+    query = _filtered(_rows(), wanted).order_by(newest.desc())
     rows = connection.execute(query.limit(limit).offset(offset))
     return [DeliveryRow._make(row) for row in rows], _counted(connection, wanted)
+
+
+def _rows(*more: ColumnElement[Any]) -> Select[Any]:
+    columns = [
+        SHOWN[name].label(name) if name in SHOWN else deliveries.c[name]
+        for name in DeliveryRow._fields
+    ]
+    return select(*columns, *more).select_from(WITH_LANES)
 
 
 def _counted(connection: Connection, wanted: Filter) -> int:

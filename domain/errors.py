@@ -8,6 +8,7 @@
     │   ├── StaffNotFound
     │   ├── GroupNotFound
     │   ├── LabelNotFound
+    │   ├── DeliveryNotFound
     │   └── KeyNotFound
     ├── NotAllowed
     │   ├── UserHasNoAccess
@@ -88,6 +89,13 @@ class LabelNotFound(NotFound):
 
     def __init__(self, label_id: object) -> None:
         super().__init__(f"There is no label {label_id!s}.")
+
+
+class DeliveryNotFound(NotFound):
+    code = "delivery_not_found"
+
+    def __init__(self, delivery_id: object) -> None:
+        super().__init__(f"There is no delivery {delivery_id!s}.")
 
 
 class KeyNotFound(NotFound):

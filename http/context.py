@@ -9,6 +9,7 @@ from aiohttp import web
 from sqlalchemy import Connection
 
 from kanal.delivery.address_guard import AddressGuard
+from kanal.delivery.ping import Pinger
 from kanal.domain.errors import KeyRevoked
 from kanal.domain.staff import check_key
 from kanal.domain.work import Work
@@ -45,6 +46,7 @@ class Context:
     models: Sequence[Projection]
     follower: Follower
     guard: AddressGuard
+    pinger: Pinger
     dates: Dates
     phone_region: str
     uploads: Path

@@ -53,6 +53,7 @@ ROUTES = (
         "PUT", "custom_channels/{channel}/disable", custom_channels.disable, Right.MANAGE_CHANNELS
     ),
     Route("PUT", "custom_channels/{channel}/enable", custom_channels.enable, Right.MANAGE_CHANNELS),
+    Route("POST", "custom_channels/{channel}/ping", custom_channels.ping, Right.MANAGE_CHANNELS),
     Route("GET", "staff", staff.list_staff, Right.SEE),
     Route("POST", "staff", staff.create, Right.MANAGE_STAFF),
     Route("GET", "staff/{staff}", staff.show, Right.SEE),
@@ -69,5 +70,6 @@ ROUTES = (
     Route("PUT", "labels/{label}", labels.change, Right.ANSWER),
     Route("DELETE", "labels/{label}", labels.delete, Right.MANAGE_FIELDS),
     Route("GET", "deliveries", deliveries.list_deliveries, Right.SEE_DELIVERIES),
+    Route("GET", "deliveries/{delivery}", deliveries.show, Right.SEE_DELIVERIES),
     Route("GET", "events", events.list_events, Right.AUDIT),
 )

@@ -230,6 +230,7 @@ def test_examples_import_nothing_of_kanal() -> None:
     assert not wrong
 
 
+@pytest.mark.timeout(240)  # one child for each module
 def test_every_module_imports_alone_in_a_fresh_interpreter() -> None:
     ours = sorted({dotted(file) for file in modules()} - NOT_IMPORTABLE)
     others = sorted({name for file in modules() for name in imports(file)})

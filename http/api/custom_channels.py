@@ -6,9 +6,10 @@ from functools import partial
 from typing import Literal
 
 from aiohttp import web
-from msgspec import UNSET, Struct, UnsetType
+from msgspec import UNSET, Struct, UnsetType, field
 from sqlalchemy import Connection, insert
 
+from kanal.delivery.ledger import Claimed, read_lanes
 from kanal.delivery.signing import new_secret
 from kanal.domain import channels
 from kanal.domain.channels import ChannelType
@@ -21,6 +22,7 @@ from kanal.http.errors import ApiError
 from kanal.http.fields import Fields, Line, Paging, Text
 from kanal.http.ids import channel_id_in, channel_key
 from kanal.projections import channels as read
+from kanal.projections.read_model import Views
 
 
 class ChannelFields(Fields):
@@ -114,6 +116,50 @@ async def delete(call: Call) -> web.Response:
     command = partial(channels.delete_channel, channel_id=_channel_id(call))
     await call.submit(command)
     return empty()
+
+
+class PingRequest(Struct):
+    url: str
+    headers: dict[str, str]
+    body: str
+
+
+class PingAnswer(Struct):
+    succeeded: bool
+    kind: str = field(name="class")
+    http_status: int | None
+    sentence: str
+    excerpt: str
+    """The first part of what the receiver answered."""
+    address: str | None
+    """The numeric address that was called."""
+    milliseconds: int
+    request: PingRequest
+
+
+@contract("Send a test to the Webhook URL", One("ping", PingAnswer))
+async def ping(call: Call) -> web.Response:
+    channel_id = _channel_id(call)
+
+    def query(connection: Connection, views: Views) -> Claimed:
+        row = read.find(connection, views, channel_id)
+        if row is None or row.deleted:
+            raise ChannelNotFound(channel_key(channel_id))
+        return read_lanes(connection, [channel_id])[0]
+
+    exchange = await call.context.pinger.ping(await call.read(query))
+    outcome = exchange.outcome
+    shown = PingAnswer(
+        succeeded=outcome.succeeded,
+        kind=str(outcome.outcome_class),
+        http_status=outcome.http_status,
+        sentence=outcome.sentence,
+        excerpt=outcome.excerpt,
+        address=outcome.address,
+        milliseconds=(outcome.ended_at - outcome.started_at) // 1000,
+        request=PingRequest(exchange.url, exchange.headers, exchange.body.decode()),
+    )
+    return answer({"ping": shown})
 
 
 def shown(row: read.ChannelRow) -> ChannelAnswer:

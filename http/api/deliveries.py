@@ -1,19 +1,23 @@
-"""/api/deliveries: what goes out to the Webhook URLs, where each delivery stands, and what came of its last attempt."""
+"""/api/deliveries: what goes out to the Webhook URLs, where each delivery stands, and what came of its attempts."""
 
 from aiohttp import web
-from msgspec import Struct, field
+from msgspec import Struct, field, structs
 from sqlalchemy import Connection
 
 from kanal.delivery import overview
-from kanal.delivery.overview import DeliveryRow, Filter, State
+from kanal.delivery.overview import AttemptRow, DeliveryRow, Filter, Sent, State
+from kanal.domain.errors import DeliveryNotFound
 from kanal.http.answers import Date, answer, listing
 from kanal.http.api.users import ChannelId
 from kanal.http.context import Call
-from kanal.http.contract import Listed, contract
+from kanal.http.contract import Listed, One, contract
 from kanal.http.dates import Dates
 from kanal.http.fields import Id, Paging, Text
 from kanal.http.ids import case_id_in
 from kanal.projections.read_model import Views
+
+ATTEMPTS_SHOWN = 100
+"""More than a message has within the longest horizon."""
 
 
 class DeliveriesQuery(Paging):
@@ -43,6 +47,54 @@ class DeliveryAnswer(Struct):
     delivered_at: Date | None
     last_outcome: OutcomeAnswer | None
     reason: str | None
+
+
+class AttemptAnswer(Struct):
+    number: int
+    started_at: Date
+    ended_at: Date | None
+    """null while it is under way."""
+    milliseconds: int | None
+    kind: str | None = field(name="class")
+    http_status: int | None
+    sentence: str | None
+    excerpt: str | None
+    """The first part of what the receiver answered."""
+    address: str | None
+    """The numeric address that was called."""
+
+
+class WholeDeliveryAnswer(DeliveryAnswer, kw_only=True):
+    previous_id: str
+    content_type: str
+    body: str
+    """Byte for byte what every attempt sends."""
+    attempt_log: list[AttemptAnswer]
+    """The last hundred, the latest first."""
+
+
+@contract("Show a delivery with its attempts", One("delivery", WholeDeliveryAnswer))
+async def show(call: Call) -> web.Response:
+    delivery_id = call.path("delivery")
+
+    def query(
+        connection: Connection, _: Views
+    ) -> tuple[tuple[DeliveryRow, Sent] | None, list[AttemptRow]]:
+        found = overview.find(connection, delivery_id)
+        return found, overview.attempts_of(connection, delivery_id, ATTEMPTS_SHOWN)
+
+    found, attempts = await call.read(query)
+    if found is None:
+        raise DeliveryNotFound(delivery_id)
+    (row, sent), dates = found, call.context.dates
+    whole = WholeDeliveryAnswer(
+        **structs.asdict(shown(row, dates)),
+        previous_id=sent.previous_id,
+        content_type=sent.content_type,
+        body=bytes(sent.body).decode(),
+        attempt_log=[_attempt(attempt, dates) for attempt in attempts],
+    )
+    return answer({"delivery": whole})
 
 
 @contract("List the deliveries", Listed("delivery", DeliveryAnswer), query=DeliveriesQuery)
@@ -78,6 +130,20 @@ def shown(row: DeliveryRow, dates: Dates) -> DeliveryAnswer:
         delivered_at=_moment(row.delivered_at, dates),
         last_outcome=_outcome(row, dates),
         reason=row.reason,
+    )
+
+
+def _attempt(row: AttemptRow, dates: Dates) -> AttemptAnswer:
+    return AttemptAnswer(
+        number=row.number,
+        started_at=dates.render(row.started_at),
+        ended_at=_moment(row.ended_at, dates),
+        milliseconds=None if row.ended_at is None else (row.ended_at - row.started_at) // 1000,
+        kind=row.outcome_class,
+        http_status=row.http_status,
+        sentence=row.sentence,
+        excerpt=row.excerpt,
+        address=row.address,
     )
 
 
