@@ -7,11 +7,12 @@ from kanal.domain.event import Event
 Status = Literal["open", "waiting", "closed"]
 Priority = Literal["low", "normal", "high", "critical"]
 MessageKind = Literal["user_message", "staff_reply", "note", "rule_message"]
+Rating = Literal["low", "middle", "high"]
 
 
 class CaseOpened(Event, frozen=True):
     NAME = "case.opened.1"
-    PERSONAL = ("subject",)
+    PERSONAL = ("subject", "cc_emails", "bcc_emails")
     ABOUT = ("user_id",)
     case_id: int
     user_id: int
@@ -27,6 +28,9 @@ class CaseOpened(Event, frozen=True):
     recipient: str
     language_id: int
     opened_by: Literal["user", "staff"]
+    cc_emails: str = ""
+    """Joined by commas."""
+    bcc_emails: str = ""
 
 
 class MessageAdded(Event, frozen=True):
@@ -69,6 +73,8 @@ class CaseStatusChanged(CaseEvent, frozen=True):
     NAME = "case.status_changed.1"
     old: Status
     new: Status
+    by: str = ""
+    """Whose message changed it, as the envelope writes it (`user:5`); "" if no message did."""
 
 
 class CasePriorityChanged(CaseEvent, frozen=True):
@@ -82,6 +88,13 @@ class CaseSubjectChanged(CaseEvent, frozen=True):
     PERSONAL = ("old", "new")
     old: str
     new: str
+
+
+class CaseLanguageChanged(CaseEvent, frozen=True):
+    NAME = "case.language_changed.1"
+    old: int
+    new: int
+    """0 for none."""
 
 
 class CaseAssigned(CaseEvent, frozen=True):
@@ -109,6 +122,17 @@ class CaseLabelsChanged(CaseEvent, frozen=True):
     """Those that rules have put on."""
 
 
+class CaseRated(CaseEvent, frozen=True):
+    """The latest rating counts, with its own comment."""
+
+    NAME = "case.rated.1"
+    PERSONAL = ("rating_comment",)
+    rating: Rating
+    rating_comment: str
+    rated_staff_id: int
+    """Whose work is rated, 0 for nobody's."""
+
+
 class CaseTrashed(CaseEvent, frozen=True):
     NAME = "case.trashed.1"
 
@@ -121,6 +145,30 @@ class CaseRestored(CaseEvent, frozen=True):
     """From the trash and from spam."""
 
     NAME = "case.restored.1"
+
+
+class CaseMerged(CaseEvent, frozen=True):
+    """Into another case, its parent, which takes from now on what is written to this one."""
+
+    NAME = "case.merged.1"
+    parent_case_id: int
+
+
+class CaseUnmerged(CaseEvent, frozen=True):
+    NAME = "case.unmerged.1"
+    parent_case_id: int
+
+
+class ChildCaseMerged(CaseEvent, frozen=True):
+    """Into this case, which is the parent."""
+
+    NAME = "case.child_merged.1"
+    child_case_id: int
+
+
+class ChildCaseUnmerged(CaseEvent, frozen=True):
+    NAME = "case.child_unmerged.1"
+    child_case_id: int
 
 
 class CaseDeleted(CaseEvent, frozen=True):

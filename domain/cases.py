@@ -4,7 +4,8 @@ A case's state holds what its rules need, no texts and no list of messages, so i
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from typing import Literal
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -14,22 +15,29 @@ from kanal.domain.case_events import (
     CaseDeleted,
     CaseGroupChanged,
     CaseLabelsChanged,
+    CaseLanguageChanged,
     CaseMarkedAsSpam,
+    CaseMerged,
     CaseOpened,
     CasePriorityChanged,
+    CaseRated,
     CaseRestored,
     CaseStatusChanged,
     CaseSubjectChanged,
     CaseTrashed,
+    CaseUnmerged,
+    ChildCaseMerged,
+    ChildCaseUnmerged,
     MessageAdded,
     Priority,
+    Rating,
     Status,
 )
-from kanal.domain.errors import CaseNotFound
+from kanal.domain.errors import CannotMerge, CaseNotFound
 from kanal.domain.event import Event
 from kanal.domain.groups import existing_group
 from kanal.domain.labels import existing_labels
-from kanal.domain.staff import active_staff
+from kanal.domain.staff import active_staff, existing_staff
 from kanal.domain.stream import Aggregate
 from kanal.domain.work import Work
 
@@ -54,6 +62,13 @@ class Case(Struct, frozen=True):
     """May hold labels that have been deleted since; so may the next."""
     locked_labels: tuple[int, ...] = ()
     """Put on by rules."""
+    language_id: int = 0
+    rating: tuple[Rating | Literal[""], str, int] = ("", "", 0)
+    """The rating, "" while there is none; its comment; whose work it is of."""
+    parent_case_id: int = 0
+    """The case into which this one is merged, 0 for none."""
+    children: int = 0
+    """How many cases are merged into this one."""
 
 
 def evolve(case: Case, event: Event) -> Case:
@@ -75,6 +90,7 @@ def evolve(case: Case, event: Event) -> Case:
                 priority=event.priority,
                 subject=event.subject,
                 version=version,
+                language_id=event.language_id,
             )
         case CaseStatusChanged():
             return replace(case, version=version, status=event.new)
@@ -82,6 +98,11 @@ def evolve(case: Case, event: Event) -> Case:
             return replace(case, version=version, priority=event.new)
         case CaseSubjectChanged():
             return replace(case, version=version, subject=event.new)
+        case CaseLanguageChanged():
+            return replace(case, version=version, language_id=event.new)
+        case CaseRated():
+            rating = (event.rating, event.rating_comment, event.rated_staff_id)
+            return replace(case, version=version, rating=rating)
         case CaseAssigned():
             return replace(case, version=version, staff_id=event.new)
         case CaseGroupChanged():
@@ -90,6 +111,14 @@ def evolve(case: Case, event: Event) -> Case:
             return replace(
                 case, version=version, labels=event.labels, locked_labels=event.locked_labels
             )
+        case CaseMerged():
+            return replace(case, version=version, parent_case_id=event.parent_case_id)
+        case CaseUnmerged():
+            return replace(case, version=version, parent_case_id=0)
+        case ChildCaseMerged():
+            return replace(case, version=version, children=case.children + 1)
+        case ChildCaseUnmerged():
+            return replace(case, version=version, children=case.children - 1)
         case CaseTrashed():
             return replace(case, version=version, trashed=True)
         case CaseMarkedAsSpam():
@@ -101,7 +130,7 @@ def evolve(case: Case, event: Event) -> Case:
     return replace(case, version=version)
 
 
-CASES = Aggregate("case", Case(), evolve)
+CASES = Aggregate("case", Case(), evolve, version=2)
 
 
 # Numbers that people read out on the phone: `case_number` scrambles the id, so that a number does not
@@ -138,6 +167,7 @@ def change_case(
     group_id: int | None = None,
     add_labels: Iterable[int] = (),
     delete_labels: Iterable[int] = (),
+    language_id: int | None = None,
 ) -> int:
     """None means "as it is". Setting what is set already is no event. A label that is added and deleted is deleted.
 
@@ -160,6 +190,33 @@ def change_case(
             existing_group(work, group_id)
         work.record(CASES, case_id, CaseGroupChanged(**whose, old=case.group_id, new=group_id))
     set_labels(work, case, add=add_labels, remove=delete_labels)
+    if language_id is not None and language_id != case.language_id:
+        changed = CaseLanguageChanged(**whose, old=case.language_id, new=language_id)
+        work.record(CASES, case_id, changed)
+    return case_id
+
+
+def rate_case(
+    work: Work,
+    *,
+    case_id: int,
+    rating: Rating,
+    rating_comment: str = "",
+    rated_staff_id: int | None = None,
+) -> int:
+    """`rated_staff_id`: whoever has the case, if it is not said. A new rating takes the place of the one before.
+
+    Raises CaseNotFound, StaffNotFound.
+    """
+    case = existing_case(work, case_id)
+    if rated_staff_id:
+        existing_staff(work, rated_staff_id)
+    whose = case.staff_id if rated_staff_id is None else rated_staff_id
+    if case.rating != (rating, rating_comment, whose):
+        rated = CaseRated(
+            **about(case), rating=rating, rating_comment=rating_comment, rated_staff_id=whose
+        )
+        work.record(CASES, case_id, rated)
     return case_id
 
 
@@ -191,6 +248,64 @@ def delete_case(work: Work, *, case_id: int) -> int:
     return case_id
 
 
+def for_each_case(work: Work, *, change: Callable[..., int], case_ids: Iterable[int]) -> list[int]:
+    """Trash, mark as spam, restore or delete several cases at once; those that are not there are left out of the answer."""
+    done = []
+    for case_id in dict.fromkeys(case_ids):
+        try:
+            done.append(change(work, case_id=case_id))
+        except CaseNotFound:
+            continue
+    return done
+
+
+def merge_case(work: Work, *, case_id: int, parent_case_id: int) -> int:
+    """From now on the parent takes what is written to this case, which is closed.
+
+    Both are of one user on one channel, so that what goes out of the parent reaches whoever wrote to either. A parent is
+    not merged itself and a merged case is nobody's parent, so there are no chains and no circles.
+
+    Raises CaseNotFound, CannotMerge.
+    """
+    case = writable_case(work, case_id)
+    if case.parent_case_id == parent_case_id:
+        return case_id
+    parent = writable_case(work, parent_case_id)
+    if reason := _obstacle(case, parent):
+        raise CannotMerge(reason)
+    set_status(work, case, "closed")
+    work.record(CASES, case_id, CaseMerged(**about(case), parent_case_id=parent_case_id))
+    work.record(CASES, parent_case_id, ChildCaseMerged(**about(parent), child_case_id=case_id))
+    return case_id
+
+
+def _obstacle(case: Case, parent: Case) -> str:
+    if case.case_id == parent.case_id:
+        return "A case cannot be merged into itself."
+    if case.parent_case_id:
+        return f"Case {case.case_id} is merged into case {case.parent_case_id}: unmerge it first."
+    if parent.parent_case_id:
+        into = parent.parent_case_id
+        return f"Case {parent.case_id} is itself merged into case {into}: merge into that one."
+    if case.children:
+        return f"Other cases are merged into case {case.case_id}: unmerge them first."
+    if (case.user_id, case.channel_id) != (parent.user_id, parent.channel_id):
+        return "Only cases of the same user on the same channel can be merged."
+    return ""
+
+
+def unmerge_case(work: Work, *, case_id: int) -> int:
+    """The case stands for itself again; what was written meanwhile stays in the parent. Raises CaseNotFound."""
+    case = existing_case(work, case_id)
+    if not case.parent_case_id:
+        return case_id
+    parent = work.load(CASES, case.parent_case_id)
+    merged = CaseUnmerged(**about(case), parent_case_id=parent.case_id)
+    work.record(CASES, case_id, merged)
+    work.record(CASES, parent.case_id, ChildCaseUnmerged(**about(parent), child_case_id=case_id))
+    return case_id
+
+
 def existing_case(work: Work, case_id: int) -> Case:
     """A case that is not deleted for good; it may lie in the trash. Raises CaseNotFound."""
     case = work.load(CASES, case_id)
@@ -207,9 +322,19 @@ def writable_case(work: Work, case_id: int) -> Case:
     return case
 
 
-def set_status(work: Work, case: Case, status: Status) -> None:
+def receiving_case(work: Work, case_id: int) -> Case:
+    """The case that takes what is written to this one: itself, or the one into which it is merged.
+
+    Raises CaseNotFound.
+    """
+    case = writable_case(work, case_id)
+    return writable_case(work, case.parent_case_id) if case.parent_case_id else case
+
+
+def set_status(work: Work, case: Case, status: Status, *, by: str = "") -> None:
+    """`by`: whose message changes it (CaseStatusChanged)."""
     if status != case.status:
-        changed = CaseStatusChanged(**about(case), old=case.status, new=status)
+        changed = CaseStatusChanged(**about(case), old=case.status, new=status, by=by)
         work.record(CASES, case.case_id, changed)
 
 

@@ -11,7 +11,7 @@ from kanal.domain.case_events import (
     Priority,
     Status,
 )
-from kanal.domain.cases import CASES, Case, set_labels, set_status, writable_case
+from kanal.domain.cases import CASES, Case, receiving_case, set_labels, set_status
 from kanal.domain.channels import channel_open_to_users
 from kanal.domain.errors import UserHasNoAccess
 from kanal.domain.groups import existing_group
@@ -44,17 +44,21 @@ def open_case(
     priority: Priority = "normal",
     language_id: int = 0,
     labels: Iterable[int] = (),
+    recipient: str = "",
+    cc_emails: str = "",
+    bcc_emails: str = "",
 ) -> OpenedCase:
     """A new case with its first message: the user's, or the staff member's if `staff_id` is given.
 
-    `channel`: name of a standard channel, or "" to let the identity decide; ignored with a custom one.
+    `channel`: name of a standard channel, or "" to let the identity decide; ignored with a custom one. `recipient`: what
+    the user wrote to; the custom channel's title if it is not said.
 
     Raises NoIdentity, ChannelNotFound, ChannelDisabled, ChannelDeleted, ChannelWithoutId, IdWithoutChannel,
     StaffNotFound, StaffNotActive, GroupNotFound, UnknownLabels.
     """
-    recipient = ""
     if who.channel_id:
-        recipient = channel_open_to_users(work, who.channel_id).title
+        title = channel_open_to_users(work, who.channel_id).title
+        recipient = recipient or title
         channel = f"cch{who.channel_id}"
     if staff_id:
         active_staff(work, staff_id)
@@ -75,6 +79,8 @@ def open_case(
         recipient=recipient,
         language_id=language_id,
         opened_by="staff" if staff_id else "user",
+        cc_emails=cc_emails,
+        bcc_emails=bcc_emails,
     )
     work.record(CASES, case_id, opened)
     set_labels(work, work.load(CASES, case_id), add=labels)
@@ -102,7 +108,7 @@ def add_user_message(
 
     Raises CaseNotFound, UserNotFound, UserHasNoAccess, ChannelDisabled, ChannelDeleted.
     """
-    case = writable_case(work, case_id)
+    case = receiving_case(work, case_id)
     if user_id != case.user_id:
         existing_user(work, user_id)
         if case.user_id not in person_of(work, user_id):
@@ -112,7 +118,7 @@ def add_user_message(
     added = _add_message(
         work, case, "user_message", user_id=user_id, content=content, content_html=content_html
     )
-    set_status(work, case, "open")
+    set_status(work, case, "open", by=f"user:{user_id}")
     return added
 
 
@@ -123,12 +129,12 @@ def add_staff_reply(
 
     Raises CaseNotFound, StaffNotFound, StaffNotActive.
     """
-    case = writable_case(work, case_id)
+    case = receiving_case(work, case_id)
     active_staff(work, staff_id)
     added = _add_message(
         work, case, "staff_reply", staff_id=staff_id, content=content, content_html=content_html
     )
-    set_status(work, case, "waiting")
+    set_status(work, case, "waiting", by=f"staff:{staff_id}")
     return added
 
 
@@ -139,7 +145,7 @@ def add_note(
 
     Raises CaseNotFound, StaffNotFound, StaffNotActive.
     """
-    case = writable_case(work, case_id)
+    case = receiving_case(work, case_id)
     active_staff(work, staff_id)
     return _add_message(
         work, case, "note", staff_id=staff_id, content=content, content_html=content_html
@@ -150,7 +156,7 @@ def add_rule_message(
     work: Work, *, case_id: int, rule_id: int, content: str, content_html: str = ""
 ) -> AddedMessage:
     """A message sent by a rule. No call from outside leads here. Raises CaseNotFound."""
-    case = writable_case(work, case_id)
+    case = receiving_case(work, case_id)
     return _add_message(
         work, case, "rule_message", rule_id=rule_id, content=content, content_html=content_html
     )

@@ -25,6 +25,7 @@
     ├── NoIdentity
     ├── StaffNotActive
     ├── UnknownLabels
+    ├── CannotMerge
     ├── LastAdministrator
     └── IdempotencyKeyReused
 
@@ -218,6 +219,10 @@ class UnknownLabels(DomainError):
             f"There is no label {', '.join(map(str, label_ids))}. "
             "GET /api/labels.json lists the labels."
         )
+
+
+class CannotMerge(DomainError):
+    code = "cannot_merge"
 
 
 class LastAdministrator(DomainError):

@@ -29,8 +29,12 @@ MAX_CONTENT = 1024 * 1024
 """Octets of UTF-8: half of what a body may have, so a text and its HTML fit in one request."""
 MAX_LINE = 255
 """Characters of a subject, an external id, a name."""
+MAX_COMMENT = 4096
+"""Characters of what is said beside a rating; it is part of the state that its commands decide on."""
 MAX_ID = 2**63 - 1
 """Ids outside are the databases' 64-bit integers."""
+MAX_EMAILS = 50
+"""Addresses that get a copy."""
 MAX_DIGITS = 100
 """A number that stands for a text is copied digit by digit; no id is longer."""
 
@@ -130,6 +134,13 @@ def _line(value: object) -> str:
     return text
 
 
+def _comment(value: object) -> str:
+    text = _text(value)
+    if len(text) > MAX_COMMENT:
+        raise _wrong(f"may have up to {MAX_COMMENT} characters", "too_long")
+    return text
+
+
 def _content(value: object) -> str:
     text = _text(value)
     # A character is at most four octets: most texts need no second look.
@@ -176,6 +187,18 @@ def _many(value: object) -> object:
     return [value]
 
 
+def _emails(value: object) -> str:
+    """`a@x.com, b@x.com` or a list of such: joined by commas, as answers show them."""
+    texts = value if isinstance(value, list) else [value]
+    given = [each.strip() for text in texts for each in _text(text).split(",") if each.strip()]
+    if len(given) > MAX_EMAILS:
+        raise _wrong(f"may have up to {MAX_EMAILS} e-mail addresses", "too_long")
+    try:
+        return ",".join(contacts.email(each).given for each in given)
+    except ValueError:
+        raise _wrong("must be e-mail addresses, joined by commas", "wrong_email") from None
+
+
 def _sentence(rule: Callable[[str], Contact], code: str) -> Callable[[object], Contact]:
     def check(value: object) -> Contact:
         try:
@@ -197,6 +220,9 @@ def _moment(value: object, info: ValidationInfo) -> int:
 Text = Annotated[str, BeforeValidator(_text)]
 Line = Annotated[str, BeforeValidator(_line), Field(json_schema_extra={"maxLength": MAX_LINE})]
 """A subject, an external id, a name."""
+Comment = Annotated[
+    str, BeforeValidator(_comment), Field(json_schema_extra={"maxLength": MAX_COMMENT})
+]
 Content = Annotated[str, BeforeValidator(_content)]
 Id = Annotated[int, BeforeValidator(_id)]
 """0 means none where that makes sense (staff_id, group_id)."""
@@ -208,6 +234,8 @@ Email = Annotated[
     PlainValidator(_sentence(contacts.email, "wrong_email")),
     WithJsonSchema({"type": "string", "format": "email"}),
 ]
+Emails = Annotated[str, BeforeValidator(_emails)]
+"""Copies of a case: joined by commas."""
 Phone = Annotated[
     Contact,
     PlainValidator(_sentence(contacts.phone, "wrong_phone")),

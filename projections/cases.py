@@ -22,15 +22,22 @@ from kanal.domain.case_events import (
     CaseDeleted,
     CaseGroupChanged,
     CaseLabelsChanged,
+    CaseLanguageChanged,
     CaseMarkedAsSpam,
+    CaseMerged,
     CaseOpened,
     CasePriorityChanged,
+    CaseRated,
     CaseRestored,
     CaseStatusChanged,
     CaseSubjectChanged,
     CaseTrashed,
+    CaseUnmerged,
+    ChildCaseMerged,
+    ChildCaseUnmerged,
     MessageAdded,
     Priority,
+    Rating,
     Status,
 )
 from kanal.domain.stream import Recorded
@@ -74,6 +81,10 @@ NO_IDS = "[]"
 _IDS = msgspec.json.Decoder(tuple[int, ...])
 
 
+Chat = Literal["", "waiting", "active", "completed"]
+"""How far a conversation of a sync channel is; "" for one that is no chat."""
+
+
 class CaseRow(NamedTuple):
     case_id: int
     user_id: int
@@ -94,7 +105,13 @@ class CaseRow(NamedTuple):
     """In the trash. A case that was deleted for good has no row."""
     spam: bool
     parent_case_id: int
+    """The case into which this one is merged, 0 for none."""
+    chat: Chat
     language_id: int
+    rating: Rating | Literal[""]
+    """"" while it is not rated."""
+    rating_comment: str
+    rated_staff_id: int
     opened_by: Literal["user", "staff"]
     created_at: int
     updated_at: int
@@ -136,6 +153,9 @@ class CaseFilter(NamedTuple):
     """What lies in the trash, spam or not, instead of what does not."""
     spam: bool = False
     """Spam instead of what is not."""
+    show_merged_cases: bool = False
+    """Also those that are merged into others."""
+    show_active_chats: bool = False
 
 
 def define(metadata: MetaData, name: Names) -> Iterable[Table]:
@@ -159,7 +179,11 @@ def define(metadata: MetaData, name: Names) -> Iterable[Table]:
         flag("deleted"),
         flag("spam"),
         number("parent_case_id"),
+        text("chat"),
         number("language_id"),
+        text("rating"),
+        text("rating_comment"),
+        number("rated_staff_id"),
         text("opened_by"),
         number("created_at"),
         number("updated_at"),
@@ -168,8 +192,11 @@ def define(metadata: MetaData, name: Names) -> Iterable[Table]:
         text("labels"),
         text("locked_labels"),
         # `deleted` and `spam` at the end: lists and their totals are counted without a look at the rows.
+        # What hides a case at the end: lists and their totals are counted without a look at the rows.
         *[
-            Index(f"{cases}_{end}", *columns, "case_id", "deleted", "spam")
+            Index(
+                f"{cases}_{end}", *columns, "case_id", "deleted", "spam", "parent_case_id", "chat"
+            )
             for end, columns in {
                 "created": ("created_at",),
                 "updated": ("updated_at",),
@@ -207,12 +234,16 @@ def fold(changes: Changes, tables: Tables, recorded: Recorded) -> None:
                 "subject": event.subject,
                 "subject_folded": event.subject.casefold(),
                 "recipient": event.recipient,
-                "cc_emails": "",
-                "bcc_emails": "",
+                "cc_emails": event.cc_emails,
+                "bcc_emails": event.bcc_emails,
                 "deleted": False,
                 "spam": False,
                 "parent_case_id": 0,
+                "chat": "",
                 "language_id": event.language_id,
+                "rating": "",
+                "rating_comment": "",
+                "rated_staff_id": 0,
                 "opened_by": event.opened_by,
                 "created_at": at,
                 "updated_at": at,
@@ -246,6 +277,23 @@ def fold(changes: Changes, tables: Tables, recorded: Recorded) -> None:
                 "updated_at": at,
             }
             changes.update(cases, (event.case_id,), worn)
+        case CaseLanguageChanged():
+            changes.update(cases, (event.case_id,), {"language_id": event.new, "updated_at": at})
+        case CaseRated():
+            rating = {
+                "rating": event.rating,
+                "rating_comment": event.rating_comment,
+                "rated_staff_id": event.rated_staff_id,
+                "updated_at": at,
+            }
+            changes.update(cases, (event.case_id,), rating)
+        case CaseMerged():
+            merged = {"parent_case_id": event.parent_case_id, "updated_at": at}
+            changes.update(cases, (event.case_id,), merged)
+        case CaseUnmerged():
+            changes.update(cases, (event.case_id,), {"parent_case_id": 0, "updated_at": at})
+        case ChildCaseMerged() | ChildCaseUnmerged():
+            changes.update(cases, (event.case_id,), {"updated_at": at})
         case CaseTrashed():
             changes.update(cases, (event.case_id,), {"deleted": True, "updated_at": at})
         case CaseMarkedAsSpam():
@@ -259,7 +307,7 @@ def fold(changes: Changes, tables: Tables, recorded: Recorded) -> None:
 
 PROJECTION = ReadModel(
     name="cases",
-    version=2,
+    version=3,
     handles=dict.fromkeys(
         (
             MessageAdded,
@@ -270,9 +318,15 @@ PROJECTION = ReadModel(
             CaseGroupChanged,
             CaseLabelsChanged,
             CaseSubjectChanged,
+            CaseLanguageChanged,
+            CaseRated,
             CaseTrashed,
             CaseMarkedAsSpam,
             CaseRestored,
+            CaseMerged,
+            CaseUnmerged,
+            ChildCaseMerged,
+            ChildCaseUnmerged,
             CaseDeleted,
         ),
         fold,
@@ -328,11 +382,11 @@ def _as_of_now(connection: Connection, views: Views, rows: list[CaseRow]) -> lis
 def amounts_of_cases(
     connection: Connection, views: Views, user_ids: Sequence[int]
 ) -> dict[int, int]:
-    """How many cases each of these users has, neither trash nor spam counted."""
+    """How many cases each of these users has: neither trash nor spam counted, nor those merged into others."""
     cases = views.cases["cases"]
     query = (
         select(cases.c.user_id, func.count())
-        .where(cases.c.user_id.in_(user_ids), _shown(cases))
+        .where(cases.c.user_id.in_(user_ids), _shown(cases), cases.c.parent_case_id == 0)
         .group_by(cases.c.user_id)
     )
     amounts = dict.fromkeys(user_ids, 0)
@@ -377,6 +431,10 @@ def _conditions(views: Views, cases: FromClause, wanted: CaseFilter) -> list[Col
             conditions.append(c.deleted.is_(False))
     if not wanted.deleted and not wanted.spam:
         conditions.append(_shown(cases))
+    if not wanted.show_merged_cases:
+        conditions.append(c.parent_case_id == 0)
+    if not wanted.show_active_chats:
+        conditions.append(c.chat != "active")
     for column, values in (
         (c.channel, wanted.channel),
         (c.status, wanted.status),

@@ -11,13 +11,19 @@ from kanal.domain.case_events import (
     CaseDeleted,
     CaseGroupChanged,
     CaseLabelsChanged,
+    CaseLanguageChanged,
     CaseMarkedAsSpam,
+    CaseMerged,
     CaseOpened,
     CasePriorityChanged,
+    CaseRated,
     CaseRestored,
     CaseStatusChanged,
     CaseSubjectChanged,
     CaseTrashed,
+    CaseUnmerged,
+    ChildCaseMerged,
+    ChildCaseUnmerged,
     MessageAdded,
 )
 from kanal.domain.channels import (
@@ -71,7 +77,7 @@ def fold(changes: Changes, tables: Tables, recorded: Recorded) -> None:
 
 PROJECTION = ReadModel(
     name="history",
-    version=2,
+    version=3,
     handles=dict.fromkeys(
         (
             CaseOpened,
@@ -82,9 +88,15 @@ PROJECTION = ReadModel(
             CaseAssigned,
             CaseGroupChanged,
             CaseLabelsChanged,
+            CaseLanguageChanged,
+            CaseRated,
             CaseTrashed,
             CaseMarkedAsSpam,
             CaseRestored,
+            CaseMerged,
+            CaseUnmerged,
+            ChildCaseMerged,
+            ChildCaseUnmerged,
             CaseDeleted,
             UserRegistered,
             UserChanged,

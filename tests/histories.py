@@ -59,6 +59,12 @@ def anything(random: Random) -> Step:
         (cases.change_case, {**case, "status": random.choice(["open", "waiting", "closed"])}),
         (cases.change_case, {**case, "subject": text, "staff_id": 1, "group_id": 1}),
         (cases.change_case, {**case, random.choice(["add_labels", "delete_labels"]): [1]}),
+        (
+            cases.rate_case,
+            {**case, "rating": random.choice(["low", "high"]), "rating_comment": text},
+        ),
+        (cases.merge_case, {**case, "parent_case_id": random.randint(1, 12)}),
+        (cases.unmerge_case, case),
         (cases.trash_case, case),
         (cases.mark_case_as_spam, case),
         (cases.restore_case, case),
@@ -68,7 +74,7 @@ def anything(random: Random) -> Step:
         (channels.enable_channel, channel),
         (channels.change_channel, {**channel, "title": text}),
     ]
-    weights = [9, 3, 9, 9, 3, 3, 3, 3, 3, 1, 1, 3, 1, 3, 1, 3, 1]
+    weights = [9, 3, 9, 9, 3, 3, 3, 3, 3, 1, 3, 1, 1, 1, 3, 1, 3, 1, 3, 1]
     return random.choices(steps, weights)[0]
 
 

@@ -1,7 +1,8 @@
 """/api/cases: opening, listing, showing and changing cases."""
 
+import contextlib
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -11,12 +12,12 @@ from msgspec import UNSET, Struct, UnsetType
 from sqlalchemy import Connection
 
 from kanal.domain import cases, conversation
-from kanal.domain.case_events import Priority, Status
+from kanal.domain.case_events import Priority, Rating, Status
 from kanal.domain.cases import case_number
 from kanal.domain.conversation import OpenedCase
 from kanal.domain.errors import CaseNotFound, ChannelNotFound
 from kanal.domain.users import ContactKind
-from kanal.http.answers import NEVER, Date, DateOrNever, answer, empty, listing
+from kanal.http.answers import NEVER, Date, DateOrNever, answer, listing
 from kanal.http.api.labels import LabelIds
 from kanal.http.api.messages import Texts, refuse_files, require_text
 from kanal.http.api.users import (
@@ -28,10 +29,21 @@ from kanal.http.api.users import (
 )
 from kanal.http.as_of import AsOf, read_case
 from kanal.http.context import Call
-from kanal.http.contract import Empty, Listed, One, Takes, contract
+from kanal.http.contract import Listed, One, Takes, Whole, contract
 from kanal.http.dates import Dates
 from kanal.http.errors import ApiError
-from kanal.http.fields import Fields, Flag, Id, Line, Many, Moment, Paging, Text
+from kanal.http.fields import (
+    Comment,
+    Emails,
+    Fields,
+    Flag,
+    Id,
+    Line,
+    Many,
+    Moment,
+    Paging,
+    Text,
+)
 from kanal.http.ids import CHANNEL_PREFIX, case_id_in, channel_id_in
 from kanal.http.paging import page_of
 from kanal.projections import cases as read
@@ -39,6 +51,8 @@ from kanal.projections.cases import DEFAULT_SORT, CaseFilter, CaseRow, Sort
 from kanal.projections.read_model import Views
 
 MINUTE = 60 * 1_000_000
+MOST_CASES = 10
+"""In one call; Omnidesk's limit."""
 
 STANDARD_CHANNELS = frozenset(
     {
@@ -68,6 +82,9 @@ class NewCase(Person, Texts):
     priority: Priority = "normal"
     language_id: Id = 0
     labels: LabelIds = ()
+    recipient: Line = ""
+    cc_emails: Emails = ""
+    bcc_emails: Emails = ""
 
 
 class CaseChanges(Fields):
@@ -84,6 +101,19 @@ class CaseChanges(Fields):
     group_id: Id | None = None
     add_labels: LabelIds = ()
     delete_labels: LabelIds = ()
+    language_id: Id | None = None
+
+
+class CaseRating(Fields):
+    CODES: ClassVar[Mapping[str, str]] = {"rating": "incorrect_rating"}
+    rating: Rating
+    rating_comment: Comment = ""
+    rated_staff_id: Id | None = None
+
+
+class CaseMerge(Fields):
+    parent_case_id: Text
+    """A case_id or a case_number."""
 
 
 class CasesQuery(Paging):
@@ -106,6 +136,8 @@ class CasesQuery(Paging):
     to_updated_time: Moment | None = None
     deleted: Flag = False
     spam: Flag = False
+    show_merged_cases: Flag = False
+    show_active_chats: Flag = False
     sort: Sort = DEFAULT_SORT
 
     def wanted(self) -> CaseFilter:
@@ -113,7 +145,7 @@ class CasesQuery(Paging):
 
 
 class CaseAnswer(Struct, kw_only=True):
-    """All keys, always: known clients index what they do not need."""
+    """All keys, always, but the last ones: known clients index what they do not need."""
 
     case_id: int
     case_number: str
@@ -140,13 +172,21 @@ class CaseAnswer(Struct, kw_only=True):
     custom_fields: dict[str, str | int | bool]
     labels: list[int]
     locked_labels: list[int]
-    rating: Literal["", "low", "middle", "high"]
-    rating_comment: str
-    rated_staff_id: int
+    rating: Rating | UnsetType = UNSET
+    """Absent while the case is not rated, as the next two."""
+    rating_comment: str | UnsetType = UNSET
+    rated_staff_id: int | UnsetType = UNSET
     attachments: list[dict[str, Any]] | UnsetType = UNSET
     """Only in the answer to the creation, as the next one."""
     identity_conflict: dict[ContactKind, ConflictAnswer] | UnsetType = UNSET
     """For contacts that were not linked."""
+
+
+class ChangedCases(Struct):
+    case_success_id: list[int]
+    """Those that are not there are left out."""
+    case: CaseAnswer | UnsetType = UNSET
+    """When the path names one case, and it is not deleted for good."""
 
 
 @contract("Open a case", One("case", CaseAnswer, 201), body=Takes("case", NewCase))
@@ -169,6 +209,9 @@ async def create(call: Call) -> web.Response:
         priority=given.priority,
         language_id=given.language_id,
         labels=given.labels,
+        recipient=given.recipient,
+        cc_emails=given.cc_emails,
+        bcc_emails=given.bcc_emails,
     )
     done = await call.submit(command)
     opened = msgspec.convert(done.result, OpenedCase) if done.repeated else done.result
@@ -197,25 +240,51 @@ async def change(call: Call) -> web.Response:
     return await _submit(call, partial(cases.change_case, case_id=case_id, **given.given()))
 
 
-@contract("Put a case into the trash", One("case", CaseAnswer))
+@contract("Rate a case", One("case", CaseAnswer), body=Takes("rate", CaseRating))
+async def rate(call: Call) -> web.Response:
+    case_id = _case_id(call)
+    given = await call.given(CaseRating)
+    return await _submit(call, partial(cases.rate_case, case_id=case_id, **given.given()))
+
+
+@contract(
+    "Merge a case into another", One("case", CaseAnswer), body=Takes("case", CaseMerge, bare=True)
+)
+async def merge(call: Call) -> web.Response:
+    case_id = _case_id(call)
+    given = await call.given(CaseMerge)
+    parent = case_id_in(given.parent_case_id)
+    return await _submit(call, partial(cases.merge_case, case_id=case_id, parent_case_id=parent))
+
+
+@contract("Take a case out of another", One("case", CaseAnswer))
+async def unmerge(call: Call) -> web.Response:
+    return await _submit(call, partial(cases.unmerge_case, case_id=_case_id(call)))
+
+
+@contract("Put cases into the trash", Whole(ChangedCases))
 async def trash(call: Call) -> web.Response:
-    return await _submit(call, partial(cases.trash_case, case_id=_case_id(call)))
+    return await _submit_each(call, cases.trash_case)
 
 
-@contract("Mark a case as spam", One("case", CaseAnswer))
+@contract("Mark cases as spam", Whole(ChangedCases))
 async def mark_as_spam(call: Call) -> web.Response:
-    return await _submit(call, partial(cases.mark_case_as_spam, case_id=_case_id(call)))
+    return await _submit_each(call, cases.mark_case_as_spam)
 
 
-@contract("Take a case out of trash and spam", One("case", CaseAnswer))
+@contract("Take cases out of trash and spam", Whole(ChangedCases))
 async def restore(call: Call) -> web.Response:
-    return await _submit(call, partial(cases.restore_case, case_id=_case_id(call)))
+    return await _submit_each(call, cases.restore_case)
 
 
-@contract("Delete a case for good", Empty())
+@contract("Delete cases for good", Whole(ChangedCases))
 async def delete(call: Call) -> web.Response:
-    await call.submit(partial(cases.delete_case, case_id=_case_id(call)))
-    return empty()
+    """One case is answered like several: who deletes one by the call for several reads the answer, others do not."""
+    names = _case_names(call)
+    if len(names) > 1:
+        return await _submit_to_several(call, cases.delete_case, names)
+    done = await call.submit(partial(cases.delete_case, case_id=case_id_in(names[0])))
+    return answer(ChangedCases([done.result]))
 
 
 def shown(row: CaseRow, dates: Dates) -> CaseAnswer:
@@ -245,9 +314,9 @@ def shown(row: CaseRow, dates: Dates) -> CaseAnswer:
         custom_fields={},
         labels=list(row.labels),
         locked_labels=list(row.locked_labels),
-        rating="",
-        rating_comment="",
-        rated_staff_id=0,
+        rating=row.rating or UNSET,
+        rating_comment=row.rating_comment if row.rating else UNSET,
+        rated_staff_id=row.rated_staff_id if row.rating else UNSET,
     )
 
 
@@ -273,6 +342,38 @@ async def _submit(call: Call, command: partial[int]) -> web.Response:
     done = await call.submit(command)
     row = await call.context.read(_row, done.result)
     return answer({"case": shown(row, call.context.dates)})
+
+
+async def _submit_each(call: Call, command: Callable[..., int]) -> web.Response:
+    """`cases/1/trash` can be the call for one case or that for several with one in it: the answer suits both."""
+    names = _case_names(call)
+    if len(names) > 1:
+        return await _submit_to_several(call, command, names)
+    done = await call.submit(partial(command, case_id=case_id_in(names[0])))
+    row = await call.context.read(_row, done.result)
+    return answer(ChangedCases([row.case_id], shown(row, call.context.dates)))
+
+
+async def _submit_to_several(
+    call: Call, command: Callable[..., int], names: Sequence[str]
+) -> web.Response:
+    known = []
+    for name in names:
+        with contextlib.suppress(CaseNotFound):
+            known.append(case_id_in(name))
+    each = partial(cases.for_each_case, change=command, case_ids=known)
+    done = await call.submit(each)
+    return answer(ChangedCases(done.result))
+
+
+def _case_names(call: Call) -> list[str]:
+    """Of `cases/1,2,664-245651`, at least one. Raises ApiError."""
+    path = call.path("case")
+    names = [name for name in path.split(",") if name] or [path]
+    if len(names) > MOST_CASES:
+        sentence = f"may name up to {MOST_CASES} cases"
+        raise ApiError(400, "too_many_cases", f"One call {sentence}.", fields={"case": sentence})
+    return names
 
 
 def _row(connection: Connection, views: Views, case_id: int) -> CaseRow:

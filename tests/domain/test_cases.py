@@ -13,13 +13,19 @@ from kanal.domain.case_events import (
     CaseDeleted,
     CaseEvent,
     CaseGroupChanged,
+    CaseLanguageChanged,
     CaseMarkedAsSpam,
+    CaseMerged,
     CaseOpened,
     CasePriorityChanged,
+    CaseRated,
     CaseRestored,
     CaseStatusChanged,
     CaseSubjectChanged,
     CaseTrashed,
+    CaseUnmerged,
+    ChildCaseMerged,
+    ChildCaseUnmerged,
     MessageAdded,
 )
 from kanal.domain.cases import (
@@ -29,9 +35,13 @@ from kanal.domain.cases import (
     case_number,
     change_case,
     delete_case,
+    for_each_case,
     mark_case_as_spam,
+    merge_case,
+    rate_case,
     restore_case,
     trash_case,
+    unmerge_case,
 )
 from kanal.domain.conversation import (
     add_note,
@@ -41,6 +51,7 @@ from kanal.domain.conversation import (
     open_case,
 )
 from kanal.domain.errors import (
+    CannotMerge,
     CaseNotFound,
     GroupNotFound,
     StaffNotActive,
@@ -260,9 +271,8 @@ def test_a_message_moves_the_status(
     before: str, command: Callable[..., Any], arguments: dict[str, int], after: str
 ) -> None:
     story = with_status(before).when(command, case_id=1, content="y", **arguments)
-    changes = story.recorded(CaseStatusChanged)
-    expected = [CaseStatusChanged(**ABOUT, old=before, new=after)] if before != after else []
-    assert changes == expected
+    changes = [(event.old, event.new) for event in story.recorded(CaseStatusChanged)]
+    assert changes == ([(before, after)] if before != after else [])
     assert story.load(CASES, 1).status == after
 
 
@@ -397,3 +407,145 @@ def test_case_numbers_are_unique_and_do_not_count_up() -> None:
 )
 def test_what_is_not_a_case_number_leads_nowhere(number: str) -> None:
     assert case_id_of(number) is None
+
+
+# -- rating, language, copies ----------------------------------------------------------------------
+
+
+def test_a_rating_is_of_whoever_has_the_case_unless_it_is_said() -> None:
+    story = one_case().given(change_case, case_id=1, staff_id=BORIS)
+    story.when(rate_case, case_id=1, rating="high", rating_comment="Спасибо")
+    rated = CaseRated(**ABOUT, rating="high", rating_comment="Спасибо", rated_staff_id=BORIS)
+    assert story.new == [rated]
+    story.when(rate_case, case_id=1, rating="high", rating_comment="Спасибо", rated_staff_id=0)
+    assert [event.rated_staff_id for event in story.recorded(CaseRated)] == [0]
+
+
+def test_the_same_rating_again_is_no_event_and_another_takes_its_comment_away() -> None:
+    story = one_case().given(rate_case, case_id=1, rating="low", rating_comment="Slow")
+    assert story.when(rate_case, case_id=1, rating="low", rating_comment="Slow").new == []
+    [rated] = story.when(rate_case, case_id=1, rating="middle").recorded(CaseRated)
+    assert (rated.rating, rated.rating_comment) == ("middle", "")
+
+
+def test_a_disabled_colleague_s_work_can_be_rated_an_unknown_one_s_cannot() -> None:
+    story = one_case().given(disable_staff, staff_id=BORIS)
+    story.when(rate_case, case_id=1, rating="low", rated_staff_id=BORIS)
+    assert story.refusal is None
+    story.when(rate_case, case_id=1, rating="low", rated_staff_id=99)
+    assert isinstance(story.refusal, StaffNotFound)
+    story.when(rate_case, case_id=99, rating="low")
+    assert isinstance(story.refusal, CaseNotFound)
+
+
+def test_a_language_is_changed_once() -> None:
+    story = desk().given(open_case, who=person("ann"), content="Hello", language_id=2)
+    assert story.when(change_case, case_id=1, language_id=2).new == []
+    story.when(change_case, case_id=1, language_id=0)
+    assert story.new == [CaseLanguageChanged(**ABOUT, old=2, new=0)]
+
+
+def test_the_recipient_is_the_channel_s_title_unless_it_is_said() -> None:
+    story = desk().when(
+        open_case,
+        who=person("ann"),
+        content="Hello",
+        recipient="help@example.com",
+        cc_emails="a@example.com,b@example.com",
+        bcc_emails="c@example.com",
+    )
+    [opened] = story.recorded(CaseOpened)
+    assert opened.recipient == "help@example.com"
+    assert opened.cc_emails == "a@example.com,b@example.com"
+    assert opened.bcc_emails == "c@example.com"
+
+
+def test_a_change_of_status_says_whose_message_made_it() -> None:
+    story = one_case().given(add_staff_reply, case_id=1, staff_id=BORIS, content="Hi")
+    story.when(add_user_message, case_id=1, user_id=1, content="Hello?")
+    [changed] = story.recorded(CaseStatusChanged)
+    assert (changed.new, changed.by) == ("open", "user:1")
+    [changed] = story.when(add_staff_reply, case_id=1, staff_id=BORIS, content="Hi").recorded(
+        CaseStatusChanged
+    )
+    assert (changed.new, changed.by) == ("waiting", f"staff:{BORIS}")
+    [changed] = story.when(change_case, case_id=1, status="closed").recorded(CaseStatusChanged)
+    assert changed.by == ""
+
+
+# -- several at once, merging ----------------------------------------------------------------------
+
+
+def test_of_several_cases_those_that_are_not_there_are_left_out() -> None:
+    story = one_case().given(open_case, who=person("ann"), content="Hello")
+    story.when(for_each_case, change=trash_case, case_ids=[2, 9, 1, 2])
+    assert story.result == [2, 1]
+    assert [event.case_id for event in story.recorded(CaseTrashed)] == [2, 1]
+
+
+def three_cases() -> Story:
+    """Cases 1, 2 and 3, all of ann of the App."""
+    story = one_case()
+    for _ in range(2):
+        story.given(open_case, who=person("ann"), content="Hello")
+    return story
+
+
+def test_a_merged_case_is_closed_and_both_streams_know() -> None:
+    story = three_cases().when(merge_case, case_id=2, parent_case_id=1)
+    second = {**ABOUT, "case_id": 2}
+    assert story.new == [
+        CaseStatusChanged(**second, old="open", new="closed"),
+        CaseMerged(**second, parent_case_id=1),
+        ChildCaseMerged(**ABOUT, child_case_id=2),
+    ]
+    assert story.when(merge_case, case_id=2, parent_case_id=1).new == []
+    assert story.when(unmerge_case, case_id=2).new == [
+        CaseUnmerged(**second, parent_case_id=1),
+        ChildCaseUnmerged(**ABOUT, child_case_id=2),
+    ]
+    assert story.when(unmerge_case, case_id=2).new == []
+
+
+@pytest.mark.parametrize(
+    ("command", "arguments"),
+    [
+        (add_user_message, {"user_id": 1}),
+        (add_staff_reply, {"staff_id": ANNA}),
+        (add_note, {"staff_id": ANNA}),
+        (add_rule_message, {"rule_id": 5}),
+    ],
+)
+def test_the_parent_takes_what_is_written_to_a_merged_case(
+    command: Callable[..., Any], arguments: dict[str, int]
+) -> None:
+    story = three_cases().given(merge_case, case_id=2, parent_case_id=1)
+    [added] = story.when(command, case_id=2, content="y", **arguments).recorded(MessageAdded)
+    assert (added.case_id, story.result.case_id) == (1, 1)
+    assert story.events[-1].event.case_id == 1  # type: ignore[attr-defined]
+
+
+def test_there_are_no_chains_and_no_circles_of_merged_cases() -> None:
+    story = three_cases().given(merge_case, case_id=2, parent_case_id=1)
+    for case_id, parent in ((1, 1), (1, 2), (1, 3), (3, 2), (2, 3)):
+        story.when(merge_case, case_id=case_id, parent_case_id=parent)
+        assert isinstance(story.refusal, CannotMerge), (case_id, parent)
+    assert story.when(merge_case, case_id=3, parent_case_id=1).refusal is None
+    story.given(unmerge_case, case_id=2).given(unmerge_case, case_id=3)
+    assert story.when(merge_case, case_id=1, parent_case_id=2).refusal is None
+
+
+@pytest.mark.parametrize("other", [person("boris"), person("ann", FORUM)])
+def test_only_cases_of_one_user_are_merged(other: Any) -> None:
+    story = one_case().given(open_case, who=other, content="Hello")
+    assert isinstance(story.when(merge_case, case_id=2, parent_case_id=1).refusal, CannotMerge)
+
+
+def test_a_merged_case_goes_the_way_of_its_parent() -> None:
+    story = three_cases().given(merge_case, case_id=2, parent_case_id=1)
+    story.given(trash_case, case_id=1)
+    write = {"case_id": 2, "user_id": 1, "content": "y"}
+    assert isinstance(story.when(add_user_message, **write).refusal, CaseNotFound)
+    assert story.when(unmerge_case, case_id=2).refusal is None
+    assert story.when(add_user_message, **write).refusal is None
+    assert isinstance(story.when(merge_case, case_id=2, parent_case_id=1).refusal, CaseNotFound)

@@ -6,7 +6,16 @@ import pytest
 from folding import SECOND, START, Log, ReadModels, email, engine_of, folded_at_once, phone
 from sqlalchemy import Connection, event
 
-from kanal.domain.cases import change_case, delete_case, mark_case_as_spam, restore_case, trash_case
+from kanal.domain.cases import (
+    change_case,
+    delete_case,
+    mark_case_as_spam,
+    merge_case,
+    rate_case,
+    restore_case,
+    trash_case,
+    unmerge_case,
+)
 from kanal.domain.channels import create_channel
 from kanal.domain.conversation import (
     add_note,
@@ -59,7 +68,15 @@ def case_ids(models: ReadModels, sort: Sort = "created_at_asc", **wanted: object
 
 
 def test_a_new_case_has_everything_that_its_answer_shows(log: Log, connection: Connection) -> None:
-    opened(log, subject="Где заказ?", priority="high", group_id=1, language_id=2)
+    opened(
+        log,
+        subject="Где заказ?",
+        priority="high",
+        group_id=1,
+        language_id=2,
+        cc_emails="a@example.com,b@example.com",
+        bcc_emails="c@example.com",
+    )
     models = folded_at_once(connection, log.events)
     assert models.ask(cases.find, 1) == cases.CaseRow(
         case_id=1,
@@ -72,12 +89,16 @@ def test_a_new_case_has_everything_that_its_answer_shows(log: Log, connection: C
         channel_id=1,
         subject="Где заказ?",
         recipient="App",
-        cc_emails="",
-        bcc_emails="",
+        cc_emails="a@example.com,b@example.com",
+        bcc_emails="c@example.com",
         deleted=False,
         spam=False,
         parent_case_id=0,
+        chat="",
         language_id=2,
+        rating="",
+        rating_comment="",
+        rated_staff_id=0,
         opened_by="user",
         created_at=log.now,
         updated_at=log.now,
@@ -125,6 +146,7 @@ def test_a_note_changes_the_case_but_is_no_response(log: Log, connection: Connec
         {"subject": "Другое"},
         {"staff_id": 1},
         {"group_id": 1},
+        {"language_id": 2},
     ],
 )
 def test_a_changed_field_shows_and_moves_the_time_of_change(
@@ -139,6 +161,15 @@ def test_a_changed_field_shows_and_moves_the_time_of_change(
     row = models.ask(cases.find, 1)
     closed = log.now if change == {"status": "closed"} else 0
     assert row == before._replace(updated_at=log.now, closed_at=closed, **change)
+
+
+def test_the_latest_rating_is_shown(log: Log, connection: Connection) -> None:
+    opened(log)
+    log.do(rate_case, case_id=1, rating="low", rating_comment="Slow")
+    log.do(rate_case, case_id=1, rating="high", rated_staff_id=1)
+    row = folded_at_once(connection, log.events).ask(cases.find, 1)
+    assert (row.rating, row.rating_comment, row.rated_staff_id) == ("high", "", 1)
+    assert row.updated_at == log.now
 
 
 def test_a_case_that_is_opened_again_was_not_closed(log: Log, connection: Connection) -> None:
@@ -171,6 +202,32 @@ def test_trash_and_spam_are_listed_only_when_asked_for(log: Log, connection: Con
     assert case_ids(models, deleted=True, spam=True) == [4]
     assert models.ask(cases.find, 4).deleted
     assert models.ask(cases.amounts_of_cases, [1, 7]) == {1: 2, 7: 0}
+
+
+def test_merged_cases_are_listed_only_when_asked_for(log: Log, connection: Connection) -> None:
+    for _ in range(3):
+        opened(log)
+    log.do(merge_case, case_id=2, parent_case_id=1)
+    log.do(merge_case, case_id=3, parent_case_id=1)
+    log.do(unmerge_case, case_id=3)
+    models = folded_at_once(connection, log.events)
+    assert case_ids(models) == [1, 3]
+    assert case_ids(models, show_merged_cases=True) == [1, 2, 3]
+    rows = [models.ask(cases.find, case_id) for case_id in (1, 2, 3)]
+    assert [row.parent_case_id for row in rows] == [0, 1, 0]
+    assert [row.updated_at for row in rows] == [log.now, log.now - 2 * SECOND, log.now]
+    assert models.ask(cases.amounts_of_cases, [1]) == {1: 2}
+
+
+def test_active_chats_are_listed_only_when_asked_for(log: Log, connection: Connection) -> None:
+    for _ in range(4):
+        opened(log)
+    models = folded_at_once(connection, log.events)
+    table = models.views.cases["cases"]
+    for case_id, chat in ((2, "waiting"), (3, "active"), (4, "completed")):
+        connection.execute(table.update().where(table.c.case_id == case_id).values(chat=chat))
+    assert case_ids(models) == [1, 2, 4]
+    assert case_ids(models, show_active_chats=True) == [1, 2, 3, 4]
 
 
 def test_a_case_deleted_for_good_is_nowhere(log: Log, connection: Connection) -> None:

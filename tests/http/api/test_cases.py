@@ -128,6 +128,7 @@ async def test_a_new_case_takes_what_is_given_and_ignores_what_nobody_knows(api:
         "status": "closed",
         "group_id": "1",
         "language_id": 2,
+        "recipient": "help@example.com",
     }
     case = await api.case(**given, lables=[1], case_id=77, sent_via_rule=1, user_whatsapp_phone="")
     assert case["case_id"] == 1
@@ -154,6 +155,7 @@ async def test_a_case_is_changed_and_null_means_as_it_was(api: Api) -> None:
     await api.post("groups.json", {"group": {"group_title": "Sales"}})
     await api.case(subject="Before")
     changes = {"status": "closed", "priority": "critical", "group_id": "1", "staff_id": 1}
+    changes["language_id"] = 2
     changed = (await api.put("cases/1.json", {"case": {**changes, "subject": None}}))["case"]
     assert changed.items() >= {**changes, "group_id": 1, "subject": "Before"}.items()
     assert changed["closed_at"] != "-"
@@ -163,6 +165,40 @@ async def test_a_case_is_changed_and_null_means_as_it_was(api: Api) -> None:
     assert api.head() == head
     free = (await api.put("cases/1.json", {"case": {"staff_id": 0, "status": "open"}}))["case"]
     assert (free["staff_id"], free["closed_at"], free["closing_speed"]) == (0, "-", "-")
+
+
+async def test_copies_are_given_as_a_text_or_as_a_list(api: Api) -> None:
+    await api.channel()
+    for given in ("a@example.com, B@Example.com", ["a@example.com", "B@Example.com"]):
+        case = await api.case(cc_emails=given, bcc_emails=["c@example.com", ""])
+        assert (case["cc_emails"], case["bcc_emails"]) == (
+            "a@example.com,B@Example.com",
+            "c@example.com",
+        )
+    body = {"case": {"user_custom_id": "u1", "channel": "cch1", "cc_emails": "a@", **CONTENT}}
+    assert (await api.call("POST", "cases.json", body)).refusal == (400, "wrong_email")
+
+
+async def test_a_case_is_rated(api: Api) -> None:
+    await api.channel()
+    assert "rating" not in await api.case(staff_id=1)
+    rate = {"rating": "high", "rating_comment": "cool", "rated_staff_id": "1"}
+    rated = (await api.put("cases/1/rate.json", {"rate": rate}))["case"]
+    assert rated.items() >= {**rate, "rated_staff_id": 1}.items()
+    head = api.head()
+    assert (await api.put("cases/1/rate.json", {"rate": rate}))["case"] == rated
+    assert api.head() == head
+    rated = (await api.put("cases/1/rate.json", {"rate": {"rating": "low"}}))["case"]
+    assert (rated["rating"], rated["rating_comment"], rated["rated_staff_id"]) == ("low", "", 1)
+    for wrong, refusal in [
+        ({}, (400, "incorrect_rating")),
+        ({"rating": "best"}, (400, "incorrect_rating")),
+        ({"rating": "low", "rating_comment": "x" * 4097}, (400, "too_long")),
+        ({"rating": "low", "rated_staff_id": 9}, (404, "staff_not_found")),
+    ]:
+        assert (await api.call("PUT", "cases/1/rate.json", {"rate": wrong})).refusal == refusal
+    missing = await api.call("PUT", "cases/9/rate.json", {"rate": rate})
+    assert missing.refusal == (404, "case_not_found")
 
 
 async def test_trash_and_spam_are_not_listed_until_restored(api: Api) -> None:
@@ -181,7 +217,7 @@ async def test_a_deleted_case_is_not_found_by_any_call(api: Api) -> None:
     await api.channel()
     await api.case()
     deleted = await api.call("DELETE", "cases/1.json")
-    assert (deleted.status, deleted.text) == (200, "")
+    assert (deleted.status, deleted.json) == (200, {"case_success_id": [1]})
     for method, path in [
         ("GET", "cases/1.json"),
         ("GET", "cases/1/messages.json"),
@@ -192,6 +228,61 @@ async def test_a_deleted_case_is_not_found_by_any_call(api: Api) -> None:
     ]:
         assert (await api.call(method, path)).refusal == (404, "case_not_found")
     assert await api.get("cases.json") == {"total_count": 0}
+
+
+async def test_several_cases_are_changed_by_one_call(api: Api) -> None:
+    await api.channel()
+    numbers = [(await api.case())["case_number"] for _ in range(4)]
+    await api.call("DELETE", "cases/4.json")
+    for action, key in (("trash", "deleted"), ("spam", "spam")):
+        path = f"cases/3,{numbers[0]},9,4,x,1,/{action}.json"
+        assert await api.put(path) == {"case_success_id": [3, 1]}
+        for case_id, is_set in ((1, True), (2, False), (3, True)):
+            assert (await api.get(f"cases/{case_id}.json"))["case"][key] is is_set
+    assert await api.put("cases/1,2,3/restore", []) == {"case_success_id": [1, 2, 3]}
+    assert (await api.get("cases.json"))["total_count"] == 3
+    one = await api.put("cases/2/trash.json")
+    assert (one["case"]["case_id"], one["case_success_id"]) == (2, [2])
+    assert (await api.call("DELETE", "cases/1,2,77.json")).json == {"case_success_id": [1, 2]}
+    assert (await api.get("cases.json"))["total_count"] == 1
+    many = ",".join(map(str, range(1, 12)))
+    for method, path in (("PUT", f"cases/{many}/trash.json"), ("DELETE", f"cases/{many}.json")):
+        assert (await api.call(method, path)).refusal == (400, "too_many_cases")
+    assert (await api.call("PUT", "cases/,/trash.json")).refusal == (404, "case_not_found")
+
+
+async def test_what_is_written_to_a_merged_case_goes_to_its_parent(api: Api) -> None:
+    await api.channel()
+    first, second = await api.case(), await api.case()
+    merge = {"case": {"parent_case_id": first["case_number"]}}
+    merged = (await api.put("cases/2/merge.json", merge))["case"]
+    assert (merged["parent_case_id"], merged["status"]) == (1, "closed")
+    assert (await api.put("cases/2/merge.json", {"case": {"parent_case_id": 1}}))["case"] == merged
+    for _ in range(2):
+        await api.message(2, user_id=second["user_id"])
+    assert (await api.get("cases/1/messages.json"))["total_count"] == 3
+    assert [case["case_id"] for case in await api.items("cases.json", "case")] == [1]
+    everything = await api.items("cases.json?show_merged_cases=1", "case")
+    assert [case["case_id"] for case in everything] == [2, 1]
+    assert (await api.put("cases/2/unmerge.json"))["case"]["parent_case_id"] == 0
+    assert (await api.put("cases/2/unmerge.json"))["case"]["parent_case_id"] == 0
+    await api.message(2, user_id=second["user_id"])
+    assert (await api.get("cases/2/messages.json"))["total_count"] == 2
+
+
+async def test_cases_of_two_users_are_not_merged(api: Api) -> None:
+    await api.channel()
+    await api.case()
+    await api.case(user_custom_id="u2")
+    for parent, refusal in [
+        (2, (400, "cannot_merge")),
+        (1, (400, "cannot_merge")),
+        (9, (404, "case_not_found")),
+        ("x", (404, "case_not_found")),
+        (None, (400, "invalid_parameters")),
+    ]:
+        body = {"case": {"parent_case_id": parent}}
+        assert (await api.call("PUT", "cases/1/merge.json", body)).refusal == refusal
 
 
 QUERIES: list[tuple[str, list[int]]] = [
