@@ -41,7 +41,7 @@ from kanal.eventlog import backup
 from kanal.eventlog.database import driver_error
 from kanal.eventlog.migrate import migrate
 from kanal.eventlog.sqlite import DataDirectoryInUse
-from kanal.http import control, logs
+from kanal.http import control, logs, openapi
 from kanal.projections.registry import CORE, FOLLOWED
 from kanal.settings import Settings, SettingsError
 
@@ -139,6 +139,12 @@ def migrate_(settings: Settings) -> None:
         finally:
             database.close()
     click.echo("The tables are up to date.")
+
+
+@main.command("openapi")
+def openapi_() -> None:
+    """Print the OpenAPI document, which docs/openapi.json is and /api/openapi.json serves."""
+    click.echo(openapi.text(), nl=False)
 
 
 @main.command("backup")

@@ -13,6 +13,7 @@ from kanal.eventlog.writer import LogUnavailable
 from kanal.http.answers import answer
 from kanal.http.auth import Authentication
 from kanal.http.context import CONTEXT, Call, Context
+from kanal.http.docs_page import add_documentation
 from kanal.http.errors import ApiError
 from kanal.http.logs import AccessLog, access_to_structlog
 from kanal.http.metrics import Metrics, exposition
@@ -44,6 +45,8 @@ def make_app(
     authentication = Authentication(context)
     for route in ROUTES if api else ():
         _add(app, authentication, route)
+    if api:
+        add_documentation(app)
     app.router.add_get("/healthz", _healthz)
     app.router.add_get("/readyz", _readyz)
 

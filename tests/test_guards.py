@@ -37,8 +37,9 @@ IMPURE = {
     *("tempfile", "threading", "time"),
 }
 
-# Needed without being imported: the zones of zoneinfo where the system has none.
-USED_UNSEEN = {"tzdata"}
+# Needed without being imported: the zones of zoneinfo where the system has none; the files of
+# Swagger UI.
+USED_UNSEEN = {"offapi", "tzdata"}
 # The types of aiohttp's and pydantic's own interfaces, in versions that those two choose.
 IMPLIED = {"kanal", "multidict", "pydantic-core", "yarl"}
 

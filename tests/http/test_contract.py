@@ -8,8 +8,11 @@ from typing import Any
 
 import pytest
 from aiohttp import FormData
+from openapi_schema_validator import OAS31Validator
 from served_api import Answer, Api
 
+from kanal.http import openapi
+from kanal.http.openapi import operation_id
 from kanal.http.routes import ROUTES
 
 CONTRACTS = Path(__file__).parent / "contract"
@@ -43,17 +46,16 @@ MARKERS = {
 }
 OTHERS = "*"
 
+DOCUMENT = openapi.document()
+
 Kept = dict[str, Any]
-
-
-def file_of(method: str, path: str) -> str:
-    return f"{method}_{re.sub('{[^}]*}', 'id', path).replace('/', '_')}".lower()
 
 
 def calls() -> dict[str, str]:
     """Name of the file -> the call as the file has to name it, whatever it calls the ids."""
     return {
-        file_of(each.method, each.path): f"{each.method} /api/{each.path}.json" for each in ROUTES
+        operation_id(each.method, each.path): f"{each.method} /api/{each.path}.json"
+        for each in ROUTES
     }
 
 
@@ -79,10 +81,31 @@ async def test_a_call_keeps_its_contract(shared_api: Api, file: str) -> None:
         assert answer.status == each["status"], (each["request"], answer.text)
         given = json.loads(answer.text) if answer.text else ""
         assert _difference(_filled(each["answer"], kept), given) == "", answer.text
+        _check_documented(file, answer)
         assert answer.headers["api_calls_left"].isdecimal()
         _keep(each, answer, kept)
         called.add(each["request"]["method"])
     assert called == {contract["call"].split()[0]}
+
+
+def _check_documented(call: str, answer: Answer) -> None:
+    """What came is what the OpenAPI document says of this call and status."""
+    operation = next(
+        each
+        for methods in DOCUMENT["paths"].values()
+        for each in methods.values()
+        if each["operationId"] == call
+    )
+    said = operation["responses"][str(answer.status)]
+    if "$ref" in said:
+        said = DOCUMENT["components"]["responses"][said["$ref"].rpartition("/")[2]]
+    if "content" not in said:
+        assert answer.text == ""
+        return
+    schema = said["content"]["application/json"]["schema"]
+    # The references in it are to the document's components.
+    whole = {**schema, "components": DOCUMENT["components"]}
+    OAS31Validator(whole).validate(answer.json)
 
 
 def _without_names(call: str) -> str:
