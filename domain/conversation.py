@@ -11,23 +11,46 @@ from kanal.domain.case_events import (
     Priority,
     Status,
 )
-from kanal.domain.cases import CASES, Case, receiving_case, set_labels, set_status
+from kanal.domain.cases import (
+    CASES,
+    Case,
+    mark_case_as_spam,
+    receiving_case,
+    set_labels,
+    set_status,
+)
 from kanal.domain.channels import channel_open_to_users
 from kanal.domain.errors import UserHasNoAccess
 from kanal.domain.groups import existing_group
-from kanal.domain.identities import Identification, find_or_register
+from kanal.domain.identities import Conflict, Identification, find_or_register
 from kanal.domain.links import person_of
 from kanal.domain.staff import active_staff
-from kanal.domain.users import ContactKind, existing_user
+from kanal.domain.users import MessengerType, existing_user
 from kanal.domain.work import Work
+
+MESSENGER_CHANNELS: dict[MessengerType, str] = {
+    "telegram": "telegram",
+    "whatsapp": "wa_chat",
+    "viber": "viber",
+    "vkontakte": "vk_chat",
+    "odnoklassniki": "ok_chat",
+    "facebook": "fb_chat",
+    "instagram": "instagram_chat",
+    "skype": "skype",
+    "line": "line",
+    "slack": "slack",
+    "mattermost": "mattermost",
+    "avito": "avito",
+}
+"""The standard channel of a case whose user is known by such an id."""
 
 
 class OpenedCase(Struct, frozen=True):
     case_id: int
     message_id: int
     user_id: int
-    conflicts: tuple[ContactKind, ...]
-    """Contacts that could not be linked, because another id of the same channel has them."""
+    conflicts: tuple[Conflict, ...]
+    """What could not be linked, because another id of the same channel has it."""
 
 
 def open_case(
@@ -48,13 +71,14 @@ def open_case(
     cc_emails: str = "",
     bcc_emails: str = "",
 ) -> OpenedCase:
-    """A new case with its first message: the user's, or the staff member's if `staff_id` is given.
+    """A new case with its first message: the user's, or the staff member's if `staff_id` is given. What a blocked user
+    opens is spam.
 
     `channel`: name of a standard channel, or "" to let the identity decide; ignored with a custom one. `recipient`: what
     the user wrote to; the custom channel's title if it is not said.
 
     Raises NoIdentity, ChannelNotFound, ChannelDisabled, ChannelDeleted, ChannelWithoutId, IdWithoutChannel,
-    StaffNotFound, StaffNotActive, GroupNotFound, UnknownLabels.
+    StaffNotFound, StaffNotActive, GroupNotFound, UnknownLabels, WrongIdentificationCode.
     """
     if who.channel_id:
         title = channel_open_to_users(work, who.channel_id).title
@@ -69,7 +93,7 @@ def open_case(
     opened = CaseOpened(
         case_id=case_id,
         user_id=identified.user_id,
-        channel=channel or ("email" if who.email else "call"),
+        channel=channel or _channel_of(who),
         channel_id=who.channel_id,
         staff_id=staff_id,
         group_id=group_id,
@@ -93,7 +117,15 @@ def open_case(
         content=content,
         content_html=content_html,
     )
+    if not staff_id and existing_user(work, identified.user_id).blocked:
+        mark_case_as_spam(work, case_id=case_id)
     return OpenedCase(case_id, added.message_id, identified.user_id, identified.conflicts)
+
+
+def _channel_of(who: Identification) -> str:
+    if who.messengers:
+        return MESSENGER_CHANNELS[who.messengers[0].type]
+    return "email" if who.email else "call"
 
 
 class AddedMessage(Struct, frozen=True):

@@ -17,12 +17,14 @@
     │   ├── EmailTaken
     │   ├── PhoneTaken
     │   ├── ExternalIdTaken
+    │   ├── IdentityTaken
     │   └── LabelTitleTaken
     ├── ChannelDisabled
     ├── ChannelDeleted
     ├── ChannelWithoutId
     ├── IdWithoutChannel
     ├── NoIdentity
+    ├── WrongIdentificationCode
     ├── StaffNotActive
     ├── UnknownLabels
     ├── CannotMerge
@@ -159,6 +161,13 @@ class LabelTitleTaken(Taken):
         super().__init__(f"Label {label_id} has this title already.")
 
 
+class IdentityTaken(Taken):
+    code = "identity_already_exist"
+
+    def __init__(self, type_: str, user_id: int) -> None:
+        super().__init__(f"This {type_} identity is already user {user_id}.")
+
+
 class ChannelDisabled(DomainError):
     code = "channel_disabled"
 
@@ -200,7 +209,18 @@ class NoIdentity(DomainError):
 
     def __init__(self) -> None:
         super().__init__(
-            "Say who the user is: user_custom_id with a custom channel, user_email or user_phone."
+            "Say who the user is: user_custom_id with a custom channel, user_email, user_phone, "
+            "or the id in a messenger, such as user_telegram."
+        )
+
+
+class WrongIdentificationCode(DomainError):
+    code = "wrong_identification_code"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "This user_identification_code is not one of Kanal's, has expired, or its user is deleted. "
+            "POST /api/users/identification.json makes a new one."
         )
 
 

@@ -30,7 +30,7 @@ class Right(Enum):
 
     SEE = "see cases, messages, users, channels and colleagues"
     ANSWER = "open, answer and change cases"
-    DELETE = "delete cases for good"
+    DELETE = "delete cases and users for good"
     MANAGE_CHANNELS = "make, change, disable and delete channels"
     MANAGE_STAFF = "make and disable staff, groups and API keys"
     MANAGE_FIELDS = "delete labels and define custom fields, languages and e-mail addresses"

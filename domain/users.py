@@ -1,4 +1,4 @@
-"""Users: one profile per channel identity, with its details and its live links.
+"""Users: one profile per channel identity, with its details, its live links and whether it is blocked or disabled.
 
 The same external id on another channel is another profile; profiles of one person are linked (links.py), never merged.
 """
@@ -13,25 +13,43 @@ from kanal.domain.event import Event
 from kanal.domain.stream import Aggregate
 from kanal.domain.work import Work
 
-UserType = Literal["custom", "email", "phone"]
+MessengerType = Literal[
+    "telegram",
+    "whatsapp",
+    "viber",
+    "vkontakte",
+    "odnoklassniki",
+    "facebook",
+    "instagram",
+    "skype",
+    "line",
+    "slack",
+    "mattermost",
+    "avito",
+]
+UserType = Literal["custom", "email", "phone", MessengerType]
 ContactKind = Literal["email", "phone"]
+Evidence = Literal["given", "hand", "code"]
+"""Why a link was made: a caller gave both of one user; staff said so; a user presented an identification code."""
 
 
 class UserRegistered(Event, frozen=True):
     NAME = "user.registered.1"
-    PERSONAL = ("identity", "full_name", "company_name", "company_position", "note")
+    PERSONAL = ("identity", "full_name", "company_name", "company_position", "note", "normalised")
     ABOUT = ("user_id",)
     user_id: int
     type: UserType
     channel_id: int
     """0 for a profile that is not of a custom channel."""
     identity: str
-    """The external id byte for byte, or the e-mail or phone as first given."""
+    """The external id byte for byte, or the e-mail, phone or messenger id as first given."""
     full_name: str
     company_name: str
     company_position: str
     note: str
     language_id: int
+    normalised: str = ""
+    """What the identity is compared by; "" for an external id."""
 
 
 class UserChanged(Event, frozen=True):
@@ -62,6 +80,37 @@ class UserLinked(Event, frozen=True):
     """As the caller wrote it."""
     normaliser: str
     """Name and version of the rule that made `value` of `given`."""
+    evidence: Evidence = "given"
+
+
+class UserUnlinked(Event, frozen=True):
+    """That edge is gone and no other. Its twin in the contact's stream is `contact.unlinked.1`."""
+
+    NAME = "user.unlinked.1"
+    PERSONAL = ("value",)
+    ABOUT = ("user_id",)
+    user_id: int
+    kind: ContactKind
+    value: str
+
+
+class UserLinkedToUser(Event, frozen=True):
+    """An edge between two profiles, in the streams of both."""
+
+    NAME = "user.linked_to_user.1"
+    ABOUT = ("user_id", "other_id")
+    user_id: int
+    other_id: int
+    evidence: Evidence
+
+
+class UserUnlinkedFromUser(Event, frozen=True):
+    """In the streams of both."""
+
+    NAME = "user.unlinked_from_user.1"
+    ABOUT = ("user_id", "other_id")
+    user_id: int
+    other_id: int
 
 
 class UserLinkRefused(Event, frozen=True):
@@ -81,6 +130,61 @@ class UserLinkRefused(Event, frozen=True):
     """The profile that has the other id."""
 
 
+class UserLinkToUserRefused(Event, frozen=True):
+    """The same rule, for an edge between two profiles."""
+
+    NAME = "user.link_to_user_refused.1"
+    ABOUT = ("user_id", "other_id", "taken_by")
+    user_id: int
+    other_id: int
+    channel_id: int
+    taken_by: int
+
+
+class UserIdentityChanged(Event, frozen=True):
+    """The profile's own e-mail or phone is another one."""
+
+    NAME = "user.identity_changed.1"
+    PERSONAL = ("old", "new", "normalised")
+    ABOUT = ("user_id",)
+    user_id: int
+    old: str
+    new: str
+    normalised: str
+
+
+class UserWasBlocked(Event, frozen=True):
+    """The user's later cases are spam."""
+
+    NAME = "user.blocked.1"
+    ABOUT = ("user_id",)
+    user_id: int
+
+
+class UserWasDisabled(Event, frozen=True):
+    """Put among the deleted ones; it can be restored."""
+
+    NAME = "user.disabled.1"
+    ABOUT = ("user_id",)
+    user_id: int
+
+
+class UserWasRestored(Event, frozen=True):
+    """Neither blocked nor disabled any more."""
+
+    NAME = "user.restored.1"
+    ABOUT = ("user_id",)
+    user_id: int
+
+
+class UserWasDeleted(Event, frozen=True):
+    """For good: no answer shows the profile any more, and its identity is free."""
+
+    NAME = "user.deleted.1"
+    ABOUT = ("user_id",)
+    user_id: int
+
+
 class UserDetails(Struct, frozen=True):
     full_name: str = ""
     company_name: str = ""
@@ -94,9 +198,28 @@ class User(Struct, frozen=True):
     type: UserType = "custom"
     channel_id: int = 0
     identity: str = ""
+    normalised: str = ""
     details: UserDetails = UserDetails()
     contacts: tuple[tuple[ContactKind, str], ...] = ()
     """Live links: kind and normalised value."""
+    users: tuple[int, ...] = ()
+    """Profiles with which there is a live link without a contact in between."""
+    undone: frozenset[str] = frozenset()
+    """Links that staff undid, as `link_key` names them: none is made again but by hand."""
+    blocked: bool = False
+    disabled: bool = False
+    deleted: bool = False
+
+    @property
+    def key(self) -> str:
+        """The key of the identity's stream."""
+        if self.type == "custom":
+            return f"{self.channel_id}/{self.identity}"
+        return f"{self.type}/{self.normalised or self.identity.lower()}"
+
+
+def link_key(kind: str, value: object) -> str:
+    return f"{kind}/{value}"
 
 
 def evolve(user: User, event: Event) -> User:
@@ -107,12 +230,46 @@ def evolve(user: User, event: Event) -> User:
                 type=event.type,
                 channel_id=event.channel_id,
                 identity=event.identity,
+                normalised=event.normalised,
                 details=_details_of(event),
             )
         case UserChanged():
             return replace(user, details=_details_of(event))
         case UserLinked():
-            return replace(user, contacts=(*user.contacts, (event.kind, event.value)))
+            return replace(
+                user,
+                contacts=(*user.contacts, (event.kind, event.value)),
+                undone=user.undone - {link_key(event.kind, event.value)},
+            )
+        case UserUnlinked():
+            link = (event.kind, event.value)
+            return replace(
+                user,
+                contacts=tuple(each for each in user.contacts if each != link),
+                undone=user.undone | {link_key(*link)},
+            )
+        case UserLinkedToUser():
+            return replace(
+                user,
+                users=(*user.users, event.other_id),
+                undone=user.undone - {link_key("user", event.other_id)},
+            )
+        case UserUnlinkedFromUser():
+            return replace(
+                user,
+                users=tuple(each for each in user.users if each != event.other_id),
+                undone=user.undone | {link_key("user", event.other_id)},
+            )
+        case UserIdentityChanged():
+            return replace(user, identity=event.new, normalised=event.normalised)
+        case UserWasBlocked():
+            return replace(user, blocked=True)
+        case UserWasDisabled():
+            return replace(user, disabled=True)
+        case UserWasRestored():
+            return replace(user, blocked=False, disabled=False)
+        case UserWasDeleted():
+            return replace(user, deleted=True)
     return user
 
 
@@ -130,9 +287,9 @@ USERS = Aggregate("user", User(), evolve)
 
 
 def existing_user(work: Work, user_id: int) -> User:
-    """Raises UserNotFound."""
+    """A profile that is not deleted for good; it may be blocked or disabled. Raises UserNotFound."""
     user = work.load(USERS, user_id)
-    if not user.user_id:
+    if not user.user_id or user.deleted:
         raise UserNotFound(user_id)
     return user
 
@@ -154,4 +311,26 @@ def change_user(work: Work, *, user_id: int, **changes: Any) -> int:
                 language_id=details.language_id,
             ),
         )
+    return user_id
+
+
+def block_user(work: Work, *, user_id: int) -> int:
+    """This profile alone, not the person: undoing a link shall leave nobody blocked by mistake. Raises UserNotFound."""
+    if not existing_user(work, user_id).blocked:
+        work.record(USERS, user_id, UserWasBlocked(user_id))
+    return user_id
+
+
+def disable_user(work: Work, *, user_id: int) -> int:
+    """Raises UserNotFound."""
+    if not existing_user(work, user_id).disabled:
+        work.record(USERS, user_id, UserWasDisabled(user_id))
+    return user_id
+
+
+def restore_user(work: Work, *, user_id: int) -> int:
+    """Raises UserNotFound."""
+    user = existing_user(work, user_id)
+    if user.blocked or user.disabled:
+        work.record(USERS, user_id, UserWasRestored(user_id))
     return user_id

@@ -34,10 +34,24 @@ from kanal.domain.channels import (
     ChannelWasEnabled,
 )
 from kanal.domain.deliveries import DeliveryDeadLettered
-from kanal.domain.identities import IdentityClaimed
-from kanal.domain.links import ContactLinked
+from kanal.domain.identities import IdentityClaimed, IdentityReleased
+from kanal.domain.links import ContactLinked, ContactUnlinked
 from kanal.domain.stream import Recorded
-from kanal.domain.users import UserChanged, UserLinked, UserLinkRefused, UserRegistered
+from kanal.domain.users import (
+    UserChanged,
+    UserIdentityChanged,
+    UserLinked,
+    UserLinkedToUser,
+    UserLinkRefused,
+    UserLinkToUserRefused,
+    UserRegistered,
+    UserUnlinked,
+    UserUnlinkedFromUser,
+    UserWasBlocked,
+    UserWasDeleted,
+    UserWasDisabled,
+    UserWasRestored,
+)
 from kanal.eventlog.database import Database
 from kanal.eventlog.projection import Changes, Tables
 from kanal.projections.read_model import Found, Names, Page, ReadModel, Views, number, text
@@ -102,8 +116,19 @@ PROJECTION = ReadModel(
             UserChanged,
             UserLinked,
             UserLinkRefused,
+            UserUnlinked,
+            UserLinkedToUser,
+            UserUnlinkedFromUser,
+            UserLinkToUserRefused,
+            UserIdentityChanged,
+            UserWasBlocked,
+            UserWasDisabled,
+            UserWasRestored,
+            UserWasDeleted,
             IdentityClaimed,
+            IdentityReleased,
             ContactLinked,
+            ContactUnlinked,
             ChannelCreated,
             ChannelChanged,
             ChannelWasDisabled,

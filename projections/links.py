@@ -1,4 +1,7 @@
-"""Links between profiles and contacts, and the links that were refused. A person is computed from them, never stored."""
+"""Links between profiles and contacts or other profiles, and the links that were refused.
+
+A person is computed from them, never stored.
+"""
 
 import re
 from collections.abc import Iterable, Sequence
@@ -7,8 +10,17 @@ from unicodedata import normalize
 
 from sqlalchemy import Connection, Index, MetaData, Select, Table, select
 
+from kanal.domain.identities import Conflict
 from kanal.domain.stream import Recorded
-from kanal.domain.users import ContactKind, UserLinked, UserLinkRefused
+from kanal.domain.users import (
+    ContactKind,
+    UserLinked,
+    UserLinkedToUser,
+    UserLinkRefused,
+    UserLinkToUserRefused,
+    UserUnlinked,
+    UserUnlinkedFromUser,
+)
 from kanal.eventlog.projection import Changes, Tables
 from kanal.projections.read_model import Names, ReadModel, Views, columns_of, number, text
 from kanal.projections.search import searched
@@ -24,8 +36,9 @@ class ConflictRow(NamedTuple):
 
     user_id: int
     position: int
-    kind: ContactKind
+    kind: Conflict
     value: str
+    """The normalised contact, or the id of the profile that should have been linked."""
     given: str
     channel_id: int
     taken_by: int
@@ -45,6 +58,13 @@ def define(metadata: MetaData, name: Names) -> Iterable[Table]:
         number("at"),
         number("position"),
         Index(f"{links}_contact", "kind", "value", "user_id"),
+        sqlite_with_rowid=False,
+    )
+    yield Table(
+        name("user_links"),
+        metadata,
+        number("user_id", key=True),
+        number("other_id", key=True),
         sqlite_with_rowid=False,
     )
     yield Table(
@@ -75,24 +95,50 @@ def fold(changes: Changes, tables: Tables, recorded: Recorded) -> None:
                 "position": recorded.position,
             }
             changes.insert(tables["links"], link)
+        case UserUnlinked():
+            changes.delete(tables["links"], (event.user_id, event.kind, event.value))
+        case UserLinkedToUser():
+            pair = {"user_id": event.user_id, "other_id": event.other_id}
+            changes.insert(tables["user_links"], pair)
+        case UserUnlinkedFromUser():
+            changes.delete(tables["user_links"], (event.user_id, event.other_id))
         case UserLinkRefused():
-            conflict = {
-                "user_id": event.user_id,
-                "position": recorded.position,
-                "kind": event.kind,
-                "value": event.value,
-                "given": event.given,
-                "channel_id": event.channel_id,
-                "taken_by": event.taken_by,
-                "at": at,
-            }
-            changes.insert(tables["conflicts"], conflict)
+            _refused(changes, tables, recorded, event.kind, event.value, event.given)
+        case UserLinkToUserRefused():
+            _refused(changes, tables, recorded, "user", str(event.other_id), "")
+
+
+def _refused(
+    changes: Changes, tables: Tables, recorded: Recorded, kind: Conflict, value: str, given: str
+) -> None:
+    event: Any = recorded.event
+    conflict = {
+        "user_id": event.user_id,
+        "position": recorded.position,
+        "kind": kind,
+        "value": value,
+        "given": given,
+        "channel_id": event.channel_id,
+        "taken_by": event.taken_by,
+        "at": recorded.envelope.at,
+    }
+    changes.insert(tables["conflicts"], conflict)
 
 
 PROJECTION = ReadModel(
     name="links",
-    version=1,
-    handles=dict.fromkeys((UserLinked, UserLinkRefused), fold),
+    version=2,
+    handles=dict.fromkeys(
+        (
+            UserLinked,
+            UserUnlinked,
+            UserLinkedToUser,
+            UserUnlinkedFromUser,
+            UserLinkRefused,
+            UserLinkToUserRefused,
+        ),
+        fold,
+    ),
     define=define,
 )
 
@@ -102,23 +148,29 @@ def linked_users(
 ) -> dict[int, list[int]]:
     """For each of these users all profiles of the person, the user included; [] for one who is alone.
 
-    Walks from users to their contacts and on to whoever else has them, each of both once for all who are asked for: two
-    queries a round, and as many rounds as the longest chain of contacts has links.
+    Walks from users to their contacts and to other profiles, and on to whoever else has the contacts, each once for all
+    who are asked for: a few queries a round, and as many rounds as the longest chain has links.
     """
     asked = list(dict.fromkeys(user_ids))
-    links = views.links["links"]
+    links, pairs = views.links["links"], views.links["user_links"]
     holders: dict[Contact, list[int]] = {}
     contacts: dict[int, list[Contact]] = {}
+    others: dict[int, list[int]] = {}
     unseen = set(asked)
     while unseen:
         mine = select(links.c.user_id, links.c.kind, links.c.value).where(
             links.c.user_id.in_(unseen)
         )
         new: set[Contact] = set()
-        contacts.update((user_id, []) for user_id in unseen)
+        for user_id in unseen:
+            contacts[user_id], others[user_id] = [], []
         for user_id, kind, value in connection.execute(mine):
             contacts[user_id].append((kind, value))
             new.add((kind, value))
+        for user_id, other_id in connection.execute(
+            select(pairs.c.user_id, pairs.c.other_id).where(pairs.c.user_id.in_(unseen))
+        ):
+            others[user_id].append(other_id)
         new -= holders.keys()
         holders.update((contact, []) for contact in new)
         for kind in {kind for kind, _ in new}:
@@ -128,27 +180,51 @@ def linked_users(
             )
             for value, user_id in connection.execute(theirs):
                 holders[kind, value].append(user_id)
-        unseen = {user_id for contact in new for user_id in holders[contact]} - contacts.keys()
+        reached = {user_id for contact in new for user_id in holders[contact]}
+        reached.update(*(others[user_id] for user_id in unseen))
+        unseen = reached - contacts.keys()
     persons: dict[int, list[int]] = {}
     for user_id in asked:
         if user_id not in persons:
-            person = _reached(user_id, contacts, holders)
+            person = _reached(user_id, contacts, holders, others)
             persons.update(dict.fromkeys(person, person if len(person) > 1 else []))
     return {user_id: persons[user_id] for user_id in asked}
 
 
 def _reached(
-    user_id: int, contacts: dict[int, list[Contact]], holders: dict[Contact, list[int]]
+    user_id: int,
+    contacts: dict[int, list[Contact]],
+    holders: dict[Contact, list[int]],
+    others: dict[int, list[int]],
 ) -> list[int]:
     found, seen, waiting = {user_id}, set[Contact](), [user_id]
     while waiting:
-        for contact in contacts[waiting.pop()]:
+        one = waiting.pop()
+        new = set(others[one])
+        for contact in contacts[one]:
             if contact not in seen:
                 seen.add(contact)
-                new = set(holders[contact]) - found
-                found |= new
-                waiting.extend(new)
+                new.update(holders[contact])
+        new -= found
+        found |= new
+        waiting.extend(new)
     return sorted(found)
+
+
+def contacts_of(
+    connection: Connection, views: Views, user_ids: Sequence[int]
+) -> dict[int, dict[ContactKind, str]]:
+    """The contact of each kind that was linked last, as it was given."""
+    links = views.links["links"]
+    query = (
+        select(links.c.user_id, links.c.kind, links.c.given)
+        .where(links.c.user_id.in_(user_ids))
+        .order_by(links.c.position)
+    )
+    found: dict[int, dict[ContactKind, str]] = {user_id: {} for user_id in user_ids}
+    for user_id, kind, given in connection.execute(query):
+        found[user_id][kind] = given.strip()
+    return found
 
 
 def conflicts_of(connection: Connection, views: Views, user_id: int, at: int) -> list[ConflictRow]:

@@ -7,7 +7,20 @@ from sqlalchemy import ColumnElement, Connection, Index, MetaData, Table
 
 from kanal.domain.case_events import MessageAdded
 from kanal.domain.stream import Recorded
-from kanal.domain.users import UserChanged, UserLinked, UserRegistered, UserType
+from kanal.domain.users import (
+    UserChanged,
+    UserIdentityChanged,
+    UserLinked,
+    UserLinkedToUser,
+    UserRegistered,
+    UserType,
+    UserUnlinked,
+    UserUnlinkedFromUser,
+    UserWasBlocked,
+    UserWasDeleted,
+    UserWasDisabled,
+    UserWasRestored,
+)
 from kanal.eventlog.projection import Changes, Tables
 from kanal.projections.links import having_contact
 from kanal.projections.read_model import (
@@ -31,10 +44,7 @@ class UserRow(NamedTuple):
     channel_id: int
     """0 for a profile that is not of a custom channel."""
     identity: str
-    """The external id byte for byte, or the e-mail or phone as first given."""
-    linked_email: str
-    """As given; the latest if there are several, "" without any."""
-    linked_phone: str
+    """The external id byte for byte, or the e-mail, phone or messenger id as first given."""
     full_name: str
     company_name: str
     company_position: str
@@ -42,19 +52,13 @@ class UserRow(NamedTuple):
     language_id: int
     confirmed: bool
     active: bool
+    """Not blocked."""
     deleted: bool
+    """Disabled. A profile that was deleted for good has no row."""
     created_at: int
     updated_at: int
     last_contact_at: int
     """Time of the user's last message, 0 before the first."""
-
-    @property
-    def email(self) -> str:
-        return self.identity if self.type == "email" else self.linked_email
-
-    @property
-    def phone(self) -> str:
-        return self.identity if self.type == "phone" else self.linked_phone
 
 
 class UserFilter(NamedTuple):
@@ -86,8 +90,6 @@ def define(metadata: MetaData, name: Names) -> Iterable[Table]:
         text("type"),
         number("channel_id"),
         text("identity"),
-        text("linked_email"),
-        text("linked_phone"),
         text("full_name"),
         text("company_name"),
         text("company_position"),
@@ -99,7 +101,17 @@ def define(metadata: MetaData, name: Names) -> Iterable[Table]:
         number("created_at"),
         number("updated_at"),
         number("last_contact_at"),
-        Index(f"{users}_identity", "identity"),
+        *[
+            Index(f"{users}_{end}", *columns)
+            for end, columns in {
+                "identity": ("identity",),
+                "channel": ("channel_id", "user_id"),
+                "language": ("language_id", "user_id"),
+                "created": ("created_at", "user_id"),
+                "updated": ("updated_at", "user_id"),
+                "contact": ("last_contact_at", "user_id"),
+            }.items()
+        ],
     )
 
 
@@ -116,8 +128,6 @@ def fold(changes: Changes, tables: Tables, recorded: Recorded) -> None:
                 "type": event.type,
                 "channel_id": event.channel_id,
                 "identity": event.identity,
-                "linked_email": "",
-                "linked_phone": "",
                 "full_name": event.full_name,
                 "company_name": event.company_name,
                 "company_position": event.company_position,
@@ -141,15 +151,41 @@ def fold(changes: Changes, tables: Tables, recorded: Recorded) -> None:
                 "updated_at": at,
             }
             changes.update(users, (event.user_id,), details)
-        case UserLinked():
-            contact = {f"linked_{event.kind}": event.given.strip(), "updated_at": at}
-            changes.update(users, (event.user_id,), contact)
+        case UserIdentityChanged():
+            changes.update(users, (event.user_id,), {"identity": event.new, "updated_at": at})
+        case UserLinked() | UserUnlinked() | UserLinkedToUser() | UserUnlinkedFromUser():
+            changes.update(users, (event.user_id,), {"updated_at": at})
+        case UserWasBlocked():
+            changes.update(users, (event.user_id,), {"active": False, "updated_at": at})
+        case UserWasDisabled():
+            changes.update(users, (event.user_id,), {"deleted": True, "updated_at": at})
+        case UserWasRestored():
+            restored = {"active": True, "deleted": False, "updated_at": at}
+            changes.update(users, (event.user_id,), restored)
+        case UserWasDeleted():
+            changes.delete(users, (event.user_id,))
 
 
 PROJECTION = ReadModel(
     name="users",
-    version=1,
-    handles=dict.fromkeys((MessageAdded, UserRegistered, UserChanged, UserLinked), fold),
+    version=2,
+    handles=dict.fromkeys(
+        (
+            MessageAdded,
+            UserRegistered,
+            UserChanged,
+            UserIdentityChanged,
+            UserLinked,
+            UserUnlinked,
+            UserLinkedToUser,
+            UserUnlinkedFromUser,
+            UserWasBlocked,
+            UserWasDisabled,
+            UserWasRestored,
+            UserWasDeleted,
+        ),
+        fold,
+    ),
     define=define,
 )
 

@@ -6,7 +6,16 @@ from typing import Any
 
 from story import person
 
-from kanal.domain import cases, channels, conversation, labels, staff, users
+from kanal.domain import (
+    cases,
+    channels,
+    conversation,
+    identities,
+    labels,
+    links,
+    staff,
+    users,
+)
 from kanal.domain.errors import DomainError
 from kanal.domain.groups import create_group
 from kanal.domain.links import Contact
@@ -70,11 +79,16 @@ def anything(random: Random) -> Step:
         (cases.restore_case, case),
         (cases.delete_case, case),
         (users.change_user, {**user, "full_name": text, "note": text}),
+        (users.block_user, user),
+        (users.restore_user, user),
+        (identities.delete_user, user),
+        (links.link_users, {**user, "other_id": random.randint(1, 8)}),
+        (links.unlink_users, {**user, "other_id": random.randint(1, 8)}),
         (channels.disable_channel, channel),
         (channels.enable_channel, channel),
         (channels.change_channel, {**channel, "title": text}),
     ]
-    weights = [9, 3, 9, 9, 3, 3, 3, 3, 3, 1, 3, 1, 1, 1, 3, 1, 3, 1, 3, 1]
+    weights = [9, 3, 9, 9, 3, 3, 3, 3, 3, 1, 3, 1, 1, 1, 3, 1, 3, 1, 2, 1, 2, 2, 1, 3, 1]
     return random.choices(steps, weights)[0]
 
 

@@ -16,7 +16,7 @@ from kanal.domain.case_events import Priority, Rating, Status
 from kanal.domain.cases import case_number
 from kanal.domain.conversation import OpenedCase
 from kanal.domain.errors import CaseNotFound, ChannelNotFound
-from kanal.domain.users import ContactKind
+from kanal.domain.identities import Conflict
 from kanal.http.answers import NEVER, Date, DateOrNever, answer, listing
 from kanal.http.api.labels import LabelIds
 from kanal.http.api.messages import Texts, refuse_files, require_text
@@ -178,7 +178,7 @@ class CaseAnswer(Struct, kw_only=True):
     rated_staff_id: int | UnsetType = UNSET
     attachments: list[dict[str, Any]] | UnsetType = UNSET
     """Only in the answer to the creation, as the next one."""
-    identity_conflict: dict[ContactKind, ConflictAnswer] | UnsetType = UNSET
+    identity_conflict: dict[Conflict, ConflictAnswer] | UnsetType = UNSET
     """For contacts that were not linked."""
 
 
@@ -195,10 +195,9 @@ async def create(call: Call) -> web.Response:
     refuse_files(await call.body(), given)
     require_text(given)
     channel_id = _custom_channel(given.channel)
-    region = call.context.phone_region
     command = partial(
         conversation.open_case,
-        who=identification(given, channel_id, region, wrong_phone="incorrect_user_phone"),
+        who=identification(given, channel_id, call.context, wrong_phone="incorrect_user_phone"),
         channel="" if channel_id else given.channel,
         subject=given.subject,
         content=given.content,

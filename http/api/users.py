@@ -1,6 +1,9 @@
-"""/api/users: profiles, one for each identity (external id on a channel, e-mail, phone), and who they are linked with."""
+"""/api/users: profiles, one for each identity (external id on a channel, e-mail, phone, id in a messenger), and who they
+are linked with.
+"""
 
-from collections.abc import Iterable, Mapping
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Annotated, Any
 
@@ -12,22 +15,42 @@ from pydantic_core import PydanticCustomError
 from sqlalchemy import Connection
 
 from kanal.domain.errors import ChannelNotFound, ChannelWithoutId, UserNotFound
-from kanal.domain.identities import Identification, Identified, register_user
-from kanal.domain.links import Contact
-from kanal.domain.users import ContactKind, UserType, change_user
-from kanal.http import contacts
-from kanal.http.answers import NEVER, Date, DateOrNever, answer, listing
-from kanal.http.context import Call
-from kanal.http.contract import Listed, One, Takes, contract
+from kanal.domain.identities import (
+    Conflict,
+    Identification,
+    Identified,
+    MessengerId,
+    change_profile,
+    delete_user,
+    find_or_register,
+    link_known_contact,
+    register_user,
+)
+from kanal.domain.links import Contact, link_users, unlink_users
+from kanal.domain.users import (
+    ContactKind,
+    UserType,
+    block_user,
+    disable_user,
+    restore_user,
+)
+from kanal.domain.work import Work
+from kanal.http import contacts, messengers
+from kanal.http.answers import NEVER, Date, DateOrNever, answer, empty, listing
+from kanal.http.context import Call, Context
+from kanal.http.contract import Empty, Listed, One, Takes, Whole, contract
 from kanal.http.dates import Dates
 from kanal.http.errors import ApiError
 from kanal.http.fields import Content, Email, Fields, Flag, Id, Line, Many, Moment, Paging
 from kanal.http.fields import Text as AnyText
-from kanal.http.ids import channel_id_in, channel_key, id_in
+from kanal.http.identification import new_code, user_proven
+from kanal.http.ids import MAX_ID_DIGITS, channel_id_in, channel_key, id_in
 from kanal.http.paging import page_of
 from kanal.projections import cases, links, users
 from kanal.projections.read_model import Found, Page, Views
 from kanal.projections.users import UserFilter, UserRow
+
+PASSWORD_DIGITS = 8
 
 DETAILS = {
     "user_full_name": "full_name",
@@ -73,10 +96,39 @@ class Person(Details):
     user_custom_id: Line = ""
     user_email: Email | None = None
     user_phone: AnyText = ""
+    user_telegram: Line = ""
+    user_telegram_data: Line = ""
+    user_whatsapp_phone: Line = ""
+    user_viber: Line = ""
+    user_vkontakte: Line = ""
+    user_odnoklassniki: Line = ""
+    user_facebook: Line = ""
+    user_instagram: Line = ""
+    user_skype: Line = ""
+    user_line: Line = ""
+    user_slack: Line = ""
+    user_mattermost: Line = ""
+    user_avito: Line = ""
+    user_identification_code: Line = ""
 
 
 class NewUser(Person, UserDetails):
     user_custom_channel: AnyText = ""
+
+
+class UserChanges(UserDetails):
+    user_email: Email | None = None
+    user_phone: AnyText = ""
+
+
+class LinkedWith(Fields):
+    user_id: Id = 0
+    user_email: Email | None = None
+    user_phone: AnyText = ""
+
+
+class UnlinkedFrom(Fields):
+    user_id: Id
 
 
 class UsersQuery(Paging):
@@ -123,34 +175,47 @@ class UserAnswer(Struct, kw_only=True):
     custom_fields: dict[str, str | int | bool]
     linked_users: list[int]
     user_custom_id: str | UnsetType = UNSET
-    """Of the type `custom`, as the next one."""
+    """Of the type `custom`, as the next one; each of the following is there for its own type."""
     user_custom_channel: str | UnsetType = UNSET
-    identity_conflict: dict[ContactKind, ConflictAnswer] | UnsetType = UNSET
-    """Only in the answer to the creation, for contacts that were not linked."""
+    user_telegram: str | UnsetType = UNSET
+    user_telegram_data: str | UnsetType = UNSET
+    telegram_id: str | UnsetType = UNSET
+    user_whatsapp_phone: str | UnsetType = UNSET
+    user_viber: str | UnsetType = UNSET
+    user_vkontakte: str | UnsetType = UNSET
+    user_odnoklassniki: str | UnsetType = UNSET
+    user_facebook: str | UnsetType = UNSET
+    facebook_id: int | UnsetType = UNSET
+    """0 unless the id is a number."""
+    user_instagram: str | UnsetType = UNSET
+    user_skype: str | UnsetType = UNSET
+    user_line: str | UnsetType = UNSET
+    user_slack: str | UnsetType = UNSET
+    user_mattermost: str | UnsetType = UNSET
+    user_avito: str | UnsetType = UNSET
+    password: str | UnsetType = UNSET
+    """Only in the answer to the creation; it opens nothing."""
+    identity_conflict: dict[Conflict, ConflictAnswer] | UnsetType = UNSET
+    """Only in answers to calls that should have linked something, for what was not linked."""
     amount_of_cases: int | UnsetType = UNSET
     """In lists that ask for it."""
 
 
+class CodeAnswer(Struct):
+    code: str
+
+
 @contract("Make a profile", One("user", UserAnswer, 201), body=Takes("user", NewUser))
 async def create(call: Call) -> web.Response:
-    given = await call.given(NewUser)
-    channel_id = channel_id_in(given.user_custom_channel) if given.user_custom_channel else 0
-    if channel_id and not given.user_custom_id:
-        raise ChannelWithoutId(channel_id)
-    if given.user_custom_id and not channel_id:
-        raise ApiError(
-            400,
-            "channel_required",
-            "user_custom_id is an id within one custom channel: "
-            "give its channel_api_key (cch...) as user_custom_channel.",
-        )
-    who = identification(given, channel_id, call.context.phone_region, wrong_phone="wrong_phone")
+    who = _identification(call.context, await call.given(NewUser))
     done = await call.submit(partial(register_user, who=who))
     made = msgspec.convert(done.result, Identified) if done.repeated else done.result
 
     def query(connection: Connection, views: Views) -> UserAnswer:
         row = _found(connection, views, made.user_id)
         user = _shown_one(connection, views, row, call.context.dates)
+        secret = call.context.stream_ids.keyed_hash(f"password/{made.user_id}")
+        user.password = secret.hex()[:PASSWORD_DIGITS]
         if made.conflicts:
             user.identity_conflict = identity_conflict(
                 connection, views, made.user_id, made.conflicts, row.created_at
@@ -158,6 +223,19 @@ async def create(call: Call) -> web.Response:
         return user
 
     return answer({"user": await call.context.read(query)}, 201)
+
+
+@contract(
+    "Identify a user, for a deep link",
+    Whole(CodeAnswer, 201),
+    body=Takes("user", NewUser, bare=True),
+)
+async def identify(call: Call) -> web.Response:
+    context = call.context
+    who = _identification(context, await call.given(NewUser))
+    done = await call.submit(partial(find_or_register, who=who))
+    made = msgspec.convert(done.result, Identified) if done.repeated else done.result
+    return answer({"code": new_code(context.stream_ids, made.user_id, _now())}, 201)
 
 
 @contract("List the profiles", Listed("user", UserAnswer), query=UsersQuery)
@@ -186,25 +264,112 @@ async def show(call: Call) -> web.Response:
     return answer({"user": await _read(call, _user_id(call))})
 
 
-@contract("Change a profile", One("user", UserAnswer), body=Takes("user", UserDetails, bare=True))
+@contract("Change a profile", One("user", UserAnswer), body=Takes("user", UserChanges, bare=True))
 async def change(call: Call) -> web.Response:
-    user_id = _user_id(call)
-    given = await call.given(UserDetails)
-    await call.submit(partial(change_user, user_id=user_id, **details(given)))
-    return answer({"user": await _read(call, user_id)})
+    given = await call.given(UserChanges)
+    command = partial(
+        change_profile,
+        user_id=_user_id(call),
+        email=given.user_email,
+        phone=_given_phone(call.context, given.user_phone),
+        details=details(given),
+    )
+    return await _submit(call, command)
+
+
+@contract(
+    "Link two profiles, or a profile with an e-mail or phone",
+    One("user", UserAnswer),
+    body=Takes("user", LinkedWith, bare=True),
+)
+async def link(call: Call) -> web.Response:
+    user_id, given = _user_id(call), await call.given(LinkedWith)
+    if given.user_id:
+        return await _submit(call, partial(link_users, user_id=user_id, other_id=given.user_id))
+    phone = _given_phone(call.context, given.user_phone)
+    if not given.user_email and not phone:
+        sentence = "user_id, user_email or user_phone is required"
+        raise ApiError(400, "invalid_parameters", f"{sentence}.", fields={"user_id": sentence})
+    who = Identification(email=given.user_email, phone=phone)
+    return await _submit(call, partial(link_known_contact, user_id=user_id, who=who))
+
+
+@contract(
+    "Undo the links between two profiles",
+    One("user", UserAnswer),
+    body=Takes("user", UnlinkedFrom, bare=True),
+)
+async def unlink(call: Call) -> web.Response:
+    other_id = (await call.given(UnlinkedFrom)).user_id
+    return await _submit(call, partial(unlink_users, user_id=_user_id(call), other_id=other_id))
+
+
+@contract("Put a profile among the deleted ones", One("user", UserAnswer))
+async def disable(call: Call) -> web.Response:
+    return await _submit(call, partial(disable_user, user_id=_user_id(call)))
+
+
+@contract("Block a user: later cases are spam", One("user", UserAnswer))
+async def block(call: Call) -> web.Response:
+    return await _submit(call, partial(block_user, user_id=_user_id(call)))
+
+
+@contract("Unblock a user, or take it back from the deleted ones", One("user", UserAnswer))
+async def restore(call: Call) -> web.Response:
+    return await _submit(call, partial(restore_user, user_id=_user_id(call)))
+
+
+@contract("Delete a profile for good", Empty())
+async def delete(call: Call) -> web.Response:
+    await call.submit(partial(delete_user, user_id=_user_id(call)))
+    return empty()
 
 
 def identification(
-    given: Person, channel_id: int, region: str, *, wrong_phone: str
+    given: Person, channel_id: int, context: Context, *, wrong_phone: str
 ) -> Identification:
-    """Raises ApiError with the code `wrong_phone`, which is not the same for all calls."""
+    """Raises ApiError with the code `wrong_phone`, which is not the same for all calls, and WrongIdentificationCode."""
+    region, code = context.phone_region, given.user_identification_code
     return Identification(
         channel_id=channel_id,
         external_id=given.user_custom_id,
         email=given.user_email,
         phone=_phone(given.user_phone, region, wrong_phone) if given.user_phone else None,
+        messengers=_messengers(given, region, wrong_phone),
+        proven=user_proven(context.stream_ids, code, _now()) if code else 0,
         details=details(given),
     )
+
+
+def _identification(context: Context, given: NewUser) -> Identification:
+    """Raises ApiError, ChannelWithoutId and what `identification` raises."""
+    channel_id = channel_id_in(given.user_custom_channel) if given.user_custom_channel else 0
+    if channel_id and not given.user_custom_id:
+        raise ChannelWithoutId(channel_id)
+    if given.user_custom_id and not channel_id:
+        raise ApiError(
+            400,
+            "channel_required",
+            "user_custom_id is an id within one custom channel: "
+            "give its channel_api_key (cch...) as user_custom_channel.",
+        )
+    return identification(given, channel_id, context, wrong_phone="wrong_phone")
+
+
+def _messengers(given: Person, region: str, wrong_phone: str) -> tuple[MessengerId, ...]:
+    """Raises ApiError."""
+    found: dict[str, MessengerId] = {}
+    for field in messengers.FIELDS:
+        text = getattr(given, field)
+        if not text:
+            continue
+        try:
+            messenger = messengers.messenger_id(field, text, region)
+        except ValueError as error:
+            code = "invalid_parameters" if isinstance(error, messengers.Blank) else wrong_phone
+            raise ApiError(400, code, f"{field} {error}.", fields={field: str(error)}) from None
+        found.setdefault(messenger.claim().key, messenger)
+    return tuple(found.values())
 
 
 def details(given: Details) -> dict[str, Any]:
@@ -212,9 +377,9 @@ def details(given: Details) -> dict[str, Any]:
 
 
 def identity_conflict(
-    connection: Connection, views: Views, user_id: int, kinds: Iterable[ContactKind], at: int
-) -> dict[ContactKind, ConflictAnswer]:
-    """Why these contacts were not linked by the command of that time."""
+    connection: Connection, views: Views, user_id: int, kinds: Iterable[Conflict], at: int
+) -> dict[Conflict, ConflictAnswer]:
+    """Why these were not linked by the command of that time."""
     refused = {
         row.kind: row
         for row in links.conflicts_of(connection, views, user_id, at)
@@ -233,7 +398,9 @@ def identity_conflict(
     }
 
 
-def shown(row: UserRow, linked: list[int], dates: Dates) -> UserAnswer:
+def shown(
+    row: UserRow, linked: list[int], contacts: Mapping[ContactKind, str], dates: Dates
+) -> UserAnswer:
     user = UserAnswer(
         user_id=row.user_id,
         user_full_name=row.full_name,
@@ -249,16 +416,35 @@ def shown(row: UserRow, linked: list[int], dates: Dates) -> UserAnswer:
         last_contact_at=dates.render(row.last_contact_at) if row.last_contact_at else NEVER,
         type=row.type,
         user_screen_name=row.identity,
-        user_email=row.email,
-        user_phone=row.phone,
+        user_email=_contact(row, contacts, "email"),
+        user_phone=_contact(row, contacts, "phone"),
         language_id=row.language_id,
         custom_fields={},
         linked_users=linked,
     )
-    if row.type == "custom":
-        user.user_custom_id = row.identity
-        user.user_custom_channel = channel_key(row.channel_id)
+    match row.type:
+        case "custom":
+            user.user_custom_id = row.identity
+            user.user_custom_channel = channel_key(row.channel_id)
+        case "telegram":
+            user.user_telegram = user.user_telegram_data = user.telegram_id = row.identity
+        case "whatsapp":
+            user.user_whatsapp_phone = row.identity
+        case "facebook":
+            user.user_facebook = row.identity
+            user.facebook_id = _number(row.identity)
+        case type_:
+            # That of an e-mail or phone stands there already.
+            setattr(user, f"user_{type_}", row.identity)
     return user
+
+
+def _contact(row: UserRow, contacts: Mapping[ContactKind, str], kind: ContactKind) -> str:
+    return row.identity if row.type == kind else contacts.get(kind, "")
+
+
+def _number(text: str) -> int:
+    return int(text) if text.isascii() and text.isdecimal() and len(text) < MAX_ID_DIGITS else 0
 
 
 def _phone(given: str, region: str, code: str) -> Contact:
@@ -267,6 +453,20 @@ def _phone(given: str, region: str, code: str) -> Contact:
     except ValueError as error:
         sentence = f"user_phone {error}."
         raise ApiError(400, code, sentence, fields={"user_phone": str(error)}) from None
+
+
+def _given_phone(context: Context, given: str) -> Contact | None:
+    return _phone(given, context.phone_region, "wrong_phone") if given else None
+
+
+def _now() -> int:
+    return time.time_ns() // 1000
+
+
+async def _submit(call: Call, command: Callable[[Work], object]) -> web.Response:
+    """Carry it out and show the profile that the path names."""
+    await call.submit(command)
+    return answer({"user": await _read(call, _user_id(call))})
 
 
 def _user_id(call: Call) -> int:
@@ -289,8 +489,17 @@ def _found(connection: Connection, views: Views, user_id: int) -> UserRow:
 
 
 def _shown_one(connection: Connection, views: Views, row: UserRow, dates: Dates) -> UserAnswer:
-    linked = links.linked_users(connection, views, [row.user_id])
-    return shown(row, linked[row.user_id], dates)
+    [user] = _all_shown(connection, views, [row], dates)
+    return user
+
+
+def _all_shown(
+    connection: Connection, views: Views, rows: Sequence[UserRow], dates: Dates
+) -> list[UserAnswer]:
+    ids = [row.user_id for row in rows]
+    linked = links.linked_users(connection, views, ids)
+    contacts = links.contacts_of(connection, views, ids)
+    return [shown(row, linked[row.user_id], contacts[row.user_id], dates) for row in rows]
 
 
 def _listed(
@@ -302,10 +511,9 @@ def _listed(
     with_amounts: bool,
 ) -> Found[UserAnswer]:
     found = users.listed(connection, views, wanted, page)
-    ids = [row.user_id for row in found.rows]
-    linked = links.linked_users(connection, views, ids)
-    shown_rows = [shown(row, linked[row.user_id], dates) for row in found.rows]
-    if with_amounts and ids:
+    shown_rows = _all_shown(connection, views, found.rows, dates)
+    if with_amounts and shown_rows:
+        ids = [row.user_id for row in found.rows]
         amounts: Mapping[int, int] = cases.amounts_of_cases(connection, views, ids)
         for user in shown_rows:
             user.amount_of_cases = amounts[user.user_id]

@@ -1,21 +1,44 @@
-"""Users: one profile for each identity, and their details."""
+"""Users: one profile for each identity, their details, and what becomes of them."""
 
 import pytest
-from story import APP, FORUM, Story, desk, person
+from folding import email, phone
+from story import ANNA, APP, FORUM, Story, desk, person
 
-from kanal.domain.conversation import open_case
+from kanal.domain.case_events import CaseMarkedAsSpam, CaseOpened
+from kanal.domain.conversation import add_user_message, open_case
 from kanal.domain.errors import (
     ChannelNotFound,
     ChannelWithoutId,
     EmailTaken,
     ExternalIdTaken,
+    IdentityTaken,
     IdWithoutChannel,
     NoIdentity,
     PhoneTaken,
     UserNotFound,
 )
-from kanal.domain.identities import Identification, IdentityClaimed, register_user
-from kanal.domain.users import UserChanged, UserRegistered, change_user
+from kanal.domain.identities import (
+    Identification,
+    IdentityClaimed,
+    IdentityReleased,
+    MessengerId,
+    change_profile,
+    delete_user,
+    register_user,
+)
+from kanal.domain.links import Contact, person_of
+from kanal.domain.users import (
+    USERS,
+    UserChanged,
+    UserIdentityChanged,
+    UserRegistered,
+    block_user,
+    change_user,
+    disable_user,
+    restore_user,
+)
+
+TELEGRAM = Identification(messengers=(MessengerId("telegram", "@Ann", "ann"),))
 
 
 def profile_of(story: Story, who: Identification) -> int:
@@ -40,6 +63,7 @@ def test_the_first_case_of_an_external_id_makes_its_profile() -> None:
             company_position="",
             note="",
             language_id=2,
+            normalised="",
         )
     ]
 
@@ -116,6 +140,7 @@ def test_a_user_of_an_unknown_channel_is_refused(command: object) -> None:
         (person("ann"), ExternalIdTaken),
         (person(mail="A@example.com"), EmailTaken),
         (person(tel="+79161234567"), PhoneTaken),
+        (TELEGRAM, IdentityTaken),
     ],
 )
 def test_registering_an_identity_twice_is_refused(who: Identification, error: type) -> None:
@@ -152,3 +177,108 @@ def test_details_can_be_emptied() -> None:
 
 def test_an_unknown_user_cannot_be_changed() -> None:
     desk().when(change_user, user_id=1, full_name="Ann").refused(UserNotFound)
+
+
+def test_an_id_in_a_messenger_is_an_identity_of_its_own_type() -> None:
+    story = desk()
+    others = [MessengerId("skype", "Ann", "ann"), MessengerId("telegram", "Anna", "anna")]
+    who = [TELEGRAM, *(Identification(messengers=(each,)) for each in others)]
+    assert [profile_of(story, one) for one in who] == [1, 2, 3]
+    again = Identification(messengers=(MessengerId("telegram", "ANN", "ann"),))
+    assert profile_of(story, again) == 1
+    assert story.load(USERS, 1).identity == "@Ann"
+
+
+@pytest.mark.parametrize(
+    ("type_", "channel"),
+    [("telegram", "telegram"), ("whatsapp", "wa_chat"), ("vkontakte", "vk_chat")],
+)
+def test_a_messenger_s_case_is_of_its_standard_channel(type_: str, channel: str) -> None:
+    who = Identification(messengers=(MessengerId(type_, "x", "x"),), email=email("a@example.com"))  # type: ignore[arg-type]
+    story = desk().when(open_case, who=who, content="x")
+    assert story.recorded(CaseOpened)[0].channel == channel
+    story.when(open_case, who=who, channel="web", content="x")
+    assert story.recorded(CaseOpened)[0].channel == "web"
+
+
+def test_a_whatsapp_number_links_with_whoever_has_the_phone() -> None:
+    tel = phone("+79161234567")
+    whatsapp = MessengerId("whatsapp", tel.normalised, tel.normalised, tel)
+    story = desk().given(open_case, who=person("ann", tel="+79161234567"), content="x")
+    story.when(open_case, who=Identification(messengers=(whatsapp,)), content="x")
+    assert person_of(story, 1) == {1, 2}
+
+
+def test_what_a_blocked_user_opens_is_spam_and_what_staff_open_is_not() -> None:
+    story = desk().given(open_case, who=person("ann", mail="a@example.com"), content="x")
+    story.given(open_case, who=person(mail="a@example.com"), content="x")
+    story.when(block_user, user_id=1).then_named("user.blocked.1")
+    story.when(block_user, user_id=1).then()
+    story.when(open_case, who=person("ann"), content="x")
+    assert [event.case_id for event in story.recorded(CaseMarkedAsSpam)] == [3]
+    story.when(open_case, who=person("ann"), content="x", staff_id=ANNA)
+    assert story.recorded(CaseMarkedAsSpam) == []
+    # The other profile of the person is not blocked.
+    story.when(open_case, who=person(mail="a@example.com"), content="x")
+    assert story.recorded(CaseMarkedAsSpam) == []
+    story.when(add_user_message, case_id=1, user_id=1, content="x")
+    story.then_named("case.message_added.1")
+
+
+def test_a_blocked_or_disabled_user_is_restored() -> None:
+    story = desk().given(open_case, who=person("ann"), content="x")
+    story.when(restore_user, user_id=1).then()
+    story.given(block_user, user_id=1)
+    story.when(disable_user, user_id=1).then_named("user.disabled.1")
+    story.when(disable_user, user_id=1).then()
+    story.when(restore_user, user_id=1).then_named("user.restored.1")
+    story.when(open_case, who=person("ann"), content="x")
+    assert story.recorded(CaseMarkedAsSpam) == []
+
+
+def test_a_disabled_user_s_case_is_a_case_like_any_other() -> None:
+    story = desk().given(open_case, who=person("ann"), content="x").given(disable_user, user_id=1)
+    assert profile_of(story, person("ann")) == 1
+
+
+def test_a_deleted_user_is_gone_and_its_identity_and_links_are_free() -> None:
+    story = desk().given(open_case, who=person("ann", mail="a@example.com"), content="x")
+    story.given(open_case, who=person(mail="a@example.com"), content="x")
+    story.when(delete_user, user_id=1)
+    assert story.recorded(IdentityReleased) == [
+        IdentityReleased(user_id=1, type="custom", channel_id=APP)
+    ]
+    assert person_of(story, 2) == {2}
+    for command in (delete_user, block_user, disable_user, restore_user, change_user):
+        story.when(command, user_id=1).refused(UserNotFound)
+    assert profile_of(story, person("ann", mail="a@example.com")) == 3
+    assert person_of(story, 2) == {2, 3}
+
+
+@pytest.mark.parametrize(
+    ("who", "given", "identity", "other"),
+    [
+        (person(mail="a@b.co"), {"email": email(" New@b.co")}, "New@b.co", person(mail="new@b.co")),
+        (person(tel="+7916"), {"phone": phone("+7 917")}, "+7917", person(tel="+7917")),
+    ],
+)
+def test_the_profile_of_an_e_mail_or_phone_gets_another_one(
+    who: Identification, given: dict[str, Contact], identity: str, other: Identification
+) -> None:
+    story = desk().given(open_case, who=who, content="x")
+    both = {"email": email("x@b.co"), "phone": phone("+7000"), **given}
+    story.when(change_profile, user_id=1, details={"full_name": "Ann"}, **both)
+    assert [event.new for event in story.recorded(UserIdentityChanged)] == [identity]
+    story.when(change_profile, user_id=1, details={"full_name": "Ann"}, **both).then()
+    assert profile_of(story, other) == 1
+    assert profile_of(story, who) == 2
+    assert person_of(story, 1) == {1}
+    taken = {"email": who.email, "phone": who.phone}
+    expected = EmailTaken if who.email else PhoneTaken
+    story.when(change_profile, user_id=1, details={}, **taken).refused(expected)
+
+
+def test_the_e_mail_of_another_kind_of_profile_is_not_changed() -> None:
+    story = desk().given(open_case, who=person("ann"), content="x")
+    story.when(change_profile, user_id=1, email=email("a@b.co"), phone=phone("+7916"), details={})
+    story.then()

@@ -9,7 +9,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Connection
 
-from kanal.domain import cases, channels, conversation, labels, staff, users
+from kanal.domain import (
+    cases,
+    channels,
+    conversation,
+    identities,
+    labels,
+    links,
+    staff,
+    users,
+)
 from kanal.domain.errors import DomainError
 from kanal.domain.identities import Identification
 from kanal.projections.as_of import folded
@@ -74,6 +83,12 @@ commands = st.one_of(
     call(cases.restore_case, case_id=ids),
     call(cases.delete_case, case_id=ids),
     call(users.change_user, user_id=ids, full_name=texts),
+    call(users.block_user, user_id=ids),
+    call(users.restore_user, user_id=ids),
+    call(identities.delete_user, user_id=ids),
+    call(identities.change_profile, user_id=ids, email=emails, phone=phones, details=st.just({})),
+    call(links.link_users, user_id=ids, other_id=ids),
+    call(links.unlink_users, user_id=ids, other_id=ids),
     call(channels.change_channel, channel_id=st.integers(1, 2), title=texts),
     call(channels.disable_channel, channel_id=st.integers(1, 2)),
     call(channels.enable_channel, channel_id=st.integers(1, 2)),

@@ -6,8 +6,13 @@ from sqlalchemy import Connection
 
 from kanal.domain.channels import create_channel
 from kanal.domain.conversation import add_user_message, open_case
-from kanal.domain.identities import Identification, find_or_register
-from kanal.domain.users import change_user
+from kanal.domain.identities import (
+    Identification,
+    change_profile,
+    delete_user,
+    find_or_register,
+)
+from kanal.domain.users import block_user, change_user, disable_user, restore_user
 from kanal.projections import users
 from kanal.projections.read_model import Page
 from kanal.projections.users import UserFilter
@@ -47,8 +52,6 @@ def test_a_new_user_has_everything_that_its_answer_shows(log: Log, connection: C
         type="custom",
         channel_id=2,
         identity="000123 ",
-        linked_email="Ivan@example.com",
-        linked_phone="",
         full_name="Иван",
         company_name="Ромашка",
         company_position="",
@@ -61,37 +64,37 @@ def test_a_new_user_has_everything_that_its_answer_shows(log: Log, connection: C
         updated_at=log.now,
         last_contact_at=0,
     )
-    assert (row.email, row.phone) == ("Ivan@example.com", "")
 
 
 def test_there_is_no_row_of_an_unknown_user(log: Log, connection: Connection) -> None:
     assert folded_at_once(connection, log.events).ask(users.find, 1) is None
 
 
-@pytest.mark.parametrize(
-    ("who", "expected"),
-    [
-        (Identification(email=email("Ivan@Example.com ")), ("Ivan@Example.com", "")),
-        (Identification(phone=phone("+7 916 123-45-67")), ("", "+79161234567")),
-    ],
-)
-def test_a_profile_of_an_email_or_a_phone_shows_it(
-    log: Log, connection: Connection, who: Identification, expected: tuple[str, str]
-) -> None:
-    log.do(find_or_register, who=who)
-    row = folded_at_once(connection, log.events).ask(users.find, 1)
-    assert (row.email, row.phone) == expected
+def test_a_blocked_a_disabled_and_a_deleted_user(log: Log, connection: Connection) -> None:
+    for external_id in ("a", "b", "c"):
+        log.do(find_or_register, who=Identification(channel_id=1, external_id=external_id))
+    log.do(block_user, user_id=1)
+    log.do(disable_user, user_id=2)
+    log.do(delete_user, user_id=3)
+    models = folded_at_once(connection, log.events)
+    rows = models.ask(users.listed, UserFilter(), Page()).rows
+    assert [(row.active, row.deleted) for row in rows] == [(False, False), (True, True)]
+    log.do(restore_user, user_id=1)
+    log.do(restore_user, user_id=2)
+    models.fold(log.events[-2:])
+    rows = models.ask(users.listed, UserFilter(), Page()).rows
+    assert [(row.active, row.deleted) for row in rows] == [(True, False)] * 2
 
 
-def test_the_contact_linked_last_is_shown_and_any_is_found(
+def test_a_profile_s_new_e_mail_is_its_identity_and_is_found(
     log: Log, connection: Connection
 ) -> None:
-    for given in ("first@example.com", "second@example.com"):
-        who = Identification(channel_id=1, external_id="a", email=email(given))
-        log.do(find_or_register, who=who)
+    log.do(find_or_register, who=Identification(email=email("old@example.com")))
+    log.do(change_profile, user_id=1, email=email("New@example.com"), details={})
     models = folded_at_once(connection, log.events)
-    assert models.ask(users.find, 1).email == "second@example.com"
-    assert user_ids(models, user_email=["first@"]) == [1]
+    assert models.ask(users.find, 1).identity == "New@example.com"
+    assert user_ids(models, user_email=["new@"]) == [1]
+    assert user_ids(models, user_email=["old@"]) == []
 
 
 def test_the_last_contact_is_the_users_own_last_message(log: Log, connection: Connection) -> None:
