@@ -35,9 +35,9 @@ from kanal.domain.case_events import (
 )
 from kanal.domain.errors import CannotMerge, CaseNotFound
 from kanal.domain.event import Event
-from kanal.domain.groups import existing_group
+from kanal.domain.groups import active_group, group_after
 from kanal.domain.labels import existing_labels
-from kanal.domain.staff import active_staff, existing_staff
+from kanal.domain.staff import active_staff, existing_staff, staff_after
 from kanal.domain.stream import Aggregate
 from kanal.domain.work import Work
 
@@ -171,12 +171,13 @@ def change_case(
 ) -> int:
     """None means "as it is". Setting what is set already is no event. A label that is added and deleted is deleted.
 
-    Raises CaseNotFound, StaffNotFound, StaffNotActive, GroupNotFound, UnknownLabels.
+    Raises CaseNotFound, StaffNotFound, StaffNotActive, GroupNotFound, GroupNotActive, UnknownLabels.
     """
     case = existing_case(work, case_id)
     whose = about(case)
     if status is not None:
         set_status(work, case, status)
+        case = existing_case(work, case_id)
     if priority is not None and priority != case.priority:
         work.record(CASES, case_id, CasePriorityChanged(**whose, old=case.priority, new=priority))
     if subject is not None and subject != case.subject:
@@ -187,7 +188,7 @@ def change_case(
         work.record(CASES, case_id, CaseAssigned(**whose, old=case.staff_id, new=staff_id))
     if group_id is not None and group_id != case.group_id:
         if group_id:
-            existing_group(work, group_id)
+            active_group(work, group_id)
         work.record(CASES, case_id, CaseGroupChanged(**whose, old=case.group_id, new=group_id))
     set_labels(work, case, add=add_labels, remove=delete_labels)
     if language_id is not None and language_id != case.language_id:
@@ -332,10 +333,29 @@ def receiving_case(work: Work, case_id: int) -> Case:
 
 
 def set_status(work: Work, case: Case, status: Status, *, by: str = "") -> None:
-    """`by`: whose message changes it (CaseStatusChanged)."""
+    """A case that is closed no more goes to whoever has the cases of the staff member and group that it had.
+
+    `by`: whose message changes it (CaseStatusChanged).
+    """
     if status != case.status:
         changed = CaseStatusChanged(**about(case), old=case.status, new=status, by=by)
         work.record(CASES, case.case_id, changed)
+        if case.status == "closed":
+            hand_over_case(work, case.case_id)
+
+
+def hand_over_case(work: Work, case_id: int) -> None:
+    """From a staff member or group that left its cases to another one; a closed case stays as it was."""
+    case = work.load(CASES, case_id)
+    if case.deleted or case.status == "closed":
+        return
+    staff_id, group_id = staff_after(work, case.staff_id), group_after(work, case.group_id)
+    if staff_id != case.staff_id:
+        assigned = CaseAssigned(**about(case), old=case.staff_id, new=staff_id)
+        work.record(CASES, case_id, assigned)
+    if group_id != case.group_id:
+        changed = CaseGroupChanged(**about(case), old=case.group_id, new=group_id)
+        work.record(CASES, case_id, changed)
 
 
 def set_labels(

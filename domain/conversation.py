@@ -21,7 +21,7 @@ from kanal.domain.cases import (
 )
 from kanal.domain.channels import channel_open_to_users
 from kanal.domain.errors import UserHasNoAccess
-from kanal.domain.groups import existing_group
+from kanal.domain.groups import active_group
 from kanal.domain.identities import Conflict, Identification, find_or_register
 from kanal.domain.links import person_of
 from kanal.domain.staff import active_staff
@@ -78,7 +78,7 @@ def open_case(
     the user wrote to; the custom channel's title if it is not said.
 
     Raises NoIdentity, ChannelNotFound, ChannelDisabled, ChannelDeleted, ChannelWithoutId, IdWithoutChannel,
-    StaffNotFound, StaffNotActive, GroupNotFound, UnknownLabels, WrongIdentificationCode.
+    StaffNotFound, StaffNotActive, GroupNotFound, GroupNotActive, UnknownLabels, WrongIdentificationCode.
     """
     if who.channel_id:
         title = channel_open_to_users(work, who.channel_id).title
@@ -87,7 +87,7 @@ def open_case(
     if staff_id:
         active_staff(work, staff_id)
     if group_id:
-        existing_group(work, group_id)
+        active_group(work, group_id)
     identified = find_or_register(work, who)
     case_id = work.take("case")
     opened = CaseOpened(

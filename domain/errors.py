@@ -28,6 +28,8 @@
     ├── StaffNotActive
     ├── UnknownLabels
     ├── CannotMerge
+    ├── GroupNotActive
+    ├── SelfReplacement
     ├── LastAdministrator
     └── IdempotencyKeyReused
 
@@ -243,6 +245,20 @@ class UnknownLabels(DomainError):
 
 class CannotMerge(DomainError):
     code = "cannot_merge"
+
+
+class GroupNotActive(DomainError):
+    code = "group_not_active"
+
+    def __init__(self, group_id: int) -> None:
+        super().__init__(f"Group {group_id} is disabled and cannot get cases.")
+
+
+class SelfReplacement(DomainError):
+    code = "incorrect_replacement"
+
+    def __init__(self) -> None:
+        super().__init__("Name somebody else as the replacement, not the one who leaves.")
 
 
 class LastAdministrator(DomainError):

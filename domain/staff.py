@@ -7,13 +7,14 @@ from enum import Enum
 from typing import Literal
 
 from msgspec import Struct
-from msgspec.structs import replace
+from msgspec.structs import asdict, replace
 
 from kanal.domain.errors import (
     EmailTaken,
     KeyNotFound,
     KeyRevoked,
     LastAdministrator,
+    SelfReplacement,
     StaffNotActive,
     StaffNotFound,
 )
@@ -53,15 +54,51 @@ class StaffCreated(Event, frozen=True):
     role: Role
     signature: str
     signature_chat: str
+    thumbnail: str = ""
+    normalised: str = ""
+    """The e-mail as it is compared."""
+
+
+class StaffChanged(Event, frozen=True):
+    """Holds the whole new profile."""
+
+    NAME = "staff.changed.1"
+    staff_id: int
+    email: str
+    normalised: str
+    full_name: str
+    signature: str
+    signature_chat: str
+    thumbnail: str
 
 
 class StaffWasDisabled(Event, frozen=True):
     NAME = "staff.disabled.1"
     staff_id: int
+    replace_staff_id: int = 0
+    """Who gets the cases that are not closed; 0: they stay with the one who is disabled."""
 
 
 class StaffWasEnabled(Event, frozen=True):
+    """Cases that were not handed over yet stay."""
+
     NAME = "staff.enabled.1"
+    staff_id: int
+
+
+class StaffWasDeleted(Event, frozen=True):
+    """Their keys are dead from here on."""
+
+    NAME = "staff.deleted.1"
+    staff_id: int
+    replace_staff_id: int
+    """Who gets the cases that are not closed, 0 for nobody."""
+
+
+class StaffCasesHandedOver(Event, frozen=True):
+    """No case that is not closed is theirs any more."""
+
+    NAME = "staff.cases_handed_over.1"
     staff_id: int
 
 
@@ -80,28 +117,70 @@ class StaffKeyRevoked(Event, frozen=True):
 
 
 class StaffEmailClaimed(Event, frozen=True):
-    """First event of the e-mail's stream; the log's key allows it once."""
+    """In the e-mail's stream, where nobody has it."""
 
     NAME = "staff_email.claimed.1"
     staff_id: int
+
+
+class StaffEmailReleased(Event, frozen=True):
+    """Somebody else may have it now."""
+
+    NAME = "staff_email.released.1"
+    staff_id: int
+
+
+class Profile(Struct, frozen=True):
+    email: str = ""
+    """As it was given."""
+    normalised: str = ""
+    """As it is compared."""
+    full_name: str = ""
+    signature: str = ""
+    signature_chat: str = ""
+    thumbnail: str = ""
 
 
 class Staff(Struct, frozen=True):
     staff_id: int = 0
     role: Role = "staff"
     active: bool = False
+    deleted: bool = False
+    profile: Profile = Profile()
     keys: tuple[int, ...] = ()
     """Ids of the keys that are live."""
+    successor: int | None = None
+    """Who gets their cases, 0 for nobody; None while they keep them."""
+    handing_over: bool = False
+    """Some cases may still have to be handed over."""
 
 
 def evolve(staff: Staff, event: Event) -> Staff:
     match event:
         case StaffCreated():
-            return Staff(staff_id=event.staff_id, role=event.role, active=True)
+            return Staff(
+                staff_id=event.staff_id, role=event.role, active=True, profile=_profile_of(event)
+            )
+        case StaffChanged():
+            return replace(staff, profile=_profile_of(event))
         case StaffWasDisabled():
-            return replace(staff, active=False)
+            successor = event.replace_staff_id or None
+            return replace(
+                staff, active=False, successor=successor, handing_over=successor is not None
+            )
         case StaffWasEnabled():
-            return replace(staff, active=True)
+            return replace(staff, active=True, successor=None, handing_over=False)
+        case StaffWasDeleted():
+            return replace(
+                staff,
+                active=False,
+                deleted=True,
+                keys=(),
+                successor=event.replace_staff_id,
+                handing_over=True,
+            )
+        case StaffCasesHandedOver():
+            return replace(staff, handing_over=False)
         case StaffKeyIssued():
             return replace(staff, keys=(*staff.keys, event.key_id))
         case StaffKeyRevoked():
@@ -109,11 +188,27 @@ def evolve(staff: Staff, event: Event) -> Staff:
     return staff
 
 
-STAFF = Aggregate("staff", Staff(), evolve)
+def _profile_of(event: StaffCreated | StaffChanged) -> Profile:
+    return Profile(
+        email=event.email,
+        normalised=event.normalised or event.email.lower(),
+        full_name=event.full_name,
+        signature=event.signature,
+        signature_chat=event.signature_chat,
+        thumbnail=event.thumbnail,
+    )
+
+
+STAFF = Aggregate("staff", Staff(), evolve, version=2)
 
 
 def evolve_email(staff_id: int, event: Event) -> int:
-    return event.staff_id if isinstance(event, StaffEmailClaimed) else staff_id
+    match event:
+        case StaffEmailClaimed():
+            return event.staff_id
+        case StaffEmailReleased():
+            return 0
+    return staff_id
 
 
 STAFF_EMAILS: Aggregate[int] = Aggregate("staff_email", 0, evolve_email, personal=True)
@@ -156,14 +251,13 @@ def create_staff(
     role: Role = "staff",
     signature: str = "",
     signature_chat: str = "",
+    thumbnail: str = "",
     key_fingerprint: str,
     key_name: str = "first key",
 ) -> NewKey:
     """A staff member with a first API key. Raises EmailTaken."""
-    if work.load(STAFF_EMAILS, email.normalised):
-        raise EmailTaken
     staff_id = work.take("staff")
-    work.record(STAFF_EMAILS, email.normalised, StaffEmailClaimed(staff_id))
+    _claim_email(work, staff_id, email)
     created = StaffCreated(
         staff_id=staff_id,
         email=email.given.strip(),
@@ -171,6 +265,8 @@ def create_staff(
         role=role,
         signature=signature,
         signature_chat=signature_chat,
+        thumbnail=thumbnail,
+        normalised=email.normalised,
     )
     work.record(STAFF, staff_id, created)
     if role == "administrator":
@@ -198,15 +294,49 @@ def revoke_key(work: Work, *, staff_id: int, key_id: int) -> int:
     return staff_id
 
 
-def disable_staff(work: Work, *, staff_id: int) -> int:
-    """Raises StaffNotFound or LastAdministrator."""
+def change_staff(work: Work, *, staff_id: int, email: Contact | None = None, **texts: str) -> int:
+    """`texts`: any of full_name, signature, signature_chat, thumbnail. What stays the same is no event.
+
+    Raises StaffNotFound or EmailTaken.
+    """
+    profile = existing_staff(work, staff_id).profile
+    changed = replace(profile, **texts)
+    if email:
+        changed = replace(changed, email=email.given.strip(), normalised=email.normalised)
+        if email.normalised != profile.normalised:
+            _claim_email(work, staff_id, email)
+            work.record(STAFF_EMAILS, profile.normalised, StaffEmailReleased(staff_id))
+    if changed != profile:
+        work.record(STAFF, staff_id, StaffChanged(staff_id=staff_id, **asdict(changed)))
+    return staff_id
+
+
+def disable_staff(work: Work, *, staff_id: int, replace_staff_id: int = 0) -> int:
+    """`replace_staff_id`: who gets the cases that are not closed. They are handed over in steps (hand_overs.py).
+
+    Raises StaffNotFound, StaffNotActive, SelfReplacement or LastAdministrator.
+    """
     staff = existing_staff(work, staff_id)
-    if not staff.active:
+    _check_successor(work, staff_id, replace_staff_id)
+    if not staff.active and replace_staff_id in (0, staff.successor):
         return staff_id
-    if staff.role == "administrator":
-        _keep_an_administrator(work, staff_id)
-        work.record(ADMINISTRATORS, "all", AdministratorStoodDown(staff_id))
-    work.record(STAFF, staff_id, StaffWasDisabled(staff_id))
+    _stand_down(work, staff)
+    disabled = StaffWasDisabled(staff_id=staff_id, replace_staff_id=replace_staff_id)
+    work.record(STAFF, staff_id, disabled)
+    return staff_id
+
+
+def delete_staff(work: Work, *, staff_id: int, replace_staff_id: int = 0) -> int:
+    """For good; old cases and messages still name the id. Without a replacement nobody gets the cases.
+
+    Raises StaffNotFound, StaffNotActive, SelfReplacement or LastAdministrator.
+    """
+    staff = existing_staff(work, staff_id)
+    _check_successor(work, staff_id, replace_staff_id)
+    _stand_down(work, staff)
+    work.record(STAFF_EMAILS, staff.profile.normalised, StaffEmailReleased(staff_id))
+    deleted = StaffWasDeleted(staff_id=staff_id, replace_staff_id=replace_staff_id)
+    work.record(STAFF, staff_id, deleted)
     return staff_id
 
 
@@ -220,6 +350,44 @@ def enable_staff(work: Work, *, staff_id: int) -> int:
     return staff_id
 
 
+def staff_after(work: Work, staff_id: int) -> int:
+    """Whose a case of that staff member is by now: their own, unless they left it to somebody; 0 for nobody's.
+
+    A successor may have left too. This ends, because nobody who has left can become a successor.
+    """
+    staff = work.load(STAFF, staff_id)
+    while staff.successor:
+        staff = work.load(STAFF, staff.successor)
+    if staff.successor == 0 or (staff.staff_id != staff_id and not staff.active):
+        return 0
+    return staff.staff_id
+
+
+def finish_hand_over(work: Work, staff_id: int) -> None:
+    if work.load(STAFF, staff_id).handing_over:
+        work.record(STAFF, staff_id, StaffCasesHandedOver(staff_id))
+
+
+def _check_successor(work: Work, staff_id: int, successor: int) -> None:
+    if successor == staff_id:
+        raise SelfReplacement
+    if successor:
+        active_staff(work, successor)
+
+
+def _stand_down(work: Work, staff: Staff) -> None:
+    """Raises LastAdministrator."""
+    if staff.active and staff.role == "administrator":
+        _keep_an_administrator(work, staff.staff_id)
+        work.record(ADMINISTRATORS, "all", AdministratorStoodDown(staff.staff_id))
+
+
+def _claim_email(work: Work, staff_id: int, email: Contact) -> None:
+    if work.load(STAFF_EMAILS, email.normalised):
+        raise EmailTaken
+    work.record(STAFF_EMAILS, email.normalised, StaffEmailClaimed(staff_id))
+
+
 def _keep_an_administrator(work: Work, staff_id: int) -> None:
     """Somebody else must be able to let people in. Raises LastAdministrator."""
     administrators = work.load(ADMINISTRATORS, "all")
@@ -229,9 +397,9 @@ def _keep_an_administrator(work: Work, staff_id: int) -> None:
 
 
 def existing_staff(work: Work, staff_id: int) -> Staff:
-    """Raises StaffNotFound."""
+    """Who is not deleted; maybe disabled. Raises StaffNotFound."""
     staff = work.load(STAFF, staff_id)
-    if not staff.staff_id:
+    if not staff.staff_id or staff.deleted:
         raise StaffNotFound(staff_id)
     return staff
 

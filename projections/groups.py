@@ -3,9 +3,16 @@
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from sqlalchemy import Connection, MetaData, Table
+from sqlalchemy import Connection, Index, MetaData, Table, select
 
-from kanal.domain.groups import GroupCreated
+from kanal.domain.groups import (
+    GroupCasesHandedOver,
+    GroupChanged,
+    GroupCreated,
+    GroupWasDeleted,
+    GroupWasDisabled,
+    GroupWasEnabled,
+)
 from kanal.domain.stream import Recorded
 from kanal.eventlog.projection import Changes, Tables
 from kanal.projections.read_model import (
@@ -28,25 +35,35 @@ class GroupRow(NamedTuple):
     from_name: str
     signature: str
     active: bool
+    replace_group_id: int
+    """Which group has its cases since it was disabled; 0: it keeps them."""
+    handing_over: int
+    """Position of the event since which cases are handed over; 0 when all are, or none had to be."""
     created_at: int
     updated_at: int
 
 
 def define(metadata: MetaData, name: Names) -> Iterable[Table]:
+    groups = name("groups")
     yield Table(
-        name("groups"),
+        groups,
         metadata,
         number("group_id", key=True),
         text("title"),
         text("from_name"),
         text("signature"),
         flag("active"),
+        flag("deleted"),
+        number("replace_group_id"),
+        number("handing_over"),
         number("created_at"),
         number("updated_at"),
+        Index(f"{groups}_handing_over", "handing_over"),
     )
 
 
 def fold(changes: Changes, tables: Tables, recorded: Recorded) -> None:
+    groups = tables["groups"]
     event, at = recorded.event, recorded.envelope.at
     match event:
         case GroupCreated():
@@ -56,24 +73,83 @@ def fold(changes: Changes, tables: Tables, recorded: Recorded) -> None:
                 "from_name": event.from_name,
                 "signature": event.signature,
                 "active": True,
+                "deleted": False,
+                "replace_group_id": 0,
+                "handing_over": 0,
                 "created_at": at,
                 "updated_at": at,
             }
-            changes.insert(tables["groups"], row)
+            changes.insert(groups, row)
+        case GroupChanged():
+            settings = {
+                "title": event.title,
+                "from_name": event.from_name,
+                "signature": event.signature,
+                "updated_at": at,
+            }
+            changes.update(groups, (event.group_id,), settings)
+        case GroupWasDisabled():
+            disabled = {
+                "active": False,
+                "replace_group_id": event.replace_group_id,
+                "handing_over": recorded.position if event.replace_group_id else 0,
+                "updated_at": at,
+            }
+            changes.update(groups, (event.group_id,), disabled)
+        case GroupWasEnabled():
+            enabled = {"active": True, "replace_group_id": 0, "handing_over": 0, "updated_at": at}
+            changes.update(groups, (event.group_id,), enabled)
+        case GroupWasDeleted():
+            gone = {
+                "active": False,
+                "deleted": True,
+                "replace_group_id": event.replace_group_id,
+                "handing_over": recorded.position,
+                "updated_at": at,
+            }
+            changes.update(groups, (event.group_id,), gone)
+        case GroupCasesHandedOver():
+            changes.update(groups, (event.group_id,), {"handing_over": 0})
 
 
-PROJECTION = ReadModel(name="groups", version=1, handles={GroupCreated: fold}, define=define)
+PROJECTION = ReadModel(
+    name="groups",
+    version=2,
+    handles=dict.fromkeys(
+        (
+            GroupCreated,
+            GroupChanged,
+            GroupWasDisabled,
+            GroupWasEnabled,
+            GroupWasDeleted,
+            GroupCasesHandedOver,
+        ),
+        fold,
+    ),
+    define=define,
+)
 
 
 def find(connection: Connection, views: Views, group_id: int) -> GroupRow | None:
+    """None that was deleted."""
     groups = views.groups["groups"]
-    query = columns_of(groups, GroupRow).where(groups.c.group_id == group_id)
+    query = columns_of(groups, GroupRow).where(
+        groups.c.group_id == group_id, groups.c.deleted.is_(False)
+    )
     row = connection.execute(query).first()
     return GroupRow._make(row) if row else None
 
 
 def listed(connection: Connection, views: Views, page: Page) -> Found[GroupRow]:
-    """The oldest first."""
+    """The oldest first, disabled ones too."""
     groups = views.groups["groups"]
-    query = columns_of(groups, GroupRow).order_by(groups.c.group_id)
-    return found(connection, query, page, GroupRow._make)
+    query = columns_of(groups, GroupRow).where(groups.c.deleted.is_(False))
+    return found(connection, query.order_by(groups.c.group_id), page, GroupRow._make)
+
+
+def handing_over(connection: Connection, views: Views, limit: int) -> list[tuple[int, int]]:
+    """Id and position of the order, of those whose cases may still have to be handed over; the oldest order first."""
+    groups = views.groups["groups"].c
+    query = select(groups.group_id, groups.handing_over).where(groups.handing_over > 0)
+    rows = connection.execute(query.order_by(groups.handing_over).limit(limit))
+    return [(group_id, position) for group_id, position in rows]

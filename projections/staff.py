@@ -3,9 +3,17 @@
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from sqlalchemy import Connection, MetaData, Table
+from sqlalchemy import Connection, Index, MetaData, Table, select
 
-from kanal.domain.staff import Role, StaffCreated, StaffWasDisabled, StaffWasEnabled
+from kanal.domain.staff import (
+    Role,
+    StaffCasesHandedOver,
+    StaffChanged,
+    StaffCreated,
+    StaffWasDeleted,
+    StaffWasDisabled,
+    StaffWasEnabled,
+)
 from kanal.domain.stream import Recorded
 from kanal.eventlog.projection import Changes, Tables
 from kanal.projections.read_model import (
@@ -30,14 +38,20 @@ class StaffRow(NamedTuple):
     role: Role
     signature: str
     signature_chat: str
+    thumbnail: str
     active: bool
+    replace_staff_id: int
+    """Who has their cases since they were disabled; 0: they keep them."""
+    handing_over: int
+    """Position of the event since which cases are handed over; 0 when all are, or none had to be."""
     created_at: int
     updated_at: int
 
 
 def define(metadata: MetaData, name: Names) -> Iterable[Table]:
+    staff = name("staff")
     yield Table(
-        name("staff"),
+        staff,
         metadata,
         number("staff_id", key=True),
         text("email"),
@@ -45,9 +59,14 @@ def define(metadata: MetaData, name: Names) -> Iterable[Table]:
         text("role"),
         text("signature"),
         text("signature_chat"),
+        text("thumbnail"),
         flag("active"),
+        flag("deleted"),
+        number("replace_staff_id"),
+        number("handing_over"),
         number("created_at"),
         number("updated_at"),
+        Index(f"{staff}_handing_over", "handing_over"),
     )
 
 
@@ -63,28 +82,73 @@ def fold(changes: Changes, tables: Tables, recorded: Recorded) -> None:
                 "role": event.role,
                 "signature": event.signature,
                 "signature_chat": event.signature_chat,
+                "thumbnail": event.thumbnail,
                 "active": True,
+                "deleted": False,
+                "replace_staff_id": 0,
+                "handing_over": 0,
                 "created_at": at,
                 "updated_at": at,
             }
             changes.insert(staff, row)
+        case StaffChanged():
+            profile = {
+                "email": event.email,
+                "full_name": event.full_name,
+                "signature": event.signature,
+                "signature_chat": event.signature_chat,
+                "thumbnail": event.thumbnail,
+                "updated_at": at,
+            }
+            changes.update(staff, (event.staff_id,), profile)
         case StaffWasDisabled():
-            changes.update(staff, (event.staff_id,), {"active": False, "updated_at": at})
+            disabled = {
+                "active": False,
+                "replace_staff_id": event.replace_staff_id,
+                "handing_over": recorded.position if event.replace_staff_id else 0,
+                "updated_at": at,
+            }
+            changes.update(staff, (event.staff_id,), disabled)
         case StaffWasEnabled():
-            changes.update(staff, (event.staff_id,), {"active": True, "updated_at": at})
+            enabled = {"active": True, "replace_staff_id": 0, "handing_over": 0, "updated_at": at}
+            changes.update(staff, (event.staff_id,), enabled)
+        case StaffWasDeleted():
+            gone = {
+                "active": False,
+                "deleted": True,
+                "replace_staff_id": event.replace_staff_id,
+                "handing_over": recorded.position,
+                "updated_at": at,
+            }
+            changes.update(staff, (event.staff_id,), gone)
+        case StaffCasesHandedOver():
+            changes.update(staff, (event.staff_id,), {"handing_over": 0})
 
 
 PROJECTION = ReadModel(
     name="staff",
-    version=1,
-    handles=dict.fromkeys((StaffCreated, StaffWasDisabled, StaffWasEnabled), fold),
+    version=2,
+    handles=dict.fromkeys(
+        (
+            StaffCreated,
+            StaffChanged,
+            StaffWasDisabled,
+            StaffWasEnabled,
+            StaffWasDeleted,
+            StaffCasesHandedOver,
+        ),
+        fold,
+    ),
     define=define,
 )
 
 
 def find(connection: Connection, views: Views, staff_id: int) -> StaffRow | None:
+    """Nobody who was deleted."""
     staff = views.staff["staff"]
-    query = columns_of(staff, StaffRow).where(staff.c.staff_id == staff_id)
+    query = columns_of(staff, StaffRow).where(
+        staff.c.staff_id == staff_id, staff.c.deleted.is_(False)
+    )
     row = connection.execute(query).first()
     return StaffRow._make(row) if row else None
 
@@ -92,5 +156,13 @@ def find(connection: Connection, views: Views, staff_id: int) -> StaffRow | None
 def listed(connection: Connection, views: Views, page: Page) -> Found[StaffRow]:
     """The oldest first, disabled ones too."""
     staff = views.staff["staff"]
-    query = columns_of(staff, StaffRow).order_by(staff.c.staff_id)
-    return found(connection, query, page, StaffRow._make)
+    query = columns_of(staff, StaffRow).where(staff.c.deleted.is_(False))
+    return found(connection, query.order_by(staff.c.staff_id), page, StaffRow._make)
+
+
+def handing_over(connection: Connection, views: Views, limit: int) -> list[tuple[int, int]]:
+    """Id and position of the order, of those whose cases may still have to be handed over; the oldest order first."""
+    staff = views.staff["staff"].c
+    query = select(staff.staff_id, staff.handing_over).where(staff.handing_over > 0)
+    rows = connection.execute(query.order_by(staff.handing_over).limit(limit))
+    return [(staff_id, position) for staff_id, position in rows]

@@ -9,6 +9,7 @@ from kanal.domain.errors import (
     KeyNotFound,
     KeyRevoked,
     LastAdministrator,
+    SelfReplacement,
     StaffNotActive,
     StaffNotFound,
 )
@@ -17,15 +18,20 @@ from kanal.domain.staff import (
     AdministratorAppointed,
     AdministratorStoodDown,
     Right,
+    StaffChanged,
     StaffCreated,
     StaffEmailClaimed,
+    StaffEmailReleased,
     StaffKeyIssued,
     StaffKeyRevoked,
+    StaffWasDeleted,
     StaffWasDisabled,
     StaffWasEnabled,
     active_staff,
+    change_staff,
     check_key,
     create_staff,
+    delete_staff,
     disable_staff,
     enable_staff,
     issue_key,
@@ -60,6 +66,8 @@ def test_a_staff_member_begins_with_a_key_and_a_claimed_e_mail() -> None:
             role="staff",
             signature="",
             signature_chat="",
+            thumbnail="",
+            normalised="a@example.com",
         ),
         StaffKeyIssued(staff_id=1, key_id=1, name="first key", fingerprint="f"),
     )
@@ -82,6 +90,80 @@ def test_staff_are_disabled_and_enabled_once() -> None:
     story.when(disable_staff, staff_id=BORIS).then()
     story.when(enable_staff, staff_id=BORIS).then(StaffWasEnabled(BORIS))
     story.when(enable_staff, staff_id=BORIS).then()
+
+
+def test_a_changed_profile_is_one_event_with_the_whole_of_it() -> None:
+    story = desk()
+    story.when(change_staff, staff_id=BORIS, full_name="Boris B.", signature="--").then(
+        StaffChanged(
+            staff_id=BORIS,
+            email="boris@example.com",
+            normalised="boris@example.com",
+            full_name="Boris B.",
+            signature="--",
+            signature_chat="",
+            thumbnail="",
+        )
+    )
+    story.when(change_staff, staff_id=BORIS, full_name="Boris B.").then()
+    story.when(change_staff, staff_id=BORIS, email=email("boris@example.com")).then()
+
+
+def test_a_new_e_mail_is_claimed_and_the_old_one_is_free() -> None:
+    story = desk()
+    story.when(change_staff, staff_id=BORIS, email=email("Anna@example.com")).refused(EmailTaken)
+    story.when(change_staff, staff_id=BORIS, email=email("B@example.com")).then_named(
+        "staff_email.claimed.1", "staff_email.released.1", "staff.changed.1"
+    )
+    assert story.new[:2] == [StaffEmailClaimed(BORIS), StaffEmailReleased(BORIS)]
+    story.when(change_staff, staff_id=ANNA, email=email("boris@example.com")).then_named(
+        "staff_email.claimed.1", "staff_email.released.1", "staff.changed.1"
+    )
+
+
+def test_the_same_e_mail_in_another_spelling_is_a_change_of_the_profile_alone() -> None:
+    story = desk().when(change_staff, staff_id=BORIS, email=email(" BORIS@example.com"))
+    story.then_named("staff.changed.1")
+    assert story.new[0].email == "BORIS@example.com"  # type: ignore[attr-defined]
+
+
+def test_a_deleted_colleague_is_gone_with_their_keys_and_the_e_mail_is_free() -> None:
+    story = desk().when(delete_staff, staff_id=BORIS, replace_staff_id=ANNA)
+    story.then(StaffEmailReleased(BORIS), StaffWasDeleted(staff_id=BORIS, replace_staff_id=ANNA))
+    with pytest.raises(KeyRevoked):
+        check_key(story, staff_id=BORIS, key_id=BORIS_KEY)
+    for command in (delete_staff, disable_staff, enable_staff, change_staff):
+        story.when(command, staff_id=BORIS).refused(StaffNotFound)
+    story.when(
+        create_staff, email=email("boris@example.com"), full_name="B", key_fingerprint="f"
+    ).then_named("staff_email.claimed.1", "staff.created.1", "staff.key_issued.1")
+
+
+def test_the_last_administrator_cannot_be_deleted() -> None:
+    story = desk()
+    story.when(delete_staff, staff_id=ANNA, replace_staff_id=BORIS).refused(LastAdministrator)
+    second_administrator(story).when(delete_staff, staff_id=ANNA).then_named(
+        "administrators.stood_down.1", "staff_email.released.1", "staff.deleted.1"
+    )
+    story.when(delete_staff, staff_id=3).refused(LastAdministrator)
+
+
+@pytest.mark.parametrize("command", [disable_staff, delete_staff])
+def test_a_replacement_is_somebody_else_who_is_active(command: object) -> None:
+    story = desk()
+    story.when(command, staff_id=BORIS, replace_staff_id=BORIS).refused(SelfReplacement)
+    story.when(command, staff_id=BORIS, replace_staff_id=77).refused(StaffNotFound)
+    second_administrator(story).given(disable_staff, staff_id=3)
+    story.when(command, staff_id=BORIS, replace_staff_id=3).refused(StaffNotActive)
+
+
+def test_a_replacement_can_be_named_after_one_was_disabled() -> None:
+    story = second_administrator(desk()).given(disable_staff, staff_id=BORIS)
+    for replacement in (ANNA, 3):
+        arguments = {"staff_id": BORIS, "replace_staff_id": replacement}
+        story.when(disable_staff, **arguments).then(StaffWasDisabled(**arguments))
+        story.when(disable_staff, **arguments).then()
+    story.when(disable_staff, staff_id=BORIS).then()
 
 
 def test_an_administrator_who_is_disabled_stands_down_until_enabled() -> None:
@@ -151,6 +233,8 @@ def test_a_key_opens_only_for_its_holder_while_both_are_live() -> None:
     [
         (disable_staff, {}),
         (enable_staff, {}),
+        (change_staff, {"full_name": "n"}),
+        (delete_staff, {}),
         (issue_key, {"name": "n", "fingerprint": "f"}),
         (revoke_key, {"key_id": 1}),
     ],

@@ -10,8 +10,21 @@ from kanal.domain.channels import (
     disable_channel,
     enable_channel,
 )
-from kanal.domain.groups import create_group
-from kanal.domain.staff import create_staff, disable_staff, enable_staff
+from kanal.domain.groups import (
+    change_group,
+    create_group,
+    delete_group,
+    disable_group,
+    enable_group,
+)
+from kanal.domain.hand_overs import finish_hand_over
+from kanal.domain.staff import (
+    change_staff,
+    create_staff,
+    delete_staff,
+    disable_staff,
+    enable_staff,
+)
 from kanal.projections import channels, groups, staff
 from kanal.projections.read_model import Page
 
@@ -85,7 +98,10 @@ def test_staff_are_listed_disabled_ones_too(log: Log, connection: Connection) ->
         role="staff",
         signature="--",
         signature_chat="",
+        thumbnail="",
         active=False,
+        replace_staff_id=0,
+        handing_over=0,
         created_at=hired,
         updated_at=hired + 1_000_000,
     )
@@ -104,7 +120,63 @@ def test_groups_are_listed(log: Log, connection: Connection) -> None:
         from_name="",
         signature="",
         active=True,
+        replace_group_id=0,
+        handing_over=0,
         created_at=log.now,
         updated_at=log.now,
     )
     assert models.ask(groups.find, 3) is None
+
+
+def test_a_changed_colleague_shows_the_new_profile(log: Log, connection: Connection) -> None:
+    address = email("anna@example.com")
+    log.do(create_staff, email=address, full_name="Anna", key_fingerprint="f", thumbnail="a.png")
+    log.do(change_staff, staff_id=1, email=email("a@example.com"), full_name="A", signature="--")
+    row = folded_at_once(connection, log.events).ask(staff.find, 1)
+    assert (row.email, row.full_name, row.signature) == ("a@example.com", "A", "--")
+    assert (row.thumbnail, row.updated_at) == ("a.png", log.now)
+
+
+def test_who_leaves_is_handing_over_until_it_is_finished(log: Log, connection: Connection) -> None:
+    for name in ("anna", "boris", "clara"):
+        log.do(
+            create_staff, email=email(f"{name}@example.com"), full_name=name, key_fingerprint="f"
+        )
+    log.do(disable_staff, staff_id=2, replace_staff_id=1)
+    disabled = len(log.events)
+    log.do(delete_staff, staff_id=3)
+    deleted = len(log.events)
+    models = folded_at_once(connection, log.events)
+    assert models.ask(staff.handing_over, 10) == [(2, disabled), (3, deleted)]
+    assert models.ask(staff.handing_over, 1) == [(2, disabled)]
+    assert models.ask(staff.find, 2).replace_staff_id == 1
+    assert models.ask(staff.find, 3) is None
+    assert [row.staff_id for row in models.ask(staff.listed, Page()).rows] == [1, 2]
+    log.do(enable_staff, staff_id=2)
+    log.do(finish_hand_over, staff_id=3)
+    models.fold(log.events[deleted:])
+    assert models.ask(staff.handing_over, 10) == []
+    assert models.ask(staff.find, 2).replace_staff_id == 0
+
+
+def test_groups_change_and_leave_in_the_same_way(log: Log, connection: Connection) -> None:
+    for title in ("Sales", "Support", "Shop"):
+        log.do(create_group, title=title)
+    log.do(change_group, group_id=1, title="Sellers")
+    log.do(disable_group, group_id=2, replace_group_id=1)
+    disabled = len(log.events)
+    log.do(delete_group, group_id=3)
+    deleted = len(log.events)
+    models = folded_at_once(connection, log.events)
+    assert models.ask(groups.handing_over, 10) == [(2, disabled), (3, deleted)]
+    found = models.ask(groups.listed, Page())
+    assert [(row.title, row.active) for row in found.rows] == [
+        ("Sellers", True),
+        ("Support", False),
+    ]
+    assert models.ask(groups.find, 3) is None
+    log.do(enable_group, group_id=2)
+    log.do(finish_hand_over, group_id=3)
+    models.fold(log.events[deleted:])
+    assert models.ask(groups.handing_over, 10) == []
+    assert models.ask(groups.find, 2).active
