@@ -17,7 +17,8 @@ from prometheus_client import CollectorRegistry
 from sqlalchemy import Connection, insert
 
 from kanal import __version__
-from kanal.automation.agenda import Agenda, Duty
+from kanal.automation.agenda import Agenda, Duty, Hand
+from kanal.automation.hand_overs import HandOvers
 from kanal.delivery.address_guard import AddressGuard
 from kanal.delivery.outbox import Outbox
 from kanal.delivery.ping import Pinger
@@ -225,7 +226,7 @@ async def running(store: Store, role: Role = "all") -> AsyncIterator[Running]:
 
 def duties(store: Store) -> list[Duty[Any]]:
     """All that comes due by itself."""
-    return []
+    return [HandOvers(Hand(store.writer, HandOvers.name))]
 
 
 async def _end_together(ending: Iterable[Callable[[], Awaitable[object]]]) -> None:

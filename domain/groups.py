@@ -32,6 +32,8 @@ class GroupWasDisabled(Event, frozen=True):
     group_id: int
     replace_group_id: int
     """Which group gets the cases that are not closed; 0: they stay with the one that is disabled."""
+    hand_over_id: int
+    """0 if nothing is handed over."""
 
 
 class GroupWasEnabled(Event, frozen=True):
@@ -46,6 +48,7 @@ class GroupWasDeleted(Event, frozen=True):
     group_id: int
     replace_group_id: int
     """Which group gets the cases that are not closed, 0 for none."""
+    hand_over_id: int
 
 
 class GroupCasesHandedOver(Event, frozen=True):
@@ -53,6 +56,7 @@ class GroupCasesHandedOver(Event, frozen=True):
 
     NAME = "group.cases_handed_over.1"
     group_id: int
+    hand_over_id: int
 
 
 class Settings(Struct, frozen=True):
@@ -68,8 +72,8 @@ class Group(Struct, frozen=True):
     deleted: bool = False
     successor: int | None = None
     """Which group gets its cases, 0 for none; None while it keeps them."""
-    handing_over: bool = False
-    """Some cases may still have to be handed over."""
+    hand_over_id: int = 0
+    """Of the hand-over that may still have cases to go, 0 for none."""
 
 
 def evolve(group: Group, event: Event) -> Group:
@@ -79,22 +83,24 @@ def evolve(group: Group, event: Event) -> Group:
         case GroupChanged():
             return replace(group, settings=_settings_of(event))
         case GroupWasDisabled():
-            successor = event.replace_group_id or None
             return replace(
-                group, active=False, successor=successor, handing_over=successor is not None
+                group,
+                active=False,
+                successor=event.replace_group_id or None,
+                hand_over_id=event.hand_over_id,
             )
         case GroupWasEnabled():
-            return replace(group, active=True, successor=None, handing_over=False)
+            return replace(group, active=True, successor=None, hand_over_id=0)
         case GroupWasDeleted():
             return replace(
                 group,
                 active=False,
                 deleted=True,
                 successor=event.replace_group_id,
-                handing_over=True,
+                hand_over_id=event.hand_over_id,
             )
         case GroupCasesHandedOver():
-            return replace(group, handing_over=False)
+            return replace(group, hand_over_id=0)
     return group
 
 
@@ -131,7 +137,11 @@ def disable_group(work: Work, *, group_id: int, replace_group_id: int = 0) -> in
     group = existing_group(work, group_id)
     _check_successor(work, group_id, replace_group_id)
     if group.active or replace_group_id not in (0, group.successor):
-        disabled = GroupWasDisabled(group_id=group_id, replace_group_id=replace_group_id)
+        disabled = GroupWasDisabled(
+            group_id=group_id,
+            replace_group_id=replace_group_id,
+            hand_over_id=work.take("hand_over") if replace_group_id else 0,
+        )
         work.record(GROUPS, group_id, disabled)
     return group_id
 
@@ -150,7 +160,9 @@ def delete_group(work: Work, *, group_id: int, replace_group_id: int = 0) -> int
     """
     existing_group(work, group_id)
     _check_successor(work, group_id, replace_group_id)
-    deleted = GroupWasDeleted(group_id=group_id, replace_group_id=replace_group_id)
+    deleted = GroupWasDeleted(
+        group_id=group_id, replace_group_id=replace_group_id, hand_over_id=work.take("hand_over")
+    )
     work.record(GROUPS, group_id, deleted)
     return group_id
 
@@ -165,9 +177,10 @@ def group_after(work: Work, group_id: int) -> int:
     return group.group_id
 
 
-def finish_hand_over(work: Work, group_id: int) -> None:
-    if work.load(GROUPS, group_id).handing_over:
-        work.record(GROUPS, group_id, GroupCasesHandedOver(group_id))
+def finish_hand_over(work: Work, *, group_id: int, hand_over_id: int) -> None:
+    """Unless it was called off, or another one has begun meanwhile."""
+    if work.load(GROUPS, group_id).hand_over_id == hand_over_id:
+        work.record(GROUPS, group_id, GroupCasesHandedOver(group_id, hand_over_id))
 
 
 def existing_group(work: Work, group_id: int) -> Group:

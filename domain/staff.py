@@ -77,6 +77,8 @@ class StaffWasDisabled(Event, frozen=True):
     staff_id: int
     replace_staff_id: int = 0
     """Who gets the cases that are not closed; 0: they stay with the one who is disabled."""
+    hand_over_id: int = 0
+    """0 if nothing is handed over."""
 
 
 class StaffWasEnabled(Event, frozen=True):
@@ -93,6 +95,7 @@ class StaffWasDeleted(Event, frozen=True):
     staff_id: int
     replace_staff_id: int
     """Who gets the cases that are not closed, 0 for nobody."""
+    hand_over_id: int
 
 
 class StaffCasesHandedOver(Event, frozen=True):
@@ -100,6 +103,7 @@ class StaffCasesHandedOver(Event, frozen=True):
 
     NAME = "staff.cases_handed_over.1"
     staff_id: int
+    hand_over_id: int
 
 
 class StaffKeyIssued(Event, frozen=True):
@@ -151,8 +155,8 @@ class Staff(Struct, frozen=True):
     """Ids of the keys that are live."""
     successor: int | None = None
     """Who gets their cases, 0 for nobody; None while they keep them."""
-    handing_over: bool = False
-    """Some cases may still have to be handed over."""
+    hand_over_id: int = 0
+    """Of the hand-over that may still have cases to go, 0 for none."""
 
 
 def evolve(staff: Staff, event: Event) -> Staff:
@@ -164,12 +168,14 @@ def evolve(staff: Staff, event: Event) -> Staff:
         case StaffChanged():
             return replace(staff, profile=_profile_of(event))
         case StaffWasDisabled():
-            successor = event.replace_staff_id or None
             return replace(
-                staff, active=False, successor=successor, handing_over=successor is not None
+                staff,
+                active=False,
+                successor=event.replace_staff_id or None,
+                hand_over_id=event.hand_over_id,
             )
         case StaffWasEnabled():
-            return replace(staff, active=True, successor=None, handing_over=False)
+            return replace(staff, active=True, successor=None, hand_over_id=0)
         case StaffWasDeleted():
             return replace(
                 staff,
@@ -177,10 +183,10 @@ def evolve(staff: Staff, event: Event) -> Staff:
                 deleted=True,
                 keys=(),
                 successor=event.replace_staff_id,
-                handing_over=True,
+                hand_over_id=event.hand_over_id,
             )
         case StaffCasesHandedOver():
-            return replace(staff, handing_over=False)
+            return replace(staff, hand_over_id=0)
         case StaffKeyIssued():
             return replace(staff, keys=(*staff.keys, event.key_id))
         case StaffKeyRevoked():
@@ -321,7 +327,11 @@ def disable_staff(work: Work, *, staff_id: int, replace_staff_id: int = 0) -> in
     if not staff.active and replace_staff_id in (0, staff.successor):
         return staff_id
     _stand_down(work, staff)
-    disabled = StaffWasDisabled(staff_id=staff_id, replace_staff_id=replace_staff_id)
+    disabled = StaffWasDisabled(
+        staff_id=staff_id,
+        replace_staff_id=replace_staff_id,
+        hand_over_id=work.take("hand_over") if replace_staff_id else 0,
+    )
     work.record(STAFF, staff_id, disabled)
     return staff_id
 
@@ -335,7 +345,9 @@ def delete_staff(work: Work, *, staff_id: int, replace_staff_id: int = 0) -> int
     _check_successor(work, staff_id, replace_staff_id)
     _stand_down(work, staff)
     work.record(STAFF_EMAILS, staff.profile.normalised, StaffEmailReleased(staff_id))
-    deleted = StaffWasDeleted(staff_id=staff_id, replace_staff_id=replace_staff_id)
+    deleted = StaffWasDeleted(
+        staff_id=staff_id, replace_staff_id=replace_staff_id, hand_over_id=work.take("hand_over")
+    )
     work.record(STAFF, staff_id, deleted)
     return staff_id
 
@@ -363,9 +375,10 @@ def staff_after(work: Work, staff_id: int) -> int:
     return staff.staff_id
 
 
-def finish_hand_over(work: Work, staff_id: int) -> None:
-    if work.load(STAFF, staff_id).handing_over:
-        work.record(STAFF, staff_id, StaffCasesHandedOver(staff_id))
+def finish_hand_over(work: Work, *, staff_id: int, hand_over_id: int) -> None:
+    """Unless it was called off, or another one has begun meanwhile."""
+    if work.load(STAFF, staff_id).hand_over_id == hand_over_id:
+        work.record(STAFF, staff_id, StaffCasesHandedOver(staff_id, hand_over_id))
 
 
 def _check_successor(work: Work, staff_id: int, successor: int) -> None:

@@ -37,10 +37,17 @@ class GroupRow(NamedTuple):
     active: bool
     replace_group_id: int
     """Which group has its cases since it was disabled; 0: it keeps them."""
-    handing_over: int
-    """Position of the event since which cases are handed over; 0 when all are, or none had to be."""
+    hand_over_id: int
+    """Of the hand-over that may still have cases to go, 0 for none."""
     created_at: int
     updated_at: int
+
+
+class HandOver(NamedTuple):
+    group_id: int
+    hand_over_id: int
+    position: int
+    """Of the event that began it."""
 
 
 def define(metadata: MetaData, name: Names) -> Iterable[Table]:
@@ -55,10 +62,11 @@ def define(metadata: MetaData, name: Names) -> Iterable[Table]:
         flag("active"),
         flag("deleted"),
         number("replace_group_id"),
-        number("handing_over"),
+        number("hand_over_id"),
+        number("left_at"),
         number("created_at"),
         number("updated_at"),
-        Index(f"{groups}_handing_over", "handing_over"),
+        Index(f"{groups}_hand_over", "hand_over_id"),
     )
 
 
@@ -75,7 +83,8 @@ def fold(changes: Changes, tables: Tables, recorded: Recorded) -> None:
                 "active": True,
                 "deleted": False,
                 "replace_group_id": 0,
-                "handing_over": 0,
+                "hand_over_id": 0,
+                "left_at": 0,
                 "created_at": at,
                 "updated_at": at,
             }
@@ -92,24 +101,26 @@ def fold(changes: Changes, tables: Tables, recorded: Recorded) -> None:
             disabled = {
                 "active": False,
                 "replace_group_id": event.replace_group_id,
-                "handing_over": recorded.position if event.replace_group_id else 0,
+                "hand_over_id": event.hand_over_id,
+                "left_at": recorded.position,
                 "updated_at": at,
             }
             changes.update(groups, (event.group_id,), disabled)
         case GroupWasEnabled():
-            enabled = {"active": True, "replace_group_id": 0, "handing_over": 0, "updated_at": at}
+            enabled = {"active": True, "replace_group_id": 0, "hand_over_id": 0, "updated_at": at}
             changes.update(groups, (event.group_id,), enabled)
         case GroupWasDeleted():
             gone = {
                 "active": False,
                 "deleted": True,
                 "replace_group_id": event.replace_group_id,
-                "handing_over": recorded.position,
+                "hand_over_id": event.hand_over_id,
+                "left_at": recorded.position,
                 "updated_at": at,
             }
             changes.update(groups, (event.group_id,), gone)
         case GroupCasesHandedOver():
-            changes.update(groups, (event.group_id,), {"handing_over": 0})
+            changes.update(groups, (event.group_id,), {"hand_over_id": 0})
 
 
 PROJECTION = ReadModel(
@@ -147,9 +158,9 @@ def listed(connection: Connection, views: Views, page: Page) -> Found[GroupRow]:
     return found(connection, query.order_by(groups.c.group_id), page, GroupRow._make)
 
 
-def handing_over(connection: Connection, views: Views, limit: int) -> list[tuple[int, int]]:
-    """Id and position of the order, of those whose cases may still have to be handed over; the oldest order first."""
+def handing_over(connection: Connection, views: Views, limit: int) -> list[HandOver]:
+    """Who may still have cases to hand over; the oldest hand-over first."""
     groups = views.groups["groups"].c
-    query = select(groups.group_id, groups.handing_over).where(groups.handing_over > 0)
-    rows = connection.execute(query.order_by(groups.handing_over).limit(limit))
-    return [(group_id, position) for group_id, position in rows]
+    query = select(groups.group_id, groups.hand_over_id, groups.left_at)
+    query = query.where(groups.hand_over_id > 0).order_by(groups.hand_over_id).limit(limit)
+    return [HandOver._make(row) for row in connection.execute(query)]

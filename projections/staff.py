@@ -42,10 +42,17 @@ class StaffRow(NamedTuple):
     active: bool
     replace_staff_id: int
     """Who has their cases since they were disabled; 0: they keep them."""
-    handing_over: int
-    """Position of the event since which cases are handed over; 0 when all are, or none had to be."""
+    hand_over_id: int
+    """Of the hand-over that may still have cases to go, 0 for none."""
     created_at: int
     updated_at: int
+
+
+class HandOver(NamedTuple):
+    staff_id: int
+    hand_over_id: int
+    position: int
+    """Of the event that began it."""
 
 
 def define(metadata: MetaData, name: Names) -> Iterable[Table]:
@@ -63,10 +70,11 @@ def define(metadata: MetaData, name: Names) -> Iterable[Table]:
         flag("active"),
         flag("deleted"),
         number("replace_staff_id"),
-        number("handing_over"),
+        number("hand_over_id"),
+        number("left_at"),
         number("created_at"),
         number("updated_at"),
-        Index(f"{staff}_handing_over", "handing_over"),
+        Index(f"{staff}_hand_over", "hand_over_id"),
     )
 
 
@@ -86,7 +94,8 @@ def fold(changes: Changes, tables: Tables, recorded: Recorded) -> None:
                 "active": True,
                 "deleted": False,
                 "replace_staff_id": 0,
-                "handing_over": 0,
+                "hand_over_id": 0,
+                "left_at": 0,
                 "created_at": at,
                 "updated_at": at,
             }
@@ -105,24 +114,26 @@ def fold(changes: Changes, tables: Tables, recorded: Recorded) -> None:
             disabled = {
                 "active": False,
                 "replace_staff_id": event.replace_staff_id,
-                "handing_over": recorded.position if event.replace_staff_id else 0,
+                "hand_over_id": event.hand_over_id,
+                "left_at": recorded.position,
                 "updated_at": at,
             }
             changes.update(staff, (event.staff_id,), disabled)
         case StaffWasEnabled():
-            enabled = {"active": True, "replace_staff_id": 0, "handing_over": 0, "updated_at": at}
+            enabled = {"active": True, "replace_staff_id": 0, "hand_over_id": 0, "updated_at": at}
             changes.update(staff, (event.staff_id,), enabled)
         case StaffWasDeleted():
             gone = {
                 "active": False,
                 "deleted": True,
                 "replace_staff_id": event.replace_staff_id,
-                "handing_over": recorded.position,
+                "hand_over_id": event.hand_over_id,
+                "left_at": recorded.position,
                 "updated_at": at,
             }
             changes.update(staff, (event.staff_id,), gone)
         case StaffCasesHandedOver():
-            changes.update(staff, (event.staff_id,), {"handing_over": 0})
+            changes.update(staff, (event.staff_id,), {"hand_over_id": 0})
 
 
 PROJECTION = ReadModel(
@@ -160,9 +171,9 @@ def listed(connection: Connection, views: Views, page: Page) -> Found[StaffRow]:
     return found(connection, query.order_by(staff.c.staff_id), page, StaffRow._make)
 
 
-def handing_over(connection: Connection, views: Views, limit: int) -> list[tuple[int, int]]:
-    """Id and position of the order, of those whose cases may still have to be handed over; the oldest order first."""
+def handing_over(connection: Connection, views: Views, limit: int) -> list[HandOver]:
+    """Who may still have cases to hand over; the oldest hand-over first."""
     staff = views.staff["staff"].c
-    query = select(staff.staff_id, staff.handing_over).where(staff.handing_over > 0)
-    rows = connection.execute(query.order_by(staff.handing_over).limit(limit))
-    return [(staff_id, position) for staff_id, position in rows]
+    query = select(staff.staff_id, staff.hand_over_id, staff.left_at)
+    query = query.where(staff.hand_over_id > 0).order_by(staff.hand_over_id).limit(limit)
+    return [HandOver._make(row) for row in connection.execute(query)]

@@ -40,12 +40,12 @@ def test_a_changed_group_is_one_event_with_the_whole_of_it() -> None:
 def test_groups_are_disabled_and_enabled_once() -> None:
     story = two_groups()
     disabled = {"group_id": 1, "replace_group_id": 0}
-    story.when(disable_group, **disabled).then(GroupWasDisabled(**disabled))
+    story.when(disable_group, **disabled).then(GroupWasDisabled(**disabled, hand_over_id=0))
     story.when(disable_group, **disabled).then()
     with pytest.raises(GroupNotActive):
         active_group(story, 1)
     named_later = {"group_id": 1, "replace_group_id": 2}
-    story.when(disable_group, **named_later).then(GroupWasDisabled(**named_later))
+    story.when(disable_group, **named_later).then(GroupWasDisabled(**named_later, hand_over_id=1))
     story.when(disable_group, **named_later).then()
     story.when(enable_group, group_id=1).then(GroupWasEnabled(1))
     story.when(enable_group, group_id=1).then()
@@ -53,7 +53,8 @@ def test_groups_are_disabled_and_enabled_once() -> None:
 
 def test_a_deleted_group_is_gone() -> None:
     deleted = {"group_id": 1, "replace_group_id": 2}
-    story = two_groups().when(delete_group, **deleted).then(GroupWasDeleted(**deleted))
+    story = two_groups().when(delete_group, **deleted)
+    story.then(GroupWasDeleted(**deleted, hand_over_id=1))
     for command in (delete_group, disable_group, enable_group, change_group):
         story.when(command, group_id=1).refused(GroupNotFound)
 

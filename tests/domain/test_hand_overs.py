@@ -15,7 +15,7 @@ from kanal.domain.groups import (
     disable_group,
     enable_group,
 )
-from kanal.domain.hand_overs import finish_hand_over, hand_over_cases
+from kanal.domain.hand_overs import hand_over_cases
 from kanal.domain.staff import (
     StaffCasesHandedOver,
     create_staff,
@@ -131,17 +131,23 @@ def test_a_disabled_group_gets_no_cases() -> None:
     story.when(open_case, who=person("u2"), group_id=SUPPORT).refused(GroupNotActive)
 
 
-def test_a_hand_over_is_finished_once() -> None:
-    story = boris_case()
-    story.when(finish_hand_over, staff_id=BORIS, group_id=SALES).then()
-    story.given(disable_staff, staff_id=BORIS, replace_staff_id=CLARA)
-    story.given(delete_group, group_id=SALES)
-    story.when(finish_hand_over, staff_id=BORIS).then(StaffCasesHandedOver(BORIS))
-    story.when(finish_hand_over, staff_id=BORIS).then()
-    story.when(finish_hand_over, group_id=SALES).then(GroupCasesHandedOver(SALES))
-    story.when(finish_hand_over, group_id=SALES).then()
-
-
-def test_a_hand_over_that_was_called_off_is_not_finished() -> None:
+def test_the_last_batch_finishes_a_hand_over_once() -> None:
     story = boris_case().given(disable_staff, staff_id=BORIS, replace_staff_id=CLARA)
-    story.given(enable_staff, staff_id=BORIS).when(finish_hand_over, staff_id=BORIS).then()
+    story.given(delete_group, group_id=SALES)
+    last = {"case_ids": [], "hand_over_id": 1, "staff_id": BORIS}
+    story.when(hand_over_cases, **last).then(StaffCasesHandedOver(BORIS, 1))
+    story.when(hand_over_cases, **last).then()
+    last = {"case_ids": [1], "hand_over_id": 2, "group_id": SALES}
+    story.when(hand_over_cases, **last).then_named(
+        "case.assigned.1", "case.group_changed.1", "group.cases_handed_over.1"
+    )
+    assert story.new[-1] == GroupCasesHandedOver(SALES, 2)
+    story.when(hand_over_cases, **last).then()
+
+
+def test_a_hand_over_that_was_called_off_is_not_finished_and_not_taken_for_the_next() -> None:
+    story = boris_case().given(disable_staff, staff_id=BORIS, replace_staff_id=CLARA)
+    last = {"case_ids": [], "hand_over_id": 1, "staff_id": BORIS}
+    story.given(enable_staff, staff_id=BORIS).when(hand_over_cases, **last).then()
+    story.given(disable_staff, staff_id=BORIS, replace_staff_id=ANNA)
+    story.when(hand_over_cases, **last).then()

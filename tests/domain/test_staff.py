@@ -129,7 +129,10 @@ def test_the_same_e_mail_in_another_spelling_is_a_change_of_the_profile_alone() 
 
 def test_a_deleted_colleague_is_gone_with_their_keys_and_the_e_mail_is_free() -> None:
     story = desk().when(delete_staff, staff_id=BORIS, replace_staff_id=ANNA)
-    story.then(StaffEmailReleased(BORIS), StaffWasDeleted(staff_id=BORIS, replace_staff_id=ANNA))
+    story.then(
+        StaffEmailReleased(BORIS),
+        StaffWasDeleted(staff_id=BORIS, replace_staff_id=ANNA, hand_over_id=1),
+    )
     with pytest.raises(KeyRevoked):
         check_key(story, staff_id=BORIS, key_id=BORIS_KEY)
     for command in (delete_staff, disable_staff, enable_staff, change_staff):
@@ -159,9 +162,10 @@ def test_a_replacement_is_somebody_else_who_is_active(command: object) -> None:
 
 def test_a_replacement_can_be_named_after_one_was_disabled() -> None:
     story = second_administrator(desk()).given(disable_staff, staff_id=BORIS)
-    for replacement in (ANNA, 3):
+    for hand_over_id, replacement in enumerate((ANNA, 3), start=1):
         arguments = {"staff_id": BORIS, "replace_staff_id": replacement}
-        story.when(disable_staff, **arguments).then(StaffWasDisabled(**arguments))
+        disabled = StaffWasDisabled(**arguments, hand_over_id=hand_over_id)
+        story.when(disable_staff, **arguments).then(disabled)
         story.when(disable_staff, **arguments).then()
     story.when(disable_staff, staff_id=BORIS).then()
 

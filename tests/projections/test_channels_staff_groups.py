@@ -17,7 +17,7 @@ from kanal.domain.groups import (
     disable_group,
     enable_group,
 )
-from kanal.domain.hand_overs import finish_hand_over
+from kanal.domain.hand_overs import hand_over_cases
 from kanal.domain.staff import (
     change_staff,
     create_staff,
@@ -101,7 +101,7 @@ def test_staff_are_listed_disabled_ones_too(log: Log, connection: Connection) ->
         thumbnail="",
         active=False,
         replace_staff_id=0,
-        handing_over=0,
+        hand_over_id=0,
         created_at=hired,
         updated_at=hired + 1_000_000,
     )
@@ -121,7 +121,7 @@ def test_groups_are_listed(log: Log, connection: Connection) -> None:
         signature="",
         active=True,
         replace_group_id=0,
-        handing_over=0,
+        hand_over_id=0,
         created_at=log.now,
         updated_at=log.now,
     )
@@ -147,13 +147,13 @@ def test_who_leaves_is_handing_over_until_it_is_finished(log: Log, connection: C
     log.do(delete_staff, staff_id=3)
     deleted = len(log.events)
     models = folded_at_once(connection, log.events)
-    assert models.ask(staff.handing_over, 10) == [(2, disabled), (3, deleted)]
-    assert models.ask(staff.handing_over, 1) == [(2, disabled)]
+    assert models.ask(staff.handing_over, 10) == [(2, 1, disabled), (3, 2, deleted)]
+    assert models.ask(staff.handing_over, 1) == [(2, 1, disabled)]
     assert models.ask(staff.find, 2).replace_staff_id == 1
     assert models.ask(staff.find, 3) is None
     assert [row.staff_id for row in models.ask(staff.listed, Page()).rows] == [1, 2]
     log.do(enable_staff, staff_id=2)
-    log.do(finish_hand_over, staff_id=3)
+    log.do(hand_over_cases, case_ids=[], hand_over_id=2, staff_id=3)
     models.fold(log.events[deleted:])
     assert models.ask(staff.handing_over, 10) == []
     assert models.ask(staff.find, 2).replace_staff_id == 0
@@ -168,7 +168,7 @@ def test_groups_change_and_leave_in_the_same_way(log: Log, connection: Connectio
     log.do(delete_group, group_id=3)
     deleted = len(log.events)
     models = folded_at_once(connection, log.events)
-    assert models.ask(groups.handing_over, 10) == [(2, disabled), (3, deleted)]
+    assert models.ask(groups.handing_over, 10) == [(2, 1, disabled), (3, 2, deleted)]
     found = models.ask(groups.listed, Page())
     assert [(row.title, row.active) for row in found.rows] == [
         ("Sellers", True),
@@ -176,7 +176,7 @@ def test_groups_change_and_leave_in_the_same_way(log: Log, connection: Connectio
     ]
     assert models.ask(groups.find, 3) is None
     log.do(enable_group, group_id=2)
-    log.do(finish_hand_over, group_id=3)
+    log.do(hand_over_cases, case_ids=[], hand_over_id=2, group_id=3)
     models.fold(log.events[deleted:])
     assert models.ask(groups.handing_over, 10) == []
     assert models.ask(groups.find, 2).active
