@@ -425,8 +425,10 @@ def active_staff(work: Work, staff_id: int) -> Staff:
     return staff
 
 
-def check_key(work: Work, *, staff_id: int, key_id: int) -> None:
-    """The key is live at this very place of the log, whichever process revoked it. Raises KeyRevoked."""
+def check_key(work: Work, *, staff_id: int, key_id: int, email: str) -> None:
+    """The key is live at this very place of the log, whichever process revoked it, and goes with this normalised
+    e-mail. Raises KeyRevoked.
+    """
     staff = work.load(STAFF, staff_id)
-    if not staff.active or key_id not in staff.keys:
+    if not staff.active or key_id not in staff.keys or email != staff.profile.normalised:
         raise KeyRevoked

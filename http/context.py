@@ -132,7 +132,7 @@ class Call:
         caller = self.caller
 
         def checked(work: Work) -> R:
-            check_key(work, staff_id=caller.staff_id, key_id=caller.key_id)
+            check_key(work, staff_id=caller.staff_id, key_id=caller.key_id, email=caller.email)
             return command(work)
 
         return await self.context.writer.submit(

@@ -4,11 +4,11 @@ import hashlib
 import secrets
 from typing import NamedTuple
 
-from sqlalchemy import Connection, delete, insert, select
+from sqlalchemy import Connection, delete, insert, select, update
 
 from kanal.domain.staff import Role
 from kanal.eventlog.stream_ids import StreamIds
-from kanal.eventlog.tables import api_keys
+from kanal.eventlog.tables import api_keys, passwords
 from kanal.projections.read_model import Views
 
 KEY_BYTES = 32
@@ -29,6 +29,8 @@ class Holder(NamedTuple):
     staff_id: int
     key_id: int
     role: Role
+    email: str
+    """Normalised; the key goes with this one alone."""
 
 
 def new_key(stream_ids: StreamIds, key: str = "") -> NewApiKey:
@@ -53,11 +55,23 @@ def forget(connection: Connection, key_id: int) -> None:
     connection.execute(delete(api_keys).where(api_keys.c.key_id == key_id))
 
 
+def forget_all(connection: Connection, staff_id: int) -> None:
+    """Beside the command that deletes the holder."""
+    for table in (api_keys, passwords):
+        connection.execute(delete(table).where(table.c.staff_id == staff_id))
+
+
+def move(connection: Connection, staff_id: int, email: str) -> None:
+    """`email`: the holder's new one, normalised. Beside the command that changes it."""
+    theirs = update(api_keys).where(api_keys.c.staff_id == staff_id)
+    connection.execute(theirs.values(email=email))
+
+
 def holder_of(connection: Connection, views: Views, email: str, key: str) -> Holder | None:
     """Whose live key it is, if the holder is active and has that e-mail."""
     staff = views.staff["staff"].c
     query = (
-        select(staff.staff_id, api_keys.c.key_id, staff.role)
+        select(staff.staff_id, api_keys.c.key_id, staff.role, api_keys.c.email)
         .join_from(api_keys, views.staff["staff"], staff.staff_id == api_keys.c.staff_id)
         .where(api_keys.c.key_hash == hash_of(key), api_keys.c.email == email, staff.active)
     )
@@ -70,6 +84,6 @@ def is_live(connection: Connection, views: Views, holder: Holder) -> bool:
     query = (
         select(api_keys.c.key_id)
         .join_from(api_keys, views.staff["staff"], staff.staff_id == api_keys.c.staff_id)
-        .where(api_keys.c.key_id == holder.key_id, staff.active)
+        .where(api_keys.c.key_id == holder.key_id, api_keys.c.email == holder.email, staff.active)
     )
     return connection.scalar(query) is not None

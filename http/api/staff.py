@@ -17,13 +17,24 @@ from kanal.http.answers import Date, answer, empty, listing
 from kanal.http.context import Call
 from kanal.http.contract import Empty, Listed, One, Takes, contract
 from kanal.http.dates import Dates
-from kanal.http.fields import Content, Email, Fields, Line, Paging
+from kanal.http.fields import Content, Email, Fields, Id, Line, Paging
 from kanal.http.ids import id_in
-from kanal.http.keys import NewApiKey, forget, keep, new_key
+from kanal.http.keys import NewApiKey, forget, forget_all, keep, move, new_key
 from kanal.http.paging import page_of
 from kanal.projections import staff as read
 from kanal.projections.read_model import Views
 from kanal.projections.staff import StaffRow
+
+ROLES: dict[int, Role] = {1: "administrator", 2: "staff"}
+"""By the number under which the outside knows them."""
+
+PROFILE = {
+    "staff_full_name": "full_name",
+    "staff_signature": "signature",
+    "staff_signature_chat": "signature_chat",
+    "thumbnail": "thumbnail",
+}
+"""Texts that can be changed -> their names inside."""
 
 
 class NewStaff(Fields):
@@ -31,7 +42,26 @@ class NewStaff(Fields):
     staff_full_name: Line = ""
     staff_signature: Content = ""
     staff_signature_chat: Content = ""
+    thumbnail: Line = ""
     role: Role = "staff"
+
+
+class StaffChanges(Fields):
+    staff_email: Email | None = None
+    staff_full_name: Line | None = None
+    staff_signature: Content | None = None
+    staff_signature_chat: Content | None = None
+    thumbnail: Line | None = None
+
+
+class Replacement(Fields):
+    replace_staff_id: Id = 0
+    """Who gets the cases that are not closed, 0 for nobody."""
+
+
+class StaffQuery(Paging):
+    language_id: Id = 0
+    """Changes nothing: names and signatures are kept in one language."""
 
 
 class KeyFields(Fields):
@@ -49,6 +79,10 @@ class StaffAnswer(Struct):
     role: Role
     status: Literal["online", "offline"]
     status_id: int
+    replace_staff_id: int
+    """Who has their cases since they were disabled; 0: they keep them."""
+    handing_over: bool
+    """Some of their cases may still have to be handed over."""
     created_at: Date
     updated_at: Date
     key_ids: list[int] | UnsetType = UNSET
@@ -65,9 +99,14 @@ class KeyAnswer(Struct):
     """Shown once."""
 
 
-@contract("List the staff", Listed("staff", StaffAnswer), query=Paging)
+class RoleAnswer(Struct):
+    role_id: int
+    role: Role
+
+
+@contract("List the staff", Listed("staff", StaffAnswer), query=StaffQuery)
 async def list_staff(call: Call) -> web.Response:
-    found = await call.read(read.listed, page_of(call.asked(Paging)))
+    found = await call.read(read.listed, page_of(call.asked(StaffQuery)))
     dates = call.context.dates
     return answer(listing("staff", [shown(row, dates) for row in found.rows], found.total))
 
@@ -95,6 +134,7 @@ async def create(call: Call) -> web.Response:
         role=given.role,
         signature=given.staff_signature,
         signature_chat=given.staff_signature_chat,
+        thumbnail=given.thumbnail,
         key_fingerprint=made.fingerprint,
     )
     done = await call.submit(command, beside=keep_key)
@@ -105,9 +145,34 @@ async def create(call: Call) -> web.Response:
     return answer({"staff": shown_staff}, 201)
 
 
-@contract("Disable a staff member", One("staff", StaffAnswer))
+@contract(
+    "Change a staff member",
+    One("staff", StaffAnswer),
+    body=Takes("staff", StaffChanges, bare=True),
+)
+async def change(call: Call) -> web.Response:
+    given = await call.given(StaffChanges)
+    texts = {PROFILE[name]: value for name, value in given.given().items() if name in PROFILE}
+    email = given.staff_email
+
+    def keep_email(connection: Connection, staff_id: int) -> None:
+        if email:
+            move(connection, staff_id, email.normalised)
+
+    command = partial(staff.change_staff, staff_id=_staff_id(call), email=email, **texts)
+    done = await call.submit(command, beside=keep_email)
+    return answer({"staff": await _read(call, done.result)})
+
+
+@contract(
+    "Disable a staff member", One("staff", StaffAnswer), body=Takes("staff", Replacement, bare=True)
+)
 async def disable(call: Call) -> web.Response:
-    done = await call.submit(partial(staff.disable_staff, staff_id=_staff_id(call)))
+    given = await call.given(Replacement)
+    command = partial(
+        staff.disable_staff, staff_id=_staff_id(call), replace_staff_id=given.replace_staff_id
+    )
+    done = await call.submit(command)
     return answer({"staff": await _read(call, done.result)})
 
 
@@ -115,6 +180,38 @@ async def disable(call: Call) -> web.Response:
 async def enable(call: Call) -> web.Response:
     done = await call.submit(partial(staff.enable_staff, staff_id=_staff_id(call)))
     return answer({"staff": await _read(call, done.result)})
+
+
+@contract(
+    "Delete a staff member",
+    Empty(),
+    query=Replacement,
+    body=Takes("staff", Replacement, bare=True),
+)
+async def delete(call: Call) -> web.Response:
+    """Not every client can send a body with DELETE, so the query may name the replacement as well."""
+    given, asked = await call.given(Replacement), call.asked(Replacement)
+
+    def forget_keys(connection: Connection, staff_id: int) -> None:
+        forget_all(connection, staff_id)
+
+    command = partial(
+        staff.delete_staff,
+        staff_id=_staff_id(call),
+        replace_staff_id=given.replace_staff_id or asked.replace_staff_id,
+    )
+    await call.submit(command, beside=forget_keys)
+    return empty()
+
+
+@contract("List the roles", Listed("staff_roles", RoleAnswer, total="count"))
+async def list_roles(call: Call) -> web.Response:
+    """Counted under `count`, as Omnidesk does here."""
+    listed: dict[str, object] = {
+        str(at): {"staff_roles": RoleAnswer(role_id, role)}
+        for at, (role_id, role) in enumerate(ROLES.items())
+    }
+    return answer({**listed, "count": len(ROLES)})
 
 
 @contract("Issue an API key", One("key", KeyAnswer, 201), body=Takes("key", KeyFields, bare=True))
@@ -162,11 +259,13 @@ def shown(row: StaffRow, dates: Dates) -> StaffAnswer:
         staff_full_name=row.full_name,
         staff_signature=row.signature,
         staff_signature_chat=row.signature_chat,
-        thumbnail="",
+        thumbnail=row.thumbnail,
         active=row.active,
         role=row.role,
         status="online" if row.active else "offline",
         status_id=1 if row.active else 2,
+        replace_staff_id=row.replace_staff_id,
+        handing_over=row.hand_over_id > 0,
         created_at=dates.render(row.created_at),
         updated_at=dates.render(row.updated_at),
     )

@@ -46,11 +46,15 @@ def test_only_administrators_manage_delete_and_audit() -> None:
         "custom_channels/{channel}/disable",
         "custom_channels/{channel}/enable",
         "staff",
+        "staff/{staff}",
         "staff/{staff}/disable",
         "staff/{staff}/enable",
         "staff/{staff}/keys",
         "staff/{staff}/keys/{key}",
         "groups",
+        "groups/{group}",
+        "groups/{group}/disable",
+        "groups/{group}/enable",
         "events",
     }
 
@@ -126,3 +130,109 @@ async def test_the_last_administrator_stays(api: Api) -> None:
     for method, path in [("PUT", "staff/1/disable.json"), ("DELETE", "staff/1/keys/1.json")]:
         assert (await api.call(method, path)).refusal == (400, "last_administrator")
     assert api.head() == head
+
+
+async def test_a_colleague_is_changed_with_and_without_the_wrapper(api: Api) -> None:
+    await api.post("staff.json", {"staff": BOB})
+    changes = {"staff_full_name": "Bob B.", "staff_signature": "--\r\nBob", "thumbnail": "b.png"}
+    changed = (await api.put("staff/2.json", {"staff": changes}))["staff"]
+    assert changed.items() >= changes.items()
+    bare = (await api.put("staff/2.json", {"staff_signature_chat": "B", "staff_full_name": None}))[
+        "staff"
+    ]
+    assert bare == {
+        **changed,
+        "staff_signature_chat": "B",
+        "updated_at": bare["updated_at"],
+    }
+    head = api.head()
+    assert (await api.put("staff/2.json", changes))["staff"] == bare
+    assert (await api.put("staff/2.json", []))["staff"] == bare
+    assert api.head() == head
+    refused = await api.call("PUT", "staff/2.json", {"staff": {"staff_email": "nothing"}})
+    assert refused.refusal == (400, "wrong_email")
+    refused = await api.call("PUT", "staff/2.json", {"staff": {"staff_email": f" {EMAIL.upper()}"}})
+    assert refused.refusal == (400, "email_already_exist")
+    for missing in ("77", "x", "0"):
+        refused = await api.call("PUT", f"staff/{missing}.json", changes)
+        assert refused.refusal == (404, "staff_not_found")
+
+
+async def test_a_new_e_mail_takes_the_keys_along_at_once(api: Api) -> None:
+    secret = (await api.post("staff.json", {"staff": BOB}))["staff"]["api_key"]
+    await api.channel()
+    await api.case()
+    async with (
+        api.as_staff("bob@example.com", secret) as old,
+        api.as_staff("robert@example.com", secret) as new,
+    ):
+        await old.message(1)
+        assert (await new.call("GET", "cases.json")).refusal == (401, "unauthorized")
+        await api.put("staff/2.json", {"staff": {"staff_email": "Robert@Example.com"}})
+        for call in (
+            old.call("GET", "cases.json"),
+            old.call("POST", "cases/1/messages.json", {"message": {"content": "x"}}),
+        ):
+            assert (await call).refusal == (401, "unauthorized")
+        await new.message(1)
+    again = await api.post("staff.json", {"staff": BOB})
+    assert again["staff"]["staff_id"] == 3
+
+
+async def test_a_deleted_colleague_is_gone_but_old_cases_name_them(api: Api) -> None:
+    secret = (await api.post("staff.json", {"staff": BOB}))["staff"]["api_key"]
+    await api.channel()
+    await api.case()
+    await api.put("cases/1.json", {"case": {"staff_id": 2, "status": "closed"}})
+    deleted = await api.call("DELETE", "staff/2.json", {"staff": {"replace_staff_id": 1}})
+    assert (deleted.status, deleted.text) == (200, "")
+    async with api.as_staff("bob@example.com", secret) as bob:
+        assert (await bob.call("GET", "cases.json")).refusal == (401, "unauthorized")
+    assert [each["staff_id"] for each in await api.items("staff.json", "staff")] == [1]
+    for method, path in [
+        ("GET", "staff/2.json"),
+        ("PUT", "staff/2/enable.json"),
+        ("POST", "staff/2/keys.json"),
+        ("DELETE", "staff/2.json"),
+    ]:
+        assert (await api.call(method, path, {})).refusal == (404, "staff_not_found")
+    assert (await api.get("cases/1.json"))["case"]["staff_id"] == 2
+    refused = await api.call("PUT", "cases/1.json", {"case": {"staff_id": 2, "status": "open"}})
+    assert refused.status == 200
+    assert refused.json["case"]["staff_id"] == 1
+    again = (await api.post("staff.json", {"staff": BOB}))["staff"]
+    async with api.as_staff("bob@example.com", again["api_key"]) as bob:
+        await bob.get("cases.json")
+
+
+async def test_who_leaves_says_who_takes_over(api: Api) -> None:
+    await api.post("staff.json", {"staff": BOB})
+    for staff in ({"replace_staff_id": "1"}, {"staff": {"replace_staff_id": 1}}):
+        disabled = (await api.put("staff/2/disable.json", staff))["staff"]
+        assert (disabled["replace_staff_id"], disabled["handing_over"]) == (1, True)
+    enabled = (await api.put("staff/2/enable.json", []))["staff"]
+    assert (enabled["replace_staff_id"], enabled["handing_over"]) == (0, False)
+    head = api.head()
+    for replacement, refusal in {
+        2: (400, "incorrect_replacement"),
+        77: (404, "staff_not_found"),
+        "x": (400, "invalid_parameters"),
+    }.items():
+        for method, path in (
+            ("PUT", "staff/2/disable.json"),
+            ("DELETE", "staff/2.json"),
+            ("DELETE", f"staff/2.json?replace_staff_id={replacement}"),
+        ):
+            given = None if "?" in path else {"staff": {"replace_staff_id": replacement}}
+            assert (await api.call(method, path, given)).refusal == refusal
+    assert (await api.call("DELETE", "staff/1.json")).refusal == (400, "last_administrator")
+    assert api.head() == head
+    assert (await api.call("DELETE", "staff/2.json?replace_staff_id=1")).status == 200
+
+
+async def test_the_roles_are_counted_as_omnidesk_counts_them(api: Api) -> None:
+    assert await api.get("staff_roles.json") == {
+        "0": {"staff_roles": {"role_id": 1, "role": "administrator"}},
+        "1": {"staff_roles": {"role_id": 2, "role": "staff"}},
+        "count": 2,
+    }
