@@ -177,19 +177,19 @@ def change_case(
     whose = about(case)
     if status is not None:
         set_status(work, case, status)
-        case = existing_case(work, case_id)
+    now = existing_case(work, case_id)  # a case that is opened again may have gone to a replacement
     if priority is not None and priority != case.priority:
         work.record(CASES, case_id, CasePriorityChanged(**whose, old=case.priority, new=priority))
     if subject is not None and subject != case.subject:
         work.record(CASES, case_id, CaseSubjectChanged(**whose, old=case.subject, new=subject))
-    if staff_id is not None and staff_id != case.staff_id:
+    if staff_id is not None and staff_id not in (case.staff_id, now.staff_id):
         if staff_id:
             active_staff(work, staff_id)
-        work.record(CASES, case_id, CaseAssigned(**whose, old=case.staff_id, new=staff_id))
-    if group_id is not None and group_id != case.group_id:
+        work.record(CASES, case_id, CaseAssigned(**whose, old=now.staff_id, new=staff_id))
+    if group_id is not None and group_id not in (case.group_id, now.group_id):
         if group_id:
             active_group(work, group_id)
-        work.record(CASES, case_id, CaseGroupChanged(**whose, old=case.group_id, new=group_id))
+        work.record(CASES, case_id, CaseGroupChanged(**whose, old=now.group_id, new=group_id))
     set_labels(work, case, add=add_labels, remove=delete_labels)
     if language_id is not None and language_id != case.language_id:
         changed = CaseLanguageChanged(**whose, old=case.language_id, new=language_id)

@@ -110,6 +110,7 @@ async def delete(call: Call) -> web.Response:
     group_id = _group_id(call)
     given, asked = await call.given(Replacement), call.asked(Replacement)
     replacement = given.replace_group_id or asked.replace_group_id
+    await _read(call, group_id)
     in_use = await call.read(unclosed, group_id=group_id, limit=1)
     if in_use and not replacement:
         raise ApiError(
