@@ -33,7 +33,7 @@ class GroupChanges(Fields):
     group_signature: Content | None = None
 
 
-class Replacement(Fields):
+class GroupReplacement(Fields):
     replace_group_id: Id = 0
     """Which group gets the cases that are not closed, 0 for none."""
 
@@ -84,9 +84,11 @@ async def change(call: Call) -> web.Response:
     return await _submit(call, partial(groups.change_group, **changes))
 
 
-@contract("Disable a group", One("group", GroupAnswer), body=Takes("group", Replacement, bare=True))
+@contract(
+    "Disable a group", One("group", GroupAnswer), body=Takes("group", GroupReplacement, bare=True)
+)
 async def disable(call: Call) -> web.Response:
-    given = await call.given(Replacement)
+    given = await call.given(GroupReplacement)
     command = partial(groups.disable_group, replace_group_id=given.replace_group_id)
     return await _submit(call, command)
 
@@ -99,8 +101,8 @@ async def enable(call: Call) -> web.Response:
 @contract(
     "Delete a group",
     Empty(),
-    query=Replacement,
-    body=Takes("group", Replacement, bare=True),
+    query=GroupReplacement,
+    body=Takes("group", GroupReplacement, bare=True),
 )
 async def delete(call: Call) -> web.Response:
     """Not every client can send a body with DELETE, so the query may name the replacement as well.
@@ -108,7 +110,7 @@ async def delete(call: Call) -> web.Response:
     A case that comes into the group between the look and the command ends without a group; nothing is lost by that.
     """
     group_id = _group_id(call)
-    given, asked = await call.given(Replacement), call.asked(Replacement)
+    given, asked = await call.given(GroupReplacement), call.asked(GroupReplacement)
     replacement = given.replace_group_id or asked.replace_group_id
     await _read(call, group_id)
     in_use = await call.read(unclosed, group_id=group_id, limit=1)

@@ -54,7 +54,7 @@ class StaffChanges(Fields):
     thumbnail: Line | None = None
 
 
-class Replacement(Fields):
+class StaffReplacement(Fields):
     replace_staff_id: Id = 0
     """Who gets the cases that are not closed, 0 for nobody."""
 
@@ -165,10 +165,12 @@ async def change(call: Call) -> web.Response:
 
 
 @contract(
-    "Disable a staff member", One("staff", StaffAnswer), body=Takes("staff", Replacement, bare=True)
+    "Disable a staff member",
+    One("staff", StaffAnswer),
+    body=Takes("staff", StaffReplacement, bare=True),
 )
 async def disable(call: Call) -> web.Response:
-    given = await call.given(Replacement)
+    given = await call.given(StaffReplacement)
     command = partial(
         staff.disable_staff, staff_id=_staff_id(call), replace_staff_id=given.replace_staff_id
     )
@@ -185,12 +187,12 @@ async def enable(call: Call) -> web.Response:
 @contract(
     "Delete a staff member",
     Empty(),
-    query=Replacement,
-    body=Takes("staff", Replacement, bare=True),
+    query=StaffReplacement,
+    body=Takes("staff", StaffReplacement, bare=True),
 )
 async def delete(call: Call) -> web.Response:
     """Not every client can send a body with DELETE, so the query may name the replacement as well."""
-    given, asked = await call.given(Replacement), call.asked(Replacement)
+    given, asked = await call.given(StaffReplacement), call.asked(StaffReplacement)
 
     def forget_keys(connection: Connection, staff_id: int) -> None:
         forget_all(connection, staff_id)
