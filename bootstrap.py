@@ -40,6 +40,7 @@ from kanal.http.body import clear_uploads
 from kanal.http.context import Context
 from kanal.http.dates import Dates
 from kanal.http.middleware import ApiRunner
+from kanal.http.rate_limit import RateLimit
 from kanal.projections import runner
 from kanal.projections.registry import CORE, FOLLOWED
 from kanal.settings import Settings, SettingsError
@@ -205,14 +206,18 @@ async def running(store: Store, role: Role = "all") -> AsyncIterator[Running]:
             phone_region=settings.phone_region,
             uploads=uploads,
         )
+        rate_limit = RateLimit(settings.rate_limit_per_minute)
         app = make_app(
             context,
             registry,
             [str(network) for network in settings.trusted_proxies],
             api=role != "worker",
             access_log=_access_log(settings),
+            rate_limit=rate_limit,
         )
-        server = ApiRunner(app, access_log=None, shutdown_timeout=settings.shutdown_seconds)
+        server = ApiRunner(
+            app, rate_limit, access_log=None, shutdown_timeout=settings.shutdown_seconds
+        )
         await server.setup()
         ending.append(server.cleanup)
         site = web.TCPSite(server, settings.host, settings.port, reuse_address=True)

@@ -86,6 +86,11 @@ class Settings(BaseSettings):
     phone_region: str = Field(
         "RU", description="Country (ISO 3166, two letters) of phones given without its code."
     )
+    rate_limit_per_minute: int = Field(
+        0,
+        ge=0,
+        description="Calls of the API that one process takes in a minute, POST, PUT and DELETE counting as two; 0 for no limit.",
+    )
     webhook_allow: Networks = Field(
         (), description="CIDRs that webhooks may reach although they are not public."
     )

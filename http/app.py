@@ -18,6 +18,7 @@ from kanal.http.errors import ApiError
 from kanal.http.logs import AccessLog, access_to_structlog
 from kanal.http.metrics import Metrics, exposition
 from kanal.http.middleware import WHO, surround
+from kanal.http.rate_limit import RateLimit
 from kanal.http.routes import ROUTES, Route
 
 SUFFIX = r"{suffix:(\.json)?/?}"
@@ -35,16 +36,18 @@ def make_app(
     *,
     api: bool = True,
     access_log: AccessLog = access_to_structlog,
+    rate_limit: RateLimit | None = None,
 ) -> web.Application:
     """`api`: false for a process that only delivers; it still answers for its health."""
+    calls = rate_limit or RateLimit()
     app = web.Application(
-        middlewares=[surround(Metrics(registry), trusted_proxies, access_log)],
+        middlewares=[surround(Metrics(registry), trusted_proxies, access_log, calls)],
         client_max_size=0,  # body.py has the limits
     )
     app[CONTEXT] = context
     authentication = Authentication(context)
     for route in ROUTES if api else ():
-        _add(app, authentication, route)
+        _add(app, authentication, calls, route)
     if api:
         add_documentation(app)
     app.router.add_get("/healthz", _healthz)
@@ -62,13 +65,17 @@ def make_app(
     return app
 
 
-def _add(app: web.Application, authentication: Authentication, route: Route) -> None:
+def _add(
+    app: web.Application, authentication: Authentication, calls: RateLimit, route: Route
+) -> None:
     operation, right = route.operation, route.right
     context = app[CONTEXT]
 
     async def handle(request: web.Request) -> web.StreamResponse:
         caller = await authentication.caller(request)
         request[WHO] = f"staff:{caller.staff_id}"
+        # Not before: whoever has no key cannot use up the account's calls.
+        calls.take(request.method)
         if right not in RIGHTS[caller.role]:
             raise ApiError(
                 403, "staff_has_not_access", f"This call needs the right to {right.value}."

@@ -20,12 +20,9 @@ from kanal.http.body import UPLOADS
 from kanal.http.errors import ApiError, refusal, refuse, unexpected
 from kanal.http.logs import AccessLine, AccessLog, access_to_structlog, now
 from kanal.http.metrics import UNMATCHED, Metrics
+from kanal.http.rate_limit import RateLimit
 
 API = "/api/"
-
-API_CALLS_LEFT = "1000000"
-"""There is no limit on calls yet, so this never falls. One known client fails without the header,
-another sleeps when it is low."""
 
 REQUEST_ID: web.RequestKey[str] = web.RequestKey("request_id", str)
 REMOTE: web.RequestKey[str] = web.RequestKey("remote", str)
@@ -45,10 +42,12 @@ def surround(
     metrics: Metrics,
     trusted_proxies: Iterable[str] = (),
     access_log: AccessLog = access_to_structlog,
+    rate_limit: RateLimit | None = None,
 ) -> Middleware:
     """The application's only middleware. `trusted_proxies`: CIDRs whose X-Forwarded-For counts."""
     trusted = tuple(ipaddress.ip_network(each) for each in trusted_proxies)
     observe = metrics.observe
+    calls = rate_limit or RateLimit()
     # Unique among processes by its first half, within one by its second.
     prefix = secrets.token_hex(4)
     numbers = itertools.count(1)
@@ -82,7 +81,7 @@ def surround(
                 sent = response.headers
                 sent["X-Request-Id"] = request_id
                 if path.startswith(API):
-                    sent["api_calls_left"] = API_CALLS_LEFT
+                    sent.update(calls.headers())
             status = response.status
             size = response.content_length
             return response
@@ -118,23 +117,35 @@ class ApiRunner(web.AppRunner):
     aiohttp makes those before there is an application, as plain text and with a traceback logged.
     """
 
+    def __init__(self, app: web.Application, rate_limit: RateLimit, **kwargs: Any) -> None:
+        super().__init__(app, **kwargs)
+        self._rate_limit = rate_limit
+
     async def _make_server(self) -> web.Server:
         server = await super()._make_server()
-        return _Server(
-            _expecting(server.request_handler),
+        made = _Server(
+            _expecting(server.request_handler, self._rate_limit),
             request_factory=server.request_factory,
             handler_cancellation=server.handler_cancellation,
             loop=asyncio.get_running_loop(),
             **server._kwargs,
         )
+        made.rate_limit = self._rate_limit
+        return made
 
 
 class _Server(web.Server):
+    rate_limit: RateLimit
+
     def __call__(self) -> web.RequestHandler:
-        return _Protocol(self, loop=self._loop, **self._kwargs)
+        return _Protocol(self, self.rate_limit, loop=self._loop, **self._kwargs)
 
 
 class _Protocol(web.RequestHandler):
+    def __init__(self, server: web.Server, rate_limit: RateLimit, **kwargs: Any) -> None:
+        super().__init__(server, **kwargs)
+        self._rate_limit = rate_limit
+
     def handle_error(
         self,
         request: web.BaseRequest,
@@ -146,13 +157,13 @@ class _Protocol(web.RequestHandler):
             return super().handle_error(request, status, exc, message)
         log.info("http.malformed", remote=request.remote, reason=str(message or exc))
         response = refuse(ApiError(400, "bad_request", "This is not well-formed HTTP."))
-        response.headers["api_calls_left"] = API_CALLS_LEFT
+        response.headers.update(self._rate_limit.headers())
         response.force_close()
         return response
 
 
 def _expecting(
-    handle: Callable[[Any], Awaitable[web.StreamResponse]],
+    handle: Callable[[Any], Awaitable[web.StreamResponse]], rate_limit: RateLimit
 ) -> Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]:
     """An unknown `Expect` is refused before any middleware runs."""
 
@@ -161,7 +172,7 @@ def _expecting(
             return await handle(request)
         except web.HTTPExpectationFailed as error:
             response = _answer(error, "", request.path)
-            response.headers["api_calls_left"] = API_CALLS_LEFT
+            response.headers.update(rate_limit.headers())
             return response
 
     return handled

@@ -16,6 +16,7 @@ from kanal.http.answers import answer
 from kanal.http.body import Limits, read_body
 from kanal.http.metrics import Metrics
 from kanal.http.middleware import REMOTE, REQUEST_ID, WHO, ApiRunner, surround
+from kanal.http.rate_limit import RateLimit
 
 Client = TestClient[web.Request, web.Application]
 
@@ -214,7 +215,7 @@ async def test_only_trusted_proxies_say_who_calls(
 
 @pytest.fixture
 async def port(tmp_path: Path, registry: CollectorRegistry, lines: list[Any]) -> Any:
-    runner = ApiRunner(application(tmp_path, registry))
+    runner = ApiRunner(application(tmp_path, registry), RateLimit())
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
     yield runner.addresses[0][1]
