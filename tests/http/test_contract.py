@@ -45,6 +45,9 @@ MARKERS = {
     "<any>": lambda value: True,
 }
 OTHERS = "*"
+SECRETS = {"api_key", "secret"}
+MAKES_NOTHING = {"post_custom_channels_id_ping"}
+"""A POST that is made anew each time: nothing of it is kept."""
 
 DOCUMENT = openapi.document()
 
@@ -88,6 +91,25 @@ async def test_a_call_keeps_its_contract(shared_api: Api, file: str) -> None:
     assert called == {contract["call"].split()[0]}
 
 
+@pytest.mark.asyncio(loop_scope="module")
+@pytest.mark.parametrize("file", [each for each in FILES if each.startswith("post_")])
+async def test_a_post_is_carried_out_once_under_its_key(shared_api: Api, file: str) -> None:
+    contract = json.loads(FILES[file])
+    kept = await _names(shared_api)
+    for step in contract.get("before", ()):
+        _keep(step, await _send(shared_api, step, kept), kept)
+    variants = contract.get("cases") or [contract]
+    request = next(each["request"] for each in variants if each["status"] < 400)
+    request = {**request, "headers": {"Idempotency-Key": f"{file} $UNIQUE"}}
+    first = await _send(shared_api, request, kept)
+    head = shared_api.head()
+    again = await _send(shared_api, request, kept)
+    assert shared_api.head() == head
+    assert again.status == first.status
+    if file not in MAKES_NOTHING:
+        assert _without_secrets(again.json) == _without_secrets(first.json)
+
+
 def _check_documented(call: str, answer: Answer) -> None:
     """What came is what the OpenAPI document says of this call and status."""
     operation = next(
@@ -106,6 +128,13 @@ def _check_documented(call: str, answer: Answer) -> None:
     # The references in it are to the document's components.
     whole = {**schema, "components": DOCUMENT["components"]}
     OAS31Validator(whole).validate(answer.json)
+
+
+def _without_secrets(value: Any) -> Any:
+    """Secrets are shown once."""
+    if not isinstance(value, dict):
+        return value
+    return {key: _without_secrets(each) for key, each in value.items() if key not in SECRETS}
 
 
 def _without_names(call: str) -> str:
