@@ -6,6 +6,8 @@ from kanal.domain.event import Event
 
 Status = Literal["open", "waiting", "closed"]
 Priority = Literal["low", "normal", "high", "critical"]
+ChatState = Literal["", "waiting", "active", "completed"]
+"""Of a case on a sync channel, which is a chat; "" for every other case."""
 MessageKind = Literal["user_message", "staff_reply", "note", "rule_message"]
 Rating = Literal["low", "middle", "high"]
 
@@ -56,6 +58,8 @@ class MessageAdded(Event, frozen=True):
     """Its number among the messages of this case that go out to the channel, from 1; 0 if it does not go out."""
     previous: int
     """Version of the message of this case that went out before it, 0 for none."""
+    chat: ChatState = ""
+    """Of its case when the message came."""
 
 
 class CaseEvent(Event, frozen=True):

@@ -26,6 +26,7 @@ from kanal.domain.case_events import (
     CaseSubjectChanged,
     CaseTrashed,
     CaseUnmerged,
+    ChatState,
     ChildCaseMerged,
     ChildCaseUnmerged,
     MessageAdded,
@@ -33,12 +34,23 @@ from kanal.domain.case_events import (
     Rating,
     Status,
 )
-from kanal.domain.errors import CannotMerge, CaseNotFound
+from kanal.domain.chat_events import (
+    ChatAccepted,
+    ChatCompleted,
+    ChatOffered,
+    ChatReopened,
+    ChatReturned,
+    ChatStarted,
+    ChatTransferred,
+)
+from kanal.domain.errors import CannotMerge, CaseNotFound, UserHasNoAccess
 from kanal.domain.event import Event
 from kanal.domain.groups import active_group, group_after
 from kanal.domain.labels import existing_labels
+from kanal.domain.links import person_of
 from kanal.domain.staff import active_staff, existing_staff, staff_after
 from kanal.domain.stream import Aggregate
+from kanal.domain.users import existing_user
 from kanal.domain.work import Work
 
 
@@ -69,12 +81,19 @@ class Case(Struct, frozen=True):
     """The case into which this one is merged, 0 for none."""
     children: int = 0
     """How many cases are merged into this one."""
+    chat: ChatState = ""
+    chat_activity: int = 0
+    """Version of what the user or staff did last in the chat, so that a deadline set before it is known to be void."""
+    offered: tuple[int, ...] = ()
+    """To whom the chat was offered since it began to wait."""
 
 
 def evolve(case: Case, event: Event) -> Case:
     version = case.version + 1
     match event:
         case MessageAdded():
+            if event.chat and event.kind in ("user_message", "staff_reply"):
+                case = replace(case, chat_activity=version)
             if event.outgoing:
                 return replace(
                     case, version=version, outgoing=event.outgoing, last_outgoing=version
@@ -127,7 +146,21 @@ def evolve(case: Case, event: Event) -> Case:
             return replace(case, version=version, trashed=False, spam=False)
         case CaseDeleted():
             return replace(case, version=version, deleted=True)
+        case ChatStarted() | ChatReopened():
+            return _chat(case, version, event.state)
+        case ChatAccepted() | ChatTransferred():
+            return _chat(case, version, "active")
+        case ChatReturned():
+            return _chat(case, version, "waiting")
+        case ChatCompleted():
+            return _chat(case, version, "completed")
+        case ChatOffered():
+            return replace(case, version=version, offered=(*event.passed, event.staff_id))
     return replace(case, version=version)
+
+
+def _chat(case: Case, version: int, state: ChatState) -> Case:
+    return replace(case, version=version, chat=state, chat_activity=version, offered=())
 
 
 CASES = Aggregate("case", Case(), evolve, version=2)
@@ -185,7 +218,7 @@ def change_case(
     if staff_id is not None and staff_id not in (case.staff_id, now.staff_id):
         if staff_id:
             active_staff(work, staff_id)
-        work.record(CASES, case_id, CaseAssigned(**whose, old=now.staff_id, new=staff_id))
+        assign(work, now, staff_id)
     if group_id is not None and group_id not in (case.group_id, now.group_id):
         if group_id:
             active_group(work, group_id)
@@ -225,6 +258,7 @@ def trash_case(work: Work, *, case_id: int) -> int:
     case = existing_case(work, case_id)
     if not case.trashed:
         work.record(CASES, case_id, CaseTrashed(**about(case)))
+        end_chat(work, case, by="staff", reason="trashed")
     return case_id
 
 
@@ -232,6 +266,7 @@ def mark_case_as_spam(work: Work, *, case_id: int) -> int:
     case = existing_case(work, case_id)
     if not case.spam:
         work.record(CASES, case_id, CaseMarkedAsSpam(**about(case)))
+        end_chat(work, case, by="staff", reason="spam")
     return case_id
 
 
@@ -332,6 +367,14 @@ def receiving_case(work: Work, case_id: int) -> Case:
     return writable_case(work, case.parent_case_id) if case.parent_case_id else case
 
 
+def user_with_access(work: Work, case: Case, user_id: int) -> None:
+    """The case's user or a profile linked with theirs. Raises UserNotFound, UserHasNoAccess."""
+    if user_id != case.user_id:
+        existing_user(work, user_id)
+        if case.user_id not in person_of(work, user_id):
+            raise UserHasNoAccess(user_id, case.case_id)
+
+
 def set_status(work: Work, case: Case, status: Status, *, by: str = "") -> None:
     """A case that is closed no more goes to whoever has the cases of the staff member and group that it had.
 
@@ -342,6 +385,8 @@ def set_status(work: Work, case: Case, status: Status, *, by: str = "") -> None:
         work.record(CASES, case.case_id, changed)
         if case.status == "closed":
             hand_over_case(work, case.case_id)
+    if status == "closed":
+        end_chat(work, case, by="staff", reason="closed")
 
 
 def hand_over_case(work: Work, case_id: int) -> None:
@@ -351,11 +396,33 @@ def hand_over_case(work: Work, case_id: int) -> None:
         return
     staff_id, group_id = staff_after(work, case.staff_id), group_after(work, case.group_id)
     if staff_id != case.staff_id:
-        assigned = CaseAssigned(**about(case), old=case.staff_id, new=staff_id)
-        work.record(CASES, case_id, assigned)
+        assign(work, case, staff_id)
     if group_id != case.group_id:
         changed = CaseGroupChanged(**about(case), old=case.group_id, new=group_id)
         work.record(CASES, case_id, changed)
+
+
+def assign(work: Work, case: Case, staff_id: int) -> None:
+    """An active chat goes along, or waits again when nobody has its case any more."""
+    old, whose = case.staff_id, about(case)
+    work.record(CASES, case.case_id, CaseAssigned(**whose, old=old, new=staff_id))
+    if case.chat == "active" and staff_id:
+        work.record(CASES, case.case_id, ChatTransferred(**whose, old=old, new=staff_id))
+    elif case.chat == "active":
+        work.record(CASES, case.case_id, ChatReturned(**whose, staff_id=old))
+
+
+def end_chat(
+    work: Work,
+    case: Case,
+    *,
+    by: Literal["staff", "user", "system"],
+    reason: Literal["completed", "idle", "closed", "trashed", "spam"],
+    staff_id: int = 0,
+) -> None:
+    if case.chat in ("waiting", "active"):
+        completed = ChatCompleted(**about(case), by=by, staff_id=staff_id, reason=reason)
+        work.record(CASES, case.case_id, completed)
 
 
 def set_labels(

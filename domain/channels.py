@@ -14,6 +14,8 @@ ChannelType = Literal["async", "sync"]
 
 DEFAULT_ICON = "fa-question-circle"
 """The icon of Omnidesk's own example; a Font Awesome class."""
+CHAT_OFFER_SECONDS = 30
+"""Time enough to finish a sentence elsewhere, and not so long that a customer notices who hesitated."""
 
 
 class ChannelCreated(Event, frozen=True):
@@ -24,6 +26,10 @@ class ChannelCreated(Event, frozen=True):
     channel_type: ChannelType
     icon: str
     secret_fingerprint: str
+    chat_idle_minutes: int = 0
+    chat_offer_seconds: int = CHAT_OFFER_SECONDS
+    chat_limit: int = 0
+    webhook_typing: bool = False
 
 
 class ChannelChanged(Event, frozen=True):
@@ -35,6 +41,10 @@ class ChannelChanged(Event, frozen=True):
     webhook_url: str
     channel_type: ChannelType
     icon: str
+    chat_idle_minutes: int = 0
+    chat_offer_seconds: int = CHAT_OFFER_SECONDS
+    chat_limit: int = 0
+    webhook_typing: bool = False
 
 
 class ChannelWasDisabled(Event, frozen=True):
@@ -58,6 +68,14 @@ class Channel(Struct, frozen=True):
     webhook_url: str = ""
     channel_type: ChannelType = "async"
     icon: str = DEFAULT_ICON
+    chat_idle_minutes: int = 0
+    """After so many without a word an active chat is completed; 0: never."""
+    chat_offer_seconds: int = CHAT_OFFER_SECONDS
+    """How long a chat is offered to one staff member before the next one is asked."""
+    chat_limit: int = 0
+    """Whoever has so many chats is offered none of this channel's; 0: no limit."""
+    webhook_typing: bool = False
+    """Whether the channel's receiver is told that staff are typing."""
     active: bool = False
     deleted: bool = False
 
@@ -71,6 +89,10 @@ def evolve(channel: Channel, event: Event) -> Channel:
                 webhook_url=event.webhook_url,
                 channel_type=event.channel_type,
                 icon=event.icon,
+                chat_idle_minutes=event.chat_idle_minutes,
+                chat_offer_seconds=event.chat_offer_seconds,
+                chat_limit=event.chat_limit,
+                webhook_typing=event.webhook_typing,
                 active=True,
             )
         case ChannelChanged():
@@ -80,6 +102,10 @@ def evolve(channel: Channel, event: Event) -> Channel:
                 webhook_url=event.webhook_url,
                 channel_type=event.channel_type,
                 icon=event.icon,
+                chat_idle_minutes=event.chat_idle_minutes,
+                chat_offer_seconds=event.chat_offer_seconds,
+                chat_limit=event.chat_limit,
+                webhook_typing=event.webhook_typing,
             )
         case ChannelWasDisabled():
             return replace(channel, active=False)
@@ -100,6 +126,10 @@ def create_channel(
     webhook_url: str,
     channel_type: ChannelType,
     icon: str = DEFAULT_ICON,
+    chat_idle_minutes: int = 0,
+    chat_offer_seconds: int = CHAT_OFFER_SECONDS,
+    chat_limit: int = 0,
+    webhook_typing: bool = False,
     secret_fingerprint: str,
 ) -> int:
     """The new channel's id."""
@@ -113,6 +143,10 @@ def create_channel(
             webhook_url=webhook_url,
             channel_type=channel_type,
             icon=icon,
+            chat_idle_minutes=chat_idle_minutes,
+            chat_offer_seconds=chat_offer_seconds,
+            chat_limit=chat_limit,
+            webhook_typing=webhook_typing,
             secret_fingerprint=secret_fingerprint,
         ),
     )
@@ -120,7 +154,7 @@ def create_channel(
 
 
 def change_channel(work: Work, *, channel_id: int, **changes: Any) -> int:
-    """`changes`: any of title, webhook_url, channel_type, icon. What stays the same is no event."""
+    """`changes`: any of title, webhook_url, channel_type, icon and the options of chats. What stays the same is no event."""
     channel = existing_channel(work, channel_id)
     changed = replace(channel, **changes)
     if changed != channel:
@@ -133,6 +167,10 @@ def change_channel(work: Work, *, channel_id: int, **changes: Any) -> int:
                 webhook_url=changed.webhook_url,
                 channel_type=changed.channel_type,
                 icon=changed.icon,
+                chat_idle_minutes=changed.chat_idle_minutes,
+                chat_offer_seconds=changed.chat_offer_seconds,
+                chat_limit=changed.chat_limit,
+                webhook_typing=changed.webhook_typing,
             ),
         )
     return channel_id

@@ -18,12 +18,12 @@ from kanal.domain.cases import (
     receiving_case,
     set_labels,
     set_status,
+    user_with_access,
 )
 from kanal.domain.channels import channel_open_to_users
-from kanal.domain.errors import UserHasNoAccess
+from kanal.domain.chats import staff_replied, start_chat, user_wrote
 from kanal.domain.groups import active_group
 from kanal.domain.identities import Conflict, Identification, find_or_register
-from kanal.domain.links import person_of
 from kanal.domain.staff import active_staff
 from kanal.domain.users import MessengerType, existing_user
 from kanal.domain.work import Work
@@ -80,9 +80,10 @@ def open_case(
     Raises NoIdentity, ChannelNotFound, ChannelDisabled, ChannelDeleted, ChannelWithoutId, IdWithoutChannel,
     StaffNotFound, StaffNotActive, GroupNotFound, GroupNotActive, UnknownLabels, WrongIdentificationCode.
     """
+    is_chat = False
     if who.channel_id:
-        title = channel_open_to_users(work, who.channel_id).title
-        recipient = recipient or title
+        own = channel_open_to_users(work, who.channel_id)
+        recipient, is_chat = recipient or own.title, own.channel_type == "sync"
         channel = f"cch{who.channel_id}"
     if staff_id:
         active_staff(work, staff_id)
@@ -108,6 +109,8 @@ def open_case(
     )
     work.record(CASES, case_id, opened)
     set_labels(work, work.load(CASES, case_id), add=labels)
+    if is_chat:
+        start_chat(work, work.load(CASES, case_id))
     added = _add_message(
         work,
         work.load(CASES, case_id),
@@ -141,16 +144,14 @@ def add_user_message(
     Raises CaseNotFound, UserNotFound, UserHasNoAccess, ChannelDisabled, ChannelDeleted.
     """
     case = receiving_case(work, case_id)
-    if user_id != case.user_id:
-        existing_user(work, user_id)
-        if case.user_id not in person_of(work, user_id):
-            raise UserHasNoAccess(user_id, case_id)
-    if case.channel_id:
-        channel_open_to_users(work, case.channel_id)
+    user_with_access(work, case, user_id)
+    channel = channel_open_to_users(work, case.channel_id) if case.channel_id else None
     added = _add_message(
         work, case, "user_message", user_id=user_id, content=content, content_html=content_html
     )
     set_status(work, case, "open", by=f"user:{user_id}")
+    if case.chat and channel and channel.channel_type == "sync":
+        user_wrote(work, work.load(CASES, case.case_id))
     return added
 
 
@@ -167,6 +168,8 @@ def add_staff_reply(
         work, case, "staff_reply", staff_id=staff_id, content=content, content_html=content_html
     )
     set_status(work, case, "waiting", by=f"staff:{staff_id}")
+    if case.chat:
+        staff_replied(work, work.load(CASES, case.case_id), staff_id)
     return added
 
 
@@ -220,6 +223,7 @@ def _add_message(
         custom_user_id=existing_user(work, case.user_id).identity if goes_out else "",
         outgoing=case.outgoing + 1 if goes_out else 0,
         previous=case.last_outgoing if goes_out else 0,
+        chat=case.chat,
     )
     work.record(CASES, case.case_id, message)
     return AddedMessage(message.message_id, case.case_id)

@@ -9,6 +9,7 @@
     │   ├── GroupNotFound
     │   ├── LabelNotFound
     │   ├── DeliveryNotFound
+    │   ├── StaffStatusNotFound
     │   └── KeyNotFound
     ├── NotAllowed
     │   ├── UserHasNoAccess
@@ -30,6 +31,10 @@
     ├── CannotMerge
     ├── GroupNotActive
     ├── SelfReplacement
+    ├── NotAChat
+    ├── ChatTaken
+    ├── ChatIsCompleted
+    ├── StaffStatusFixed
     ├── LastAdministrator
     └── IdempotencyKeyReused
 
@@ -101,6 +106,16 @@ class DeliveryNotFound(NotFound):
 
     def __init__(self, delivery_id: object) -> None:
         super().__init__(f"There is no delivery {delivery_id!s}.")
+
+
+class StaffStatusNotFound(NotFound):
+    code = "staff_status_not_found"
+
+    def __init__(self, status_id: object) -> None:
+        super().__init__(
+            f"There is no staff status {status_id!s} to choose. "
+            "GET /api/staff_statuses.json lists them."
+        )
 
 
 class KeyNotFound(NotFound):
@@ -259,6 +274,39 @@ class SelfReplacement(DomainError):
 
     def __init__(self) -> None:
         super().__init__("Name somebody else as the replacement, not the one who leaves.")
+
+
+class NotAChat(DomainError):
+    code = "case_is_not_a_chat"
+
+    def __init__(self, case_id: int) -> None:
+        super().__init__(f"Case {case_id} is not a chat: its channel was not of the type sync.")
+
+
+class ChatTaken(DomainError):
+    code = "chat_already_accepted"
+
+    def __init__(self, case_id: int, staff_id: int) -> None:
+        super().__init__(
+            f"The chat of case {case_id} is with staff member {staff_id}. "
+            "Assign the case to take it over."
+        )
+
+
+class ChatIsCompleted(DomainError):
+    code = "chat_completed"
+
+    def __init__(self, case_id: int) -> None:
+        super().__init__(
+            f"The chat of case {case_id} is completed: it opens again when the user writes."
+        )
+
+
+class StaffStatusFixed(DomainError):
+    code = "staff_status_fixed"
+
+    def __init__(self, status_id: int) -> None:
+        super().__init__(f"Staff status {status_id} is built in and cannot be changed.")
 
 
 class LastAdministrator(DomainError):

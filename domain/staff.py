@@ -25,6 +25,9 @@ from kanal.domain.work import Work
 
 Role = Literal["administrator", "staff"]
 
+ONLINE, OFFLINE, NO_CHATS = 1, 2, 3
+"""Ids of the statuses that are always there (Omnidesk's); who has chosen none, or is disabled, is offline."""
+
 
 class Right(Enum):
     """What a call may need; the table of routes says which one."""
@@ -120,6 +123,13 @@ class StaffKeyRevoked(Event, frozen=True):
     key_id: int
 
 
+class StaffStatusChanged(Event, frozen=True):
+    NAME = "staff.status_changed.1"
+    staff_id: int
+    old: int
+    new: int
+
+
 class StaffEmailClaimed(Event, frozen=True):
     """In the e-mail's stream, where nobody has it."""
 
@@ -157,6 +167,7 @@ class Staff(Struct, frozen=True):
     """Who gets their cases, 0 for nobody; None while they keep them."""
     hand_over_id: int = 0
     """Of the hand-over that may still have cases to go, 0 for none."""
+    status_id: int = OFFLINE
 
 
 def evolve(staff: Staff, event: Event) -> Staff:
@@ -171,6 +182,7 @@ def evolve(staff: Staff, event: Event) -> Staff:
             return replace(
                 staff,
                 active=False,
+                status_id=OFFLINE,
                 successor=event.replace_staff_id or None,
                 hand_over_id=event.hand_over_id,
             )
@@ -180,6 +192,7 @@ def evolve(staff: Staff, event: Event) -> Staff:
             return replace(
                 staff,
                 active=False,
+                status_id=OFFLINE,
                 deleted=True,
                 keys=(),
                 successor=event.replace_staff_id,
@@ -187,6 +200,8 @@ def evolve(staff: Staff, event: Event) -> Staff:
             )
         case StaffCasesHandedOver():
             return replace(staff, hand_over_id=0)
+        case StaffStatusChanged():
+            return replace(staff, status_id=event.new)
         case StaffKeyIssued():
             return replace(staff, keys=(*staff.keys, event.key_id))
         case StaffKeyRevoked():

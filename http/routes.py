@@ -8,6 +8,7 @@ from typing import NamedTuple
 from kanal.domain.staff import Right
 from kanal.http.api import (
     cases,
+    chats,
     custom_channels,
     deliveries,
     events,
@@ -15,6 +16,7 @@ from kanal.http.api import (
     labels,
     messages,
     staff,
+    staff_statuses,
     users,
 )
 from kanal.http.contract import Operation
@@ -43,6 +45,9 @@ ROUTES = (
     Route("PUT", "cases/{case}/trash", cases.trash, Right.ANSWER),
     Route("PUT", "cases/{case}/spam", cases.mark_as_spam, Right.ANSWER),
     Route("PUT", "cases/{case}/restore", cases.restore, Right.ANSWER),
+    Route("PUT", "cases/{case}/chat/accept", chats.accept, Right.ANSWER),
+    Route("PUT", "cases/{case}/chat/complete", chats.complete, Right.ANSWER),
+    Route("GET", "chats", chats.list_chats, Right.SEE),
     Route("POST", "users", users.create, Right.ANSWER),
     Route("GET", "users", users.list_users, Right.SEE),
     Route("GET", "users/{user}", users.show, Right.SEE),
@@ -74,6 +79,11 @@ ROUTES = (
     Route("POST", "staff/{staff}/keys", staff.issue_key, Right.MANAGE_STAFF),
     Route("DELETE", "staff/{staff}/keys/{key}", staff.revoke_key, Right.MANAGE_STAFF),
     Route("GET", "staff_roles", staff.list_roles, Right.SEE),
+    Route("PUT", "staff/{staff}/status", staff_statuses.choose, Right.ANSWER),
+    Route("GET", "staff_statuses", staff_statuses.list_statuses, Right.SEE),
+    Route("POST", "staff_statuses", staff_statuses.create, Right.MANAGE_STAFF),
+    Route("PUT", "staff_statuses/{status}", staff_statuses.change, Right.MANAGE_STAFF),
+    Route("DELETE", "staff_statuses/{status}", staff_statuses.delete, Right.MANAGE_STAFF),
     Route("GET", "groups", groups.list_groups, Right.SEE),
     Route("POST", "groups", groups.create, Right.MANAGE_STAFF),
     Route("GET", "groups/{group}", groups.show, Right.SEE),

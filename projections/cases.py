@@ -34,12 +34,20 @@ from kanal.domain.case_events import (
     CaseSubjectChanged,
     CaseTrashed,
     CaseUnmerged,
+    ChatState,
     ChildCaseMerged,
     ChildCaseUnmerged,
     MessageAdded,
     Priority,
     Rating,
     Status,
+)
+from kanal.domain.chat_events import (
+    ChatAccepted,
+    ChatCompleted,
+    ChatReopened,
+    ChatReturned,
+    ChatStarted,
 )
 from kanal.domain.stream import Recorded
 from kanal.eventlog.projection import Changes, Tables
@@ -82,10 +90,6 @@ NO_IDS = "[]"
 _IDS = msgspec.json.Decoder(tuple[int, ...])
 
 
-Chat = Literal["", "waiting", "active", "completed"]
-"""How far a conversation of a sync channel is; "" for one that is no chat."""
-
-
 class CaseRow(NamedTuple):
     case_id: int
     user_id: int
@@ -107,7 +111,6 @@ class CaseRow(NamedTuple):
     spam: bool
     parent_case_id: int
     """The case into which this one is merged, 0 for none."""
-    chat: Chat
     language_id: int
     rating: Rating | Literal[""]
     """"" while it is not rated."""
@@ -124,6 +127,7 @@ class CaseRow(NamedTuple):
     """Without those that have been deleted since."""
     locked_labels: tuple[int, ...]
     """Put on by rules."""
+    chat: ChatState
 
 
 class CaseFilter(NamedTuple):
@@ -180,7 +184,6 @@ def define(metadata: MetaData, name: Names) -> Iterable[Table]:
         flag("deleted"),
         flag("spam"),
         number("parent_case_id"),
-        text("chat"),
         number("language_id"),
         text("rating"),
         text("rating_comment"),
@@ -192,6 +195,7 @@ def define(metadata: MetaData, name: Names) -> Iterable[Table]:
         number("closed_at"),
         text("labels"),
         text("locked_labels"),
+        text("chat"),
         # `deleted` and `spam` at the end: lists and their totals are counted without a look at the rows.
         # What hides a case at the end: lists and their totals are counted without a look at the rows.
         *[
@@ -255,7 +259,6 @@ def fold(changes: Changes, tables: Tables, recorded: Recorded) -> None:
                 "deleted": False,
                 "spam": False,
                 "parent_case_id": 0,
-                "chat": "",
                 "language_id": event.language_id,
                 "rating": "",
                 "rating_comment": "",
@@ -267,6 +270,7 @@ def fold(changes: Changes, tables: Tables, recorded: Recorded) -> None:
                 "closed_at": at if event.status == "closed" else 0,
                 "labels": NO_IDS,
                 "locked_labels": NO_IDS,
+                "chat": "",
             }
             changes.insert(cases, row)
         case CaseStatusChanged():
@@ -319,6 +323,14 @@ def fold(changes: Changes, tables: Tables, recorded: Recorded) -> None:
             changes.update(cases, (event.case_id,), restored)
         case CaseDeleted():
             changes.delete(cases, (event.case_id,))
+        case ChatStarted() | ChatReopened():
+            changes.update(cases, (event.case_id,), {"chat": event.state, "updated_at": at})
+        case ChatAccepted():
+            changes.update(cases, (event.case_id,), {"chat": "active", "updated_at": at})
+        case ChatReturned():
+            changes.update(cases, (event.case_id,), {"chat": "waiting", "updated_at": at})
+        case ChatCompleted():
+            changes.update(cases, (event.case_id,), {"chat": "completed", "updated_at": at})
 
 
 PROJECTION = ReadModel(
@@ -344,6 +356,11 @@ PROJECTION = ReadModel(
             ChildCaseMerged,
             ChildCaseUnmerged,
             CaseDeleted,
+            ChatStarted,
+            ChatReopened,
+            ChatAccepted,
+            ChatReturned,
+            ChatCompleted,
         ),
         fold,
     ),

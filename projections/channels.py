@@ -24,6 +24,10 @@ class ChannelRow(NamedTuple):
     channel_type: ChannelType
     icon: str
     webhook_url: str
+    chat_idle_minutes: int
+    chat_offer_seconds: int
+    chat_limit: int
+    webhook_typing: bool
     active: bool
     deleted: bool
     """Its cases are still there, so the row stays."""
@@ -40,6 +44,10 @@ def define(metadata: MetaData, name: Names) -> Iterable[Table]:
         text("channel_type"),
         text("icon"),
         text("webhook_url"),
+        number("chat_idle_minutes"),
+        number("chat_offer_seconds"),
+        number("chat_limit"),
+        flag("webhook_typing"),
         flag("active"),
         flag("deleted"),
         number("created_at"),
@@ -58,6 +66,10 @@ def fold(changes: Changes, tables: Tables, recorded: Recorded) -> None:
                 "channel_type": event.channel_type,
                 "icon": event.icon,
                 "webhook_url": event.webhook_url,
+                "chat_idle_minutes": event.chat_idle_minutes,
+                "chat_offer_seconds": event.chat_offer_seconds,
+                "chat_limit": event.chat_limit,
+                "webhook_typing": event.webhook_typing,
                 "active": True,
                 "deleted": False,
                 "created_at": at,
@@ -70,6 +82,10 @@ def fold(changes: Changes, tables: Tables, recorded: Recorded) -> None:
                 "channel_type": event.channel_type,
                 "icon": event.icon,
                 "webhook_url": event.webhook_url,
+                "chat_idle_minutes": event.chat_idle_minutes,
+                "chat_offer_seconds": event.chat_offer_seconds,
+                "chat_limit": event.chat_limit,
+                "webhook_typing": event.webhook_typing,
                 "updated_at": at,
             }
             changes.update(channels, (event.channel_id,), settings)
@@ -84,7 +100,7 @@ def fold(changes: Changes, tables: Tables, recorded: Recorded) -> None:
 
 PROJECTION = ReadModel(
     name="channels",
-    version=1,
+    version=2,
     handles=dict.fromkeys(
         (
             ChannelCreated,

@@ -33,6 +33,15 @@ from kanal.domain.channels import (
     ChannelWasDisabled,
     ChannelWasEnabled,
 )
+from kanal.domain.chat_events import (
+    ChatAccepted,
+    ChatCompleted,
+    ChatOffered,
+    ChatReopened,
+    ChatReturned,
+    ChatStarted,
+    ChatTransferred,
+)
 from kanal.domain.deliveries import DeliveryDeadLettered
 from kanal.domain.identities import IdentityClaimed, IdentityReleased
 from kanal.domain.links import ContactLinked, ContactUnlinked
@@ -112,6 +121,13 @@ PROJECTION = ReadModel(
             ChildCaseMerged,
             ChildCaseUnmerged,
             CaseDeleted,
+            ChatStarted,
+            ChatOffered,
+            ChatAccepted,
+            ChatTransferred,
+            ChatReturned,
+            ChatCompleted,
+            ChatReopened,
             UserRegistered,
             UserChanged,
             UserLinked,

@@ -4,12 +4,14 @@ from kanal.eventlog.projection import Projection
 from kanal.projections import (
     cases,
     channels,
+    chats,
     groups,
     history,
     labels,
     links,
     messages,
     staff,
+    staff_statuses,
     users,
 )
 
@@ -22,6 +24,8 @@ CORE: tuple[Projection, ...] = (
     staff.PROJECTION,
     groups.PROJECTION,
     labels.PROJECTION,
+    chats.PROJECTION,
+    staff_statuses.PROJECTION,
 )
 """Applied inside the writer's transaction: what was answered can be read."""
 

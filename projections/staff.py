@@ -6,10 +6,12 @@ from typing import NamedTuple
 from sqlalchemy import Connection, Index, MetaData, Table, select
 
 from kanal.domain.staff import (
+    OFFLINE,
     Role,
     StaffCasesHandedOver,
     StaffChanged,
     StaffCreated,
+    StaffStatusChanged,
     StaffWasDeleted,
     StaffWasDisabled,
     StaffWasEnabled,
@@ -40,6 +42,8 @@ class StaffRow(NamedTuple):
     signature_chat: str
     thumbnail: str
     active: bool
+    status_id: int
+    """Offline while not active."""
     replace_staff_id: int
     """Who has their cases since they were disabled; 0: they keep them."""
     hand_over_id: int
@@ -68,6 +72,7 @@ def define(metadata: MetaData, name: Names) -> Iterable[Table]:
         text("signature_chat"),
         text("thumbnail"),
         flag("active"),
+        number("status_id"),
         flag("deleted"),
         number("replace_staff_id"),
         number("hand_over_id"),
@@ -92,6 +97,7 @@ def fold(changes: Changes, tables: Tables, recorded: Recorded) -> None:
                 "signature_chat": event.signature_chat,
                 "thumbnail": event.thumbnail,
                 "active": True,
+                "status_id": OFFLINE,
                 "deleted": False,
                 "replace_staff_id": 0,
                 "hand_over_id": 0,
@@ -113,6 +119,7 @@ def fold(changes: Changes, tables: Tables, recorded: Recorded) -> None:
         case StaffWasDisabled():
             disabled = {
                 "active": False,
+                "status_id": OFFLINE,
                 "replace_staff_id": event.replace_staff_id,
                 "hand_over_id": event.hand_over_id,
                 "left_at": recorded.position,
@@ -125,6 +132,7 @@ def fold(changes: Changes, tables: Tables, recorded: Recorded) -> None:
         case StaffWasDeleted():
             gone = {
                 "active": False,
+                "status_id": OFFLINE,
                 "deleted": True,
                 "replace_staff_id": event.replace_staff_id,
                 "hand_over_id": event.hand_over_id,
@@ -134,11 +142,13 @@ def fold(changes: Changes, tables: Tables, recorded: Recorded) -> None:
             changes.update(staff, (event.staff_id,), gone)
         case StaffCasesHandedOver():
             changes.update(staff, (event.staff_id,), {"hand_over_id": 0})
+        case StaffStatusChanged():
+            changes.update(staff, (event.staff_id,), {"status_id": event.new})
 
 
 PROJECTION = ReadModel(
     name="staff",
-    version=2,
+    version=3,
     handles=dict.fromkeys(
         (
             StaffCreated,
@@ -147,6 +157,7 @@ PROJECTION = ReadModel(
             StaffWasEnabled,
             StaffWasDeleted,
             StaffCasesHandedOver,
+            StaffStatusChanged,
         ),
         fold,
     ),

@@ -12,7 +12,7 @@ from msgspec import UNSET, Struct, UnsetType
 from sqlalchemy import Connection
 
 from kanal.domain import cases, conversation
-from kanal.domain.case_events import Priority, Rating, Status
+from kanal.domain.case_events import ChatState, Priority, Rating, Status
 from kanal.domain.cases import case_number
 from kanal.domain.conversation import OpenedCase
 from kanal.domain.errors import CaseNotFound, ChannelNotFound
@@ -176,6 +176,8 @@ class CaseAnswer(Struct, kw_only=True):
     """Absent while the case is not rated, as the next two."""
     rating_comment: str | UnsetType = UNSET
     rated_staff_id: int | UnsetType = UNSET
+    chat: ChatState
+    """Kanal's own: of a case on a sync channel, else ""."""
     attachments: list[dict[str, Any]] | UnsetType = UNSET
     """Only in the answer to the creation, as the next one."""
     identity_conflict: dict[Conflict, ConflictAnswer] | UnsetType = UNSET
@@ -316,6 +318,7 @@ def shown(row: CaseRow, dates: Dates) -> CaseAnswer:
         rating=row.rating or UNSET,
         rating_comment=row.rating_comment if row.rating else UNSET,
         rated_staff_id=row.rated_staff_id if row.rating else UNSET,
+        chat=row.chat,
     )
 
 

@@ -3,10 +3,11 @@
 import time
 from collections.abc import Callable
 from functools import partial
-from typing import Literal
+from typing import Annotated, Literal
 
 from aiohttp import web
 from msgspec import UNSET, Struct, UnsetType, field
+from pydantic import Field
 from sqlalchemy import Connection, insert
 
 from kanal.delivery.ledger import Claimed, read_lanes
@@ -19,10 +20,17 @@ from kanal.http.answers import answer, empty, listing
 from kanal.http.context import Call, Context
 from kanal.http.contract import Empty, Listed, One, Takes, contract
 from kanal.http.errors import ApiError
-from kanal.http.fields import Fields, Line, Paging, Text
+from kanal.http.fields import Fields, Flag, Id, Line, Paging, Text
 from kanal.http.ids import channel_id_in, channel_key
 from kanal.projections import channels as read
 from kanal.projections.read_model import Views
+
+MAX_COUNT = 1_000_000
+"""Minutes or chats: two years, and more than anybody has."""
+MAX_OFFER_SECONDS = 3600
+
+Count = Annotated[Id, Field(le=MAX_COUNT)]
+Seconds = Annotated[Id, Field(ge=1, le=MAX_OFFER_SECONDS)]
 
 
 class ChannelFields(Fields):
@@ -30,6 +38,10 @@ class ChannelFields(Fields):
     webhook_url: Text | None = None
     channel_type: Literal["async", "sync"] | None = None
     icon: Line | None = None
+    chat_idle_minutes: Count | None = None
+    chat_offer_seconds: Seconds | None = None
+    chat_limit: Count | None = None
+    webhook_typing: Flag | None = None
 
 
 class NewChannel(ChannelFields):
@@ -46,6 +58,11 @@ class ChannelAnswer(Struct):
     icon: str
     webhook_url: str
     active: bool
+    chat_idle_minutes: int
+    """Kanal's own, as the next three (domain/channels.py)."""
+    chat_offer_seconds: int
+    chat_limit: int
+    webhook_typing: bool
     secret: str | UnsetType = UNSET
     """Only in the answer to the creation."""
 
@@ -171,6 +188,10 @@ def shown(row: read.ChannelRow) -> ChannelAnswer:
         icon=row.icon,
         webhook_url=row.webhook_url,
         active=row.active,
+        chat_idle_minutes=row.chat_idle_minutes,
+        chat_offer_seconds=row.chat_offer_seconds,
+        chat_limit=row.chat_limit,
+        webhook_typing=row.webhook_typing,
     )
 
 

@@ -10,7 +10,7 @@ from sqlalchemy import Connection, select
 
 from kanal.domain import staff
 from kanal.domain.errors import KeyNotFound, StaffNotFound
-from kanal.domain.staff import NewKey, Role
+from kanal.domain.staff import OFFLINE, NewKey, Role
 from kanal.eventlog.tables import api_keys
 from kanal.http import contacts
 from kanal.http.answers import Date, answer, empty, listing
@@ -113,7 +113,7 @@ async def list_staff(call: Call) -> web.Response:
 
 @contract("Show a staff member", One("staff", StaffAnswer))
 async def show(call: Call) -> web.Response:
-    return answer({"staff": await call.read(_with_keys, _staff_id(call), call.context.dates)})
+    return answer({"staff": await call.read(with_keys, _staff_id(call), call.context.dates)})
 
 
 @contract(
@@ -254,7 +254,7 @@ async def revoke_key(call: Call) -> web.Response:
 
 
 def shown(row: StaffRow, dates: Dates) -> StaffAnswer:
-    """Kanal does not watch who is at work: whoever is active counts as online."""
+    """`status` is what `status_id` was in Omnidesk before there were more than two."""
     return StaffAnswer(
         staff_id=row.staff_id,
         staff_email=row.email,
@@ -264,8 +264,8 @@ def shown(row: StaffRow, dates: Dates) -> StaffAnswer:
         thumbnail=row.thumbnail,
         active=row.active,
         role=row.role,
-        status="online" if row.active else "offline",
-        status_id=1 if row.active else 2,
+        status="offline" if row.status_id == OFFLINE else "online",
+        status_id=row.status_id,
         replace_staff_id=row.replace_staff_id,
         handing_over=row.hand_over_id > 0,
         created_at=dates.render(row.created_at),
@@ -285,10 +285,10 @@ def _staff_id(call: Call) -> int:
 
 async def _read(call: Call, staff_id: int) -> StaffAnswer:
     """Not for the caller's key: the command may have revoked it."""
-    return await call.context.read(_with_keys, staff_id, call.context.dates)
+    return await call.context.read(with_keys, staff_id, call.context.dates)
 
 
-def _with_keys(connection: Connection, views: Views, staff_id: int, dates: Dates) -> StaffAnswer:
+def with_keys(connection: Connection, views: Views, staff_id: int, dates: Dates) -> StaffAnswer:
     row = read.find(connection, views, staff_id)
     if row is None:
         raise StaffNotFound(staff_id)

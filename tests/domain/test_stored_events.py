@@ -39,9 +39,14 @@ def sample(event_type: type[Event]) -> Event:
 def value_of(hint: Any, number: int) -> Any:
     if get_origin(hint) is Literal:
         return get_args(hint)[0]
-    if hint == tuple[int, ...]:
-        return number, number + 100
-    return {int: number, str: f"Текст {number} \"'\r\n 0", Any: {"case_id": number}}[hint]
+    values = {
+        int: number,
+        bool: True,
+        str: f"Текст {number} \"'\r\n 0",
+        tuple[int, ...]: (number, number + 100),
+        Any: {"case_id": number},
+    }
+    return values[hint]
 
 
 def body_of(event: Event) -> bytes:

@@ -5,7 +5,7 @@ from served_api import Api
 NEW = {"title": "Our app", "webhook_url": "https://example.com/hook", "channel_type": "async"}
 
 
-async def test_a_new_channel_is_answered_with_its_seven_keys_and_once_its_secret(api: Api) -> None:
+async def test_a_new_channel_is_answered_with_its_keys_and_once_its_secret(api: Api) -> None:
     made = await api.post("custom_channels.json", {"custom_channel": NEW})
     secret = made["custom_channel"].pop("secret")
     assert secret.startswith("whsec_")
@@ -17,6 +17,10 @@ async def test_a_new_channel_is_answered_with_its_seven_keys_and_once_its_secret
         "icon": "fa-question-circle",
         "webhook_url": "https://example.com/hook",
         "active": True,
+        "chat_idle_minutes": 0,
+        "chat_offer_seconds": 30,
+        "chat_limit": 0,
+        "webhook_typing": False,
     }
     assert await api.get("custom_channels/1.json") == made
     assert await api.get("custom_channels/cch1.json") == made
