@@ -2,6 +2,7 @@
 
 from typing import Literal
 
+from kanal.domain.custom_fields import Value, Values
 from kanal.domain.event import Event
 
 Status = Literal["open", "waiting", "closed"]
@@ -137,6 +138,17 @@ class CaseRated(CaseEvent, frozen=True):
     """Whose work is rated, 0 for nobody's."""
 
 
+class CaseFieldsChanged(CaseEvent, frozen=True):
+    """Of custom fields. Holds all values of the case, so that a reader needs no earlier event."""
+
+    NAME = "case.fields_changed.1"
+    PERSONAL = ("old", "values")
+    old: dict[str, Value | None]
+    """Keys of the fields that changed (`cf_1`), with what was there; None: nothing."""
+    values: Values
+    """All that there is now."""
+
+
 class CaseTrashed(CaseEvent, frozen=True):
     NAME = "case.trashed.1"
 
@@ -181,3 +193,5 @@ class CaseDeleted(CaseEvent, frozen=True):
     NAME = "case.deleted.1"
     labels: tuple[int, ...] = ()
     """All that it had, those of rules among them."""
+    fields: tuple[str, ...] = ()
+    """Keys of the custom fields that it had values of."""

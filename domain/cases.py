@@ -13,6 +13,7 @@ from msgspec.structs import replace
 from kanal.domain.case_events import (
     CaseAssigned,
     CaseDeleted,
+    CaseFieldsChanged,
     CaseGroupChanged,
     CaseLabelsChanged,
     CaseLanguageChanged,
@@ -43,6 +44,14 @@ from kanal.domain.chat_events import (
     ChatStarted,
     ChatTransferred,
 )
+from kanal.domain.custom_fields import (
+    Changes,
+    GivenValues,
+    Values,
+    changed_values,
+    old_values,
+    read_values,
+)
 from kanal.domain.errors import CannotMerge, CaseNotFound, UserHasNoAccess
 from kanal.domain.event import Event
 from kanal.domain.groups import active_group, group_after
@@ -50,7 +59,7 @@ from kanal.domain.labels import existing_labels
 from kanal.domain.links import person_of
 from kanal.domain.staff import active_staff, existing_staff, staff_after
 from kanal.domain.stream import Aggregate
-from kanal.domain.users import existing_user
+from kanal.domain.users import existing_user, set_user_values
 from kanal.domain.work import Work
 
 
@@ -86,6 +95,8 @@ class Case(Struct, frozen=True):
     """Version of what the user or staff did last in the chat, so that a deadline set before it is known to be void."""
     offered: tuple[int, ...] = ()
     """To whom the chat was offered since it began to wait."""
+    values: Values = {}
+    """Of custom fields, also of those that have been deleted since."""
 
 
 def evolve(case: Case, event: Event) -> Case:
@@ -138,6 +149,8 @@ def evolve(case: Case, event: Event) -> Case:
             return replace(case, version=version, children=case.children + 1)
         case ChildCaseUnmerged():
             return replace(case, version=version, children=case.children - 1)
+        case CaseFieldsChanged():
+            return replace(case, version=version, values=event.values)
         case CaseTrashed():
             return replace(case, version=version, trashed=True)
         case CaseMarkedAsSpam():
@@ -201,10 +214,13 @@ def change_case(
     add_labels: Iterable[int] = (),
     delete_labels: Iterable[int] = (),
     language_id: int | None = None,
+    given_values: GivenValues | None = None,
 ) -> int:
     """None means "as it is". Setting what is set already is no event. A label that is added and deleted is deleted.
+    `given_values`: of custom fields; those of users are set for the case's user.
 
-    Raises CaseNotFound, StaffNotFound, StaffNotActive, GroupNotFound, GroupNotActive, UnknownLabels.
+    Raises CaseNotFound, StaffNotFound, StaffNotActive, GroupNotFound, GroupNotActive, UnknownLabels,
+    WrongFieldValues.
     """
     case = existing_case(work, case_id)
     whose = about(case)
@@ -227,6 +243,9 @@ def change_case(
     if language_id is not None and language_id != case.language_id:
         changed = CaseLanguageChanged(**whose, old=case.language_id, new=language_id)
         work.record(CASES, case_id, changed)
+    values = read_values(work, given_values, "case", "user")
+    set_values(work, case, values["case"])
+    set_user_values(work, case.user_id, values["user"])
     return case_id
 
 
@@ -280,7 +299,8 @@ def restore_case(work: Work, *, case_id: int) -> int:
 def delete_case(work: Work, *, case_id: int) -> int:
     case = existing_case(work, case_id)
     labels = (*case.labels, *case.locked_labels)
-    work.record(CASES, case_id, CaseDeleted(**about(case), labels=labels))
+    deleted = CaseDeleted(**about(case), labels=labels, fields=tuple(case.values))
+    work.record(CASES, case_id, deleted)
     return case_id
 
 
@@ -453,6 +473,12 @@ def set_labels(
             locked_labels=tuple(sorted(locked)),
         )
         work.record(CASES, case.case_id, changed)
+
+
+def set_values(work: Work, case: Case, changes: Changes) -> None:
+    values = changed_values(case.values, changes)
+    if old := old_values(case.values, values):
+        work.record(CASES, case.case_id, CaseFieldsChanged(**about(case), old=old, values=values))
 
 
 def about(case: Case) -> dict[str, int]:

@@ -18,14 +18,16 @@ from kanal.domain.cases import (
     receiving_case,
     set_labels,
     set_status,
+    set_values,
     user_with_access,
 )
 from kanal.domain.channels import channel_open_to_users
 from kanal.domain.chats import staff_replied, start_chat, user_wrote
+from kanal.domain.custom_fields import GivenValues, read_values
 from kanal.domain.groups import active_group
 from kanal.domain.identities import Conflict, Identification, find_or_register
 from kanal.domain.staff import active_staff
-from kanal.domain.users import MessengerType, existing_user
+from kanal.domain.users import MessengerType, existing_user, set_user_values
 from kanal.domain.work import Work
 
 MESSENGER_CHANNELS: dict[MessengerType, str] = {
@@ -70,15 +72,18 @@ def open_case(
     recipient: str = "",
     cc_emails: str = "",
     bcc_emails: str = "",
+    given_values: GivenValues | None = None,
 ) -> OpenedCase:
     """A new case with its first message: the user's, or the staff member's if `staff_id` is given. What a blocked user
     opens is spam.
 
     `channel`: name of a standard channel, or "" to let the identity decide; ignored with a custom one. `recipient`: what
     the user wrote to; the custom channel's title if it is not said.
+    `given_values`: of custom fields, of the case and of its user.
 
     Raises NoIdentity, ChannelNotFound, ChannelDisabled, ChannelDeleted, ChannelWithoutId, IdWithoutChannel,
-    StaffNotFound, StaffNotActive, GroupNotFound, GroupNotActive, UnknownLabels, WrongIdentificationCode.
+    StaffNotFound, StaffNotActive, GroupNotFound, GroupNotActive, UnknownLabels, WrongFieldValues,
+    WrongIdentificationCode.
     """
     is_chat = False
     if who.channel_id:
@@ -89,7 +94,9 @@ def open_case(
         active_staff(work, staff_id)
     if group_id:
         active_group(work, group_id)
+    values = read_values(work, given_values, "case", "user")
     identified = find_or_register(work, who)
+    set_user_values(work, identified.user_id, values["user"])
     case_id = work.take("case")
     opened = CaseOpened(
         case_id=case_id,
@@ -108,7 +115,9 @@ def open_case(
         bcc_emails=bcc_emails,
     )
     work.record(CASES, case_id, opened)
-    set_labels(work, work.load(CASES, case_id), add=labels)
+    case = work.load(CASES, case_id)
+    set_labels(work, case, add=labels)
+    set_values(work, case, values["case"])
     if is_chat:
         start_chat(work, work.load(CASES, case_id))
     added = _add_message(

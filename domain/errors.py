@@ -10,6 +10,7 @@
     │   ├── LabelNotFound
     │   ├── DeliveryNotFound
     │   ├── StaffStatusNotFound
+    │   ├── CustomFieldNotFound
     │   └── KeyNotFound
     ├── NotAllowed
     │   ├── UserHasNoAccess
@@ -35,13 +36,15 @@
     ├── ChatTaken
     ├── ChatIsCompleted
     ├── StaffStatusFixed
+    ├── NoOptions
+    ├── WrongFieldValues
     ├── LastAdministrator
     └── IdempotencyKeyReused
 
 The codes `case_not_found`, `staff_not_active`, `email_already_exist` and `phone_already_exist` are Omnidesk's.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
 
@@ -49,6 +52,8 @@ class DomainError(Exception):
     """Root of all refusals; `str(error)` is one human sentence that says what to do."""
 
     code: ClassVar[str] = "refused"
+    fields: Mapping[str, str] | None = None
+    """What is wrong with each field that the caller gave, where it is one of those."""
 
 
 class NotFound(DomainError):
@@ -116,6 +121,13 @@ class StaffStatusNotFound(NotFound):
             f"There is no staff status {status_id!s} to choose. "
             "GET /api/staff_statuses.json lists them."
         )
+
+
+class CustomFieldNotFound(NotFound):
+    code = "custom_field_not_found"
+
+    def __init__(self, field_id: object) -> None:
+        super().__init__(f"There is no custom field {field_id!s}.")
 
 
 class KeyNotFound(NotFound):
@@ -307,6 +319,21 @@ class StaffStatusFixed(DomainError):
 
     def __init__(self, status_id: int) -> None:
         super().__init__(f"Staff status {status_id} is built in and cannot be changed.")
+
+
+class NoOptions(DomainError):
+    code = "field_data_required"
+
+    def __init__(self) -> None:
+        super().__init__('A select needs field_data: {"1": "First choice", "2": "Second choice"}.')
+
+
+class WrongFieldValues(DomainError):
+    code = "incorrect_custom_fields"
+
+    def __init__(self, wrong: Mapping[str, str]) -> None:
+        self.fields = {f"custom_fields.{key}": words for key, words in wrong.items()}
+        super().__init__("; ".join(f"{name} {words}" for name, words in self.fields.items()) + ".")
 
 
 class LastAdministrator(DomainError):

@@ -5,6 +5,7 @@ from typing import Any, Literal, NamedTuple
 from msgspec import Struct
 
 from kanal.domain.channels import channel_open_to_users
+from kanal.domain.custom_fields import GivenValues, read_values
 from kanal.domain.errors import (
     ChannelWithoutId,
     EmailTaken,
@@ -29,6 +30,7 @@ from kanal.domain.users import (
     UserWasDeleted,
     change_user,
     existing_user,
+    set_user_values,
 )
 from kanal.domain.work import Work
 
@@ -140,9 +142,13 @@ def find_or_register(work: Work, who: Identification) -> Identified:
     return _link(work, user_id, who)
 
 
-def register_user(work: Work, *, who: Identification) -> Identified:
-    """Raises ExternalIdTaken, IdentityTaken, EmailTaken or PhoneTaken if the identity has a profile already, and what
-    `claim` raises.
+def register_user(
+    work: Work, *, who: Identification, given_values: GivenValues | None = None
+) -> Identified:
+    """`given_values`: of custom fields.
+
+    Raises ExternalIdTaken, IdentityTaken, EmailTaken or PhoneTaken if the identity has a profile already, what `claim`
+    raises, and WrongFieldValues.
     """
     claim = who.claim()
     _free(work, claim)
@@ -168,6 +174,7 @@ def register_user(work: Work, *, who: Identification) -> Identified:
             normalised=claim.normalised,
         ),
     )
+    set_user_values(work, user_id, read_values(work, given_values, "user")["user"])
     return _link(work, user_id, who)
 
 
@@ -178,13 +185,14 @@ def change_profile(
     email: Contact | None = None,
     phone: Contact | None = None,
     details: dict[str, Any],
+    given_values: GivenValues | None = None,
 ) -> int:
-    """New details; for the profile of an e-mail or phone also another one of these, which it is linked to by hand.
+    """New details and values of custom fields; for the profile of an e-mail or phone also another one of these, which it is linked to by hand.
 
-    Raises UserNotFound, EmailTaken, PhoneTaken.
+    Raises UserNotFound, EmailTaken, PhoneTaken, WrongFieldValues.
     """
     user = existing_user(work, user_id)
-    change_user(work, user_id=user_id, **details)
+    change_user(work, user_id=user_id, given_values=given_values, **details)
     contact = email if user.type == "email" else phone if user.type == "phone" else None
     if contact is None or contact.key == user.key:
         return user_id
@@ -226,7 +234,7 @@ def delete_user(work: Work, *, user_id: int) -> int:
     drop_links(work, user_id)
     released = IdentityReleased(user_id=user_id, type=user.type, channel_id=user.channel_id)
     work.record(IDENTITIES, user.key, released)
-    work.record(USERS, user_id, UserWasDeleted(user_id))
+    work.record(USERS, user_id, UserWasDeleted(user_id, fields=tuple(user.values)))
     return user_id
 
 

@@ -8,6 +8,15 @@ from typing import Any, Literal
 from msgspec import Struct
 from msgspec.structs import replace
 
+from kanal.domain.custom_fields import (
+    Changes,
+    GivenValues,
+    Value,
+    Values,
+    changed_values,
+    old_values,
+    read_values,
+)
 from kanal.domain.errors import UserNotFound
 from kanal.domain.event import Event
 from kanal.domain.stream import Aggregate
@@ -64,6 +73,19 @@ class UserChanged(Event, frozen=True):
     company_position: str
     note: str
     language_id: int
+
+
+class UserFieldsChanged(Event, frozen=True):
+    """Of custom fields. Holds all values of the user, so that a reader needs no earlier event."""
+
+    NAME = "user.fields_changed.1"
+    PERSONAL = ("old", "values")
+    ABOUT = ("user_id",)
+    user_id: int
+    old: dict[str, Value | None]
+    """Keys of the fields that changed (`cf_1`), with what was there; None: nothing."""
+    values: Values
+    """All that there is now."""
 
 
 class UserLinked(Event, frozen=True):
@@ -183,6 +205,8 @@ class UserWasDeleted(Event, frozen=True):
     NAME = "user.deleted.1"
     ABOUT = ("user_id",)
     user_id: int
+    fields: tuple[str, ...] = ()
+    """Keys of the custom fields that it had values of."""
 
 
 class UserDetails(Struct, frozen=True):
@@ -209,6 +233,8 @@ class User(Struct, frozen=True):
     blocked: bool = False
     disabled: bool = False
     deleted: bool = False
+    values: Values = {}
+    """Of custom fields, also of those that have been deleted since."""
 
     @property
     def key(self) -> str:
@@ -235,6 +261,8 @@ def evolve(user: User, event: Event) -> User:
             )
         case UserChanged():
             return replace(user, details=_details_of(event))
+        case UserFieldsChanged():
+            return replace(user, values=event.values)
         case UserLinked():
             return replace(
                 user,
@@ -294,8 +322,13 @@ def existing_user(work: Work, user_id: int) -> User:
     return user
 
 
-def change_user(work: Work, *, user_id: int, **changes: Any) -> int:
-    """`changes`: fields of UserDetails. What stays the same is no event. Raises UserNotFound."""
+def change_user(
+    work: Work, *, user_id: int, given_values: GivenValues | None = None, **changes: Any
+) -> int:
+    """`changes`: fields of UserDetails; `given_values`: of custom fields. What stays the same is no event.
+
+    Raises UserNotFound, WrongFieldValues.
+    """
     user = existing_user(work, user_id)
     details = replace(user.details, **changes)
     if details != user.details:
@@ -311,7 +344,17 @@ def change_user(work: Work, *, user_id: int, **changes: Any) -> int:
                 language_id=details.language_id,
             ),
         )
+    set_user_values(work, user_id, read_values(work, given_values, "user")["user"])
     return user_id
+
+
+def set_user_values(work: Work, user_id: int, changes: Changes) -> None:
+    """Values of custom fields; a profile that is deleted takes none."""
+    user = work.load(USERS, user_id)
+    after = changed_values(user.values, changes)
+    old = old_values(user.values, after)
+    if old and not user.deleted:
+        work.record(USERS, user_id, UserFieldsChanged(user_id=user_id, old=old, values=after))
 
 
 def block_user(work: Work, *, user_id: int) -> int:

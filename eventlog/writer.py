@@ -559,11 +559,16 @@ class Writer:
                 self._identity_map.pop(place, None)
 
 
-@cache
 def _shape(aggregate: Aggregate[Any]) -> str:
     """Changes whenever the state's fields or the way to it do, so that an older snapshot is not misread."""
-    schema = msgspec.json.encode(msgspec.json.schema(type(aggregate.initial)), order="sorted")
-    return f"{aggregate.kind}.{aggregate.version}:{hashlib.sha256(schema).hexdigest()[:16]}"
+    state: type = type(aggregate.initial)
+    return _shape_of(aggregate.kind, aggregate.version, state)
+
+
+@cache
+def _shape_of(kind: str, version: int, state: type) -> str:
+    schema = msgspec.json.encode(msgspec.json.schema(state), order="sorted")
+    return f"{kind}.{version}:{hashlib.sha256(schema).hexdigest()[:16]}"
 
 
 def _resolve(batch: list[Order], answers: list[Any]) -> None:

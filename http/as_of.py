@@ -6,8 +6,9 @@ from uuid import UUID
 
 from sqlalchemy import Connection
 
-from kanal.domain.case_events import CaseLabelsChanged
+from kanal.domain.case_events import CaseFieldsChanged, CaseLabelsChanged
 from kanal.domain.cases import CASES
+from kanal.domain.custom_fields import CUSTOM_FIELDS, id_of
 from kanal.domain.errors import CaseNotFound
 from kanal.domain.labels import LABELS
 from kanal.domain.stream import Recorded
@@ -15,7 +16,7 @@ from kanal.http.context import Call
 from kanal.http.dates import SECOND
 from kanal.http.errors import ApiError
 from kanal.http.fields import Fields, Text
-from kanal.projections import as_of, cases, labels, messages
+from kanal.projections import as_of, cases, custom_fields, labels, messages
 from kanal.projections.read_model import Views
 
 R = TypeVar("R")
@@ -51,22 +52,29 @@ async def read_case(
         events = database.streams(connection, [stream_id], upto=upto)
         if related := _related(call, events):
             events = database.streams(connection, [stream_id, *related], upto=upto)
-        models = (cases.PROJECTION, messages.PROJECTION, labels.PROJECTION)
+        models = (
+            cases.PROJECTION,
+            messages.PROJECTION,
+            labels.PROJECTION,
+            custom_fields.PROJECTION,
+        )
         with as_of.folded(models, events) as (memory, then):
             return query(memory, then)
 
     return await call.read(earlier)
 
 
-def _related(call: Call, events: Iterable[Recorded]) -> list[UUID]:
-    """The other streams on which it depends what the case showed: those of its labels."""
-    worn = {
-        label_id
-        for recorded in events
-        if isinstance(recorded.event, CaseLabelsChanged)
-        for label_id in recorded.event.added
-    }
-    return [call.context.stream_ids.of(LABELS, str(label_id)) for label_id in worn]
+def _related(call: Call, events: Iterable[Recorded]) -> set[UUID]:
+    """The other streams on which it depends what the case showed: those of its labels and custom fields."""
+    of = call.context.stream_ids.of
+    related: set[UUID] = set()
+    for event in (recorded.event for recorded in events):
+        match event:
+            case CaseLabelsChanged():
+                related.update(of(LABELS, str(label_id)) for label_id in event.added)
+            case CaseFieldsChanged():
+                related.update(of(CUSTOM_FIELDS, str(id_of(key))) for key in event.old)
+    return related
 
 
 def _moment(call: Call, given: str) -> tuple[int, int | None]:

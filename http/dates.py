@@ -4,7 +4,7 @@ Inside Kanal a time is an int, microseconds since the epoch in UTC.
 """
 
 import re
-from datetime import UTC, datetime, timedelta, timezone, tzinfo
+from datetime import UTC, date, datetime, timedelta, timezone, tzinfo
 from functools import lru_cache
 
 SECOND = 1_000_000
@@ -31,6 +31,8 @@ _ISO = re.compile(
     r"(?:[T ](\d\d):(\d\d)(?::(\d\d)(?:[.,](\d{1,9}))?)?\s?(Z|[+\- ]?\d\d:?\d\d)?)?",
     re.ASCII | re.IGNORECASE,
 )
+_DAY = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
+_DAY_MONTH_YEAR = re.compile(r"(\d{1,2})\.(\d{1,2})\.(\d{4})", re.ASCII)
 _RFC_2822 = re.compile(
     r"(?:[A-Z]{3},\s*)?(\d{1,2})\s+([A-Z]{3})\s+(\d{4})\s+(\d\d):(\d\d)(?::(\d\d))?"
     r"\s+(GMT|UTC|UT|Z|[+-]?\d{4})",
@@ -70,6 +72,25 @@ class Dates:
         if not EARLIEST <= at < LATEST + 2 * 86400 * SECOND:
             raise ValueError("must be a time between 1900 and 9999; timestamps are in seconds")
         return min(at, LATEST)
+
+    def day(self, given: object) -> str:
+        """`2021-12-01`, `01.12.2021`, or the day of a time in any form of `parse`, in the account's zone: `2021-12-01`.
+
+        Raises ValueError with a sentence.
+        """
+        text = given.strip() if isinstance(given, str) else ""
+        try:
+            if found := _DAY_MONTH_YEAR.fullmatch(text):
+                return date(int(found[3]), int(found[2]), int(found[1])).isoformat()
+            if _DAY.fullmatch(text):
+                return date.fromisoformat(text).isoformat()
+        except ValueError:
+            raise ValueError("must be a date of the calendar") from None
+        try:
+            at = self.parse(given)
+        except ValueError:
+            raise ValueError("must be a date such as 2021-12-01") from None
+        return datetime.fromtimestamp(at // SECOND, self.zone).date().isoformat()
 
     def _parse(self, given: object) -> int:
         if type(given) is int:

@@ -61,7 +61,7 @@ def refusal(error: BaseException) -> ApiError | None:
     if isinstance(error, ApiError):
         return error
     if isinstance(error, refused.DomainError):
-        return ApiError(_status(type(error)), error.code, str(error))
+        return ApiError(_status(type(error)), error.code, str(error), fields=error.fields)
     if isinstance(error, LogUnavailable):
         again = {"Retry-After": str(RETRY_SECONDS)}
         return ApiError(503, "log_unavailable", str(error), headers=again)

@@ -1,6 +1,6 @@
 """Cases: one row for each conversation, with all that its answer shows."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal, NamedTuple, get_args
 
 import msgspec
@@ -13,6 +13,7 @@ from sqlalchemy import (
     Table,
     and_,
     case,
+    false,
     func,
     select,
 )
@@ -21,6 +22,7 @@ from sqlalchemy import text as sql_text
 from kanal.domain.case_events import (
     CaseAssigned,
     CaseDeleted,
+    CaseFieldsChanged,
     CaseGroupChanged,
     CaseLabelsChanged,
     CaseLanguageChanged,
@@ -49,9 +51,10 @@ from kanal.domain.chat_events import (
     ChatReturned,
     ChatStarted,
 )
+from kanal.domain.custom_fields import Values
 from kanal.domain.stream import Recorded
 from kanal.eventlog.projection import Changes, Tables
-from kanal.projections import labels
+from kanal.projections import custom_fields, labels
 from kanal.projections.links import having_contact
 from kanal.projections.read_model import (
     Found,
@@ -128,6 +131,8 @@ class CaseRow(NamedTuple):
     locked_labels: tuple[int, ...]
     """Put on by rules."""
     chat: ChatState
+    custom_fields: Values
+    """Without those of fields that have been deleted since."""
 
 
 class CaseFilter(NamedTuple):
@@ -147,6 +152,8 @@ class CaseFilter(NamedTuple):
     group_id: Sequence[int] = ()
     labels: Sequence[int] = ()
     """Put on by staff or by rules."""
+    custom_fields: Mapping[str, Sequence[str]] | None = None
+    """Key of a field of cases or of users -> what its value has to match (custom_fields.py)."""
     subject: str = ""
     """A part of it, with the search marks, without regard to case."""
     from_time: int | None = None
@@ -196,7 +203,7 @@ def define(metadata: MetaData, name: Names) -> Iterable[Table]:
         text("labels"),
         text("locked_labels"),
         text("chat"),
-        # `deleted` and `spam` at the end: lists and their totals are counted without a look at the rows.
+        text("custom_fields"),
         # What hides a case at the end: lists and their totals are counted without a look at the rows.
         *[
             Index(
@@ -271,6 +278,7 @@ def fold(changes: Changes, tables: Tables, recorded: Recorded) -> None:
                 "labels": NO_IDS,
                 "locked_labels": NO_IDS,
                 "chat": "",
+                "custom_fields": custom_fields.NO_VALUES,
             }
             changes.insert(cases, row)
         case CaseStatusChanged():
@@ -314,6 +322,9 @@ def fold(changes: Changes, tables: Tables, recorded: Recorded) -> None:
             changes.update(cases, (event.case_id,), {"parent_case_id": 0, "updated_at": at})
         case ChildCaseMerged() | ChildCaseUnmerged():
             changes.update(cases, (event.case_id,), {"updated_at": at})
+        case CaseFieldsChanged():
+            values = {"custom_fields": custom_fields.stored(event.values), "updated_at": at}
+            changes.update(cases, (event.case_id,), values)
         case CaseTrashed():
             changes.update(cases, (event.case_id,), {"deleted": True, "updated_at": at})
         case CaseMarkedAsSpam():
@@ -335,7 +346,7 @@ def fold(changes: Changes, tables: Tables, recorded: Recorded) -> None:
 
 PROJECTION = ReadModel(
     name="cases",
-    version=3,
+    version=4,
     handles=dict.fromkeys(
         (
             MessageAdded,
@@ -345,6 +356,7 @@ PROJECTION = ReadModel(
             CaseAssigned,
             CaseGroupChanged,
             CaseLabelsChanged,
+            CaseFieldsChanged,
             CaseSubjectChanged,
             CaseLanguageChanged,
             CaseRated,
@@ -385,30 +397,36 @@ def listed(
 ) -> Found[CaseRow]:
     """Without `wanted.deleted` or `wanted.spam` neither trash nor spam is listed."""
     cases = _cases_of_users(views, wanted)
-    query = columns_of(cases, CaseRow).where(*_conditions(views, cases, wanted))
+    conditions = [
+        *_conditions(views, cases, wanted),
+        *_by_custom_fields(connection, views, cases, wanted),
+    ]
+    query = columns_of(cases, CaseRow).where(*conditions)
     rows, total = found(connection, query.order_by(*_order(cases, sort)), page, _row)
     return Found(_as_of_now(connection, views, rows), total)
 
 
 def _row(columns: Iterable[Any]) -> CaseRow:
     row = CaseRow._make(columns)
-    return row._replace(labels=_read(row.labels), locked_labels=_read(row.locked_labels))
+    return row._replace(
+        labels=_read(row.labels),
+        locked_labels=_read(row.locked_labels),
+        custom_fields=custom_fields.read(row.custom_fields),
+    )
 
 
 def _as_of_now(connection: Connection, views: Views, rows: list[CaseRow]) -> list[CaseRow]:
     """Without what has been deleted elsewhere, for which the cases have no events."""
     worn = {label for row in rows for label in (*row.labels, *row.locked_labels)}
-    if not worn:
-        return rows
     living = labels.living(connection, views, worn)
-    if living == worn:
-        return rows
+    values = custom_fields.living(connection, views, [row.custom_fields for row in rows])
     return [
         row._replace(
             labels=tuple(i for i in row.labels if i in living),
             locked_labels=tuple(i for i in row.locked_labels if i in living),
+            custom_fields=of_row,
         )
-        for row in rows
+        for row, of_row in zip(rows, values, strict=True)
     ]
 
 
@@ -497,6 +515,18 @@ def _conditions(views: Views, cases: FromClause, wanted: CaseFilter) -> list[Col
     if wanted.subject:
         conditions.append(searched(c.subject_folded, wanted.subject.casefold()))
     return conditions
+
+
+def _by_custom_fields(
+    connection: Connection, views: Views, cases: FromClause, wanted: CaseFilter
+) -> list[ColumnElement[bool]]:
+    if not wanted.custom_fields:
+        return []
+    found_by = custom_fields.searches(connection, views, wanted.custom_fields)
+    if found_by is None:
+        return [false()]
+    columns = {"case": cases.c.case_id, "user": cases.c.user_id}
+    return [columns[search.level].in_(search.ids) for search in found_by]
 
 
 def _order(cases: FromClause, sort: Sort) -> tuple[ColumnElement[int], ColumnElement[int]]:

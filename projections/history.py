@@ -9,6 +9,7 @@ from sqlalchemy import Connection, FromClause, MetaData, Table, func, select
 from kanal.domain.case_events import (
     CaseAssigned,
     CaseDeleted,
+    CaseFieldsChanged,
     CaseGroupChanged,
     CaseLabelsChanged,
     CaseLanguageChanged,
@@ -48,6 +49,7 @@ from kanal.domain.links import ContactLinked, ContactUnlinked
 from kanal.domain.stream import Recorded
 from kanal.domain.users import (
     UserChanged,
+    UserFieldsChanged,
     UserIdentityChanged,
     UserLinked,
     UserLinkedToUser,
@@ -100,7 +102,7 @@ def fold(changes: Changes, tables: Tables, recorded: Recorded) -> None:
 
 PROJECTION = ReadModel(
     name="history",
-    version=3,
+    version=5,
     handles=dict.fromkeys(
         (
             CaseOpened,
@@ -113,6 +115,7 @@ PROJECTION = ReadModel(
             CaseLabelsChanged,
             CaseLanguageChanged,
             CaseRated,
+            CaseFieldsChanged,
             CaseTrashed,
             CaseMarkedAsSpam,
             CaseRestored,
@@ -130,6 +133,7 @@ PROJECTION = ReadModel(
             ChatReopened,
             UserRegistered,
             UserChanged,
+            UserFieldsChanged,
             UserLinked,
             UserLinkRefused,
             UserUnlinked,

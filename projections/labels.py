@@ -101,9 +101,11 @@ def listed(connection: Connection, views: Views, page: Page) -> Found[LabelRow]:
 
 def living(connection: Connection, views: Views, label_ids: Iterable[int]) -> set[int]:
     """Those of them that have not been deleted."""
+    wanted = set(label_ids)
+    if not wanted:
+        return wanted
     labels = views.labels["labels"]
-    query = select(labels.c.label_id).where(labels.c.label_id.in_(set(label_ids)))
-    return set(connection.scalars(query))
+    return set(connection.scalars(select(labels.c.label_id).where(labels.c.label_id.in_(wanted))))
 
 
 def having(views: Views, label_ids: Sequence[int]) -> Select[Any]:

@@ -5,6 +5,7 @@ from kanal.projections import (
     cases,
     channels,
     chats,
+    custom_fields,
     groups,
     history,
     labels,
@@ -26,6 +27,7 @@ CORE: tuple[Projection, ...] = (
     labels.PROJECTION,
     chats.PROJECTION,
     staff_statuses.PROJECTION,
+    custom_fields.PROJECTION,
 )
 """Applied inside the writer's transaction: what was answered can be read."""
 

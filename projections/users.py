@@ -1,14 +1,16 @@
 """Users: one row for each profile."""
 
-from collections.abc import Iterable, Sequence
-from typing import NamedTuple
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, Connection, Index, MetaData, Table
+from sqlalchemy import ColumnElement, Connection, Index, MetaData, Table, false
 
 from kanal.domain.case_events import MessageAdded
+from kanal.domain.custom_fields import Values
 from kanal.domain.stream import Recorded
 from kanal.domain.users import (
     UserChanged,
+    UserFieldsChanged,
     UserIdentityChanged,
     UserLinked,
     UserLinkedToUser,
@@ -22,6 +24,7 @@ from kanal.domain.users import (
     UserWasRestored,
 )
 from kanal.eventlog.projection import Changes, Tables
+from kanal.projections import custom_fields
 from kanal.projections.links import having_contact
 from kanal.projections.read_model import (
     Found,
@@ -59,6 +62,8 @@ class UserRow(NamedTuple):
     updated_at: int
     last_contact_at: int
     """Time of the user's last message, 0 before the first."""
+    custom_fields: Values
+    """Without those of fields that have been deleted since."""
 
 
 class UserFilter(NamedTuple):
@@ -72,6 +77,8 @@ class UserFilter(NamedTuple):
     channel_id: Sequence[int] = ()
     """`user_custom_channel` without its `cch`."""
     language_id: Sequence[int] = ()
+    custom_fields: Mapping[str, Sequence[str]] | None = None
+    """Key of a field of users -> what its value has to match (custom_fields.py)."""
     from_time: int | None = None
     """Of registration; all times in microseconds."""
     to_time: int | None = None
@@ -101,6 +108,7 @@ def define(metadata: MetaData, name: Names) -> Iterable[Table]:
         number("created_at"),
         number("updated_at"),
         number("last_contact_at"),
+        text("custom_fields"),
         *[
             Index(f"{users}_{end}", *columns)
             for end, columns in {
@@ -139,6 +147,7 @@ def fold(changes: Changes, tables: Tables, recorded: Recorded) -> None:
                 "created_at": at,
                 "updated_at": at,
                 "last_contact_at": 0,
+                "custom_fields": custom_fields.NO_VALUES,
             }
             changes.insert(users, row)
         case UserChanged():
@@ -151,6 +160,9 @@ def fold(changes: Changes, tables: Tables, recorded: Recorded) -> None:
                 "updated_at": at,
             }
             changes.update(users, (event.user_id,), details)
+        case UserFieldsChanged():
+            values = {"custom_fields": custom_fields.stored(event.values), "updated_at": at}
+            changes.update(users, (event.user_id,), values)
         case UserIdentityChanged():
             changes.update(users, (event.user_id,), {"identity": event.new, "updated_at": at})
         case UserLinked() | UserUnlinked() | UserLinkedToUser() | UserUnlinkedFromUser():
@@ -168,12 +180,13 @@ def fold(changes: Changes, tables: Tables, recorded: Recorded) -> None:
 
 PROJECTION = ReadModel(
     name="users",
-    version=2,
+    version=3,
     handles=dict.fromkeys(
         (
             MessageAdded,
             UserRegistered,
             UserChanged,
+            UserFieldsChanged,
             UserIdentityChanged,
             UserLinked,
             UserUnlinked,
@@ -193,15 +206,44 @@ PROJECTION = ReadModel(
 def find(connection: Connection, views: Views, user_id: int) -> UserRow | None:
     users = views.users["users"]
     query = columns_of(users, UserRow).where(users.c.user_id == user_id)
-    row = connection.execute(query).first()
-    return UserRow._make(row) if row else None
+    rows = list(map(_row, connection.execute(query)))
+    return _as_of_now(connection, views, rows)[0] if rows else None
 
 
 def listed(connection: Connection, views: Views, wanted: UserFilter, page: Page) -> Found[UserRow]:
     """The oldest first: whoever walks through the pages while users register misses none and sees none twice."""
     users = views.users["users"]
-    query = columns_of(users, UserRow).where(*_conditions(views, wanted))
-    return found(connection, query.order_by(users.c.user_id), page, UserRow._make)
+    conditions = [
+        *_conditions(views, wanted),
+        *_by_custom_fields(connection, views, wanted),
+    ]
+    query = columns_of(users, UserRow).where(*conditions)
+    rows, total = found(connection, query.order_by(users.c.user_id), page, _row)
+    return Found(_as_of_now(connection, views, rows), total)
+
+
+def _row(columns: Iterable[Any]) -> UserRow:
+    row = UserRow._make(columns)
+    return row._replace(custom_fields=custom_fields.read(row.custom_fields))
+
+
+def _as_of_now(connection: Connection, views: Views, rows: list[UserRow]) -> list[UserRow]:
+    """Without what has been deleted elsewhere, for which the users have no events."""
+    values = custom_fields.living(connection, views, [row.custom_fields for row in rows])
+    return [row._replace(custom_fields=of_row) for row, of_row in zip(rows, values, strict=True)]
+
+
+def _by_custom_fields(
+    connection: Connection, views: Views, wanted: UserFilter
+) -> list[ColumnElement[bool]]:
+    """A field of cases finds no users."""
+    if not wanted.custom_fields:
+        return []
+    found_by = custom_fields.searches(connection, views, wanted.custom_fields)
+    if found_by is None or any(search.level == "case" for search in found_by):
+        return [false()]
+    user_id = views.users["users"].c.user_id
+    return [user_id.in_(search.ids) for search in found_by]
 
 
 def _conditions(views: Views, wanted: UserFilter) -> list[ColumnElement[bool]]:

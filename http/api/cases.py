@@ -18,6 +18,7 @@ from kanal.domain.conversation import OpenedCase
 from kanal.domain.errors import CaseNotFound, ChannelNotFound
 from kanal.domain.identities import Conflict
 from kanal.http.answers import NEVER, Date, DateOrNever, answer, listing
+from kanal.http.api.custom_fields import CustomFields, FieldFilters, FieldKeys, given_values
 from kanal.http.api.labels import LabelIds
 from kanal.http.api.messages import Texts, refuse_files, require_text
 from kanal.http.api.users import (
@@ -85,6 +86,7 @@ class NewCase(Person, Texts):
     recipient: Line = ""
     cc_emails: Emails = ""
     bcc_emails: Emails = ""
+    custom_fields: CustomFields | None = None
 
 
 class CaseChanges(Fields):
@@ -102,6 +104,8 @@ class CaseChanges(Fields):
     add_labels: LabelIds = ()
     delete_labels: LabelIds = ()
     language_id: Id | None = None
+    custom_fields: CustomFields | None = None
+    delete_custom_fields: FieldKeys = ()
 
 
 class CaseRating(Fields):
@@ -129,6 +133,7 @@ class CasesQuery(Paging):
     staff_id: Annotated[tuple[Id, ...], Many] = ()
     group_id: Annotated[tuple[Id, ...], Many] = ()
     labels: LabelIds = ()
+    custom_fields: FieldFilters | None = None
     subject: Text = ""
     from_time: Moment | None = None
     to_time: Moment | None = None
@@ -169,7 +174,7 @@ class CaseAnswer(Struct, kw_only=True):
     closing_speed: int | Literal["-"]
     """Minutes from opening to closing."""
     language_id: int
-    custom_fields: dict[str, str | int | bool]
+    custom_fields: dict[str, str | bool]
     labels: list[int]
     locked_labels: list[int]
     rating: Rating | UnsetType = UNSET
@@ -213,6 +218,7 @@ async def create(call: Call) -> web.Response:
         recipient=given.recipient,
         cc_emails=given.cc_emails,
         bcc_emails=given.bcc_emails,
+        given_values=given_values(given.custom_fields, (), call.context.dates),
     )
     done = await call.submit(command)
     opened = msgspec.convert(done.result, OpenedCase) if done.repeated else done.result
@@ -238,7 +244,14 @@ async def show(call: Call) -> web.Response:
 async def change(call: Call) -> web.Response:
     case_id = _case_id(call)
     given = await call.given(CaseChanges)
-    return await _submit(call, partial(cases.change_case, case_id=case_id, **given.given()))
+    changes = given.given()
+    values = given_values(
+        changes.pop("custom_fields", None),
+        changes.pop("delete_custom_fields", ()),
+        call.context.dates,
+    )
+    command = partial(cases.change_case, case_id=case_id, given_values=values, **changes)
+    return await _submit(call, command)
 
 
 @contract("Rate a case", One("case", CaseAnswer), body=Takes("rate", CaseRating))
@@ -312,7 +325,7 @@ def shown(row: CaseRow, dates: Dates) -> CaseAnswer:
         parent_case_id=row.parent_case_id,
         closing_speed=(row.closed_at - row.created_at) // MINUTE if closed else NEVER,
         language_id=row.language_id,
-        custom_fields={},
+        custom_fields=row.custom_fields,
         labels=list(row.labels),
         locked_labels=list(row.locked_labels),
         rating=row.rating or UNSET,

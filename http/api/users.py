@@ -37,6 +37,7 @@ from kanal.domain.users import (
 from kanal.domain.work import Work
 from kanal.http import contacts, messengers
 from kanal.http.answers import NEVER, Date, DateOrNever, answer, empty, listing
+from kanal.http.api.custom_fields import CustomFields, FieldFilters, FieldKeys, given_values
 from kanal.http.context import Call, Context
 from kanal.http.contract import Empty, Listed, One, Takes, Whole, contract
 from kanal.http.dates import Dates
@@ -88,6 +89,7 @@ class Details(Fields):
 
 class UserDetails(Details):
     language_id: Id | None = None
+    custom_fields: CustomFields | None = None
 
 
 class Person(Details):
@@ -119,6 +121,7 @@ class NewUser(Person, UserDetails):
 class UserChanges(UserDetails):
     user_email: Email | None = None
     user_phone: AnyText = ""
+    delete_custom_fields: FieldKeys = ()
 
 
 class LinkedWith(Fields):
@@ -137,6 +140,7 @@ class UsersQuery(Paging):
     user_custom_id: ExternalIds = ()
     user_custom_channel: Annotated[tuple[ChannelId, ...], Many] = ()
     language_id: Annotated[tuple[Id, ...], Many] = ()
+    custom_fields: FieldFilters | None = None
     amount_of_cases: Flag = False
     from_time: Moment | None = None
     to_time: Moment | None = None
@@ -172,7 +176,7 @@ class UserAnswer(Struct, kw_only=True):
     user_email: str
     user_phone: str
     language_id: int
-    custom_fields: dict[str, str | int | bool]
+    custom_fields: dict[str, str | bool]
     linked_users: list[int]
     user_custom_id: str | UnsetType = UNSET
     """Of the type `custom`, as the next one; each of the following is there for its own type."""
@@ -207,8 +211,10 @@ class CodeAnswer(Struct):
 
 @contract("Make a profile", One("user", UserAnswer, 201), body=Takes("user", NewUser))
 async def create(call: Call) -> web.Response:
-    who = _identification(call.context, await call.given(NewUser))
-    done = await call.submit(partial(register_user, who=who))
+    given = await call.given(NewUser)
+    who = _identification(call.context, given)
+    values = given_values(given.custom_fields, (), call.context.dates)
+    done = await call.submit(partial(register_user, who=who, given_values=values))
     made = msgspec.convert(done.result, Identified) if done.repeated else done.result
 
     def query(connection: Connection, views: Views) -> UserAnswer:
@@ -248,6 +254,7 @@ async def list_users(call: Call) -> web.Response:
         user_custom_id=asked.user_custom_id,
         channel_id=asked.user_custom_channel,
         language_id=asked.language_id,
+        custom_fields=asked.custom_fields,
         from_time=asked.from_time,
         to_time=asked.to_time,
         from_updated_time=asked.from_updated_time,
@@ -273,6 +280,9 @@ async def change(call: Call) -> web.Response:
         email=given.user_email,
         phone=_given_phone(call.context, given.user_phone),
         details=details(given),
+        given_values=given_values(
+            given.custom_fields, given.delete_custom_fields, call.context.dates
+        ),
     )
     return await _submit(call, command)
 
@@ -419,7 +429,7 @@ def shown(
         user_email=_contact(row, contacts, "email"),
         user_phone=_contact(row, contacts, "phone"),
         language_id=row.language_id,
-        custom_fields={},
+        custom_fields=row.custom_fields,
         linked_users=linked,
     )
     match row.type:

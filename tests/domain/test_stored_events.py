@@ -44,6 +44,10 @@ def value_of(hint: Any, number: int) -> Any:
         bool: True,
         str: f"Текст {number} \"'\r\n 0",
         tuple[int, ...]: (number, number + 100),
+        tuple[str, ...]: ("cf_1", f"cf_{number}"),
+        dict[str, str]: {"1": f"Да {number}"},
+        dict[str, str | bool]: {"cf_1": f"Текст {number}", "cf_2": True},
+        dict[str, str | bool | None]: {"cf_1": None, "cf_2": False},
         Any: {"case_id": number},
     }
     return values[hint]

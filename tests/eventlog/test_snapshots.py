@@ -9,8 +9,10 @@ from sqlalchemy import select, update
 
 from kanal.domain.cases import CASES, Case
 from kanal.domain.conversation import add_staff_reply, add_user_message, open_case
+from kanal.domain.custom_fields import GivenValues, create_field
 from kanal.domain.event import Envelope, Event
 from kanal.domain.identities import Identification
+from kanal.domain.labels import create_label
 from kanal.domain.links import Contact
 from kanal.domain.staff import create_staff
 from kanal.domain.work import Work
@@ -36,9 +38,17 @@ def contact(address: str) -> Contact:
 
 
 def long_case(log: OpenLog) -> None:
-    """Case 1: many messages of both sides, in many transactions."""
+    """Case 1, with a label and a custom field's value: many messages of both sides, in many transactions."""
     log.do(create_staff, email=contact("s@example.com"), full_name="S", key_fingerprint="f")
-    log.do(open_case, who=Identification(email=contact("a@example.com")), content="x")
+    log.do(create_label, title="VIP")
+    log.do(create_field, title="Urgent", field_type="checkbox", field_level="case")
+    log.do(
+        open_case,
+        who=Identification(email=contact("a@example.com")),
+        content="x",
+        labels=[1],
+        given_values=GivenValues(day=str, values={"cf_1": "1"}),
+    )
 
     def talk(work: Work) -> None:
         for _ in range(MESSAGES // 20 // 2):

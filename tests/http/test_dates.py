@@ -118,3 +118,29 @@ def test_whatever_is_given_is_a_time_or_a_sentence(given: object) -> None:
         assert sentence.startswith("must be")
     else:
         assert MOSCOW.render(at)
+
+
+@pytest.mark.parametrize(
+    ("given", "day"),
+    [
+        ("2021-12-01", "2021-12-01"),
+        (" 01.12.2021 ", "2021-12-01"),
+        ("1.2.2021", "2021-02-01"),
+        ("0999-12-01", "0999-12-01"),
+        ("2021-12-01 23:59:59", "2021-12-01"),
+        ("2021-11-30T22:00:00Z", "2021-12-01"),
+        ("Tue, 30 Nov 2021 22:00:00 +0000", "2021-12-01"),
+        (SEED // SECOND, "2018-04-26"),
+        (str(SEED // SECOND), "2018-04-26"),
+    ],
+)
+def test_a_day_is_read_in_every_usual_form(given: object, day: str) -> None:
+    assert MOSCOW.day(given) == day
+
+
+@pytest.mark.parametrize(
+    "given", ["2021-02-30", "31.02.2021", "0000-01-01", "12/01/2021", "soon", "", None, True, {}]
+)
+def test_what_is_no_day_is_refused_with_a_sentence(given: object) -> None:
+    with pytest.raises(ValueError, match=r"^must be a date "):
+        MOSCOW.day(given)

@@ -106,6 +106,7 @@ def test_a_new_case_has_everything_that_its_answer_shows(log: Log, connection: C
         closed_at=0,
         labels=(),
         locked_labels=(),
+        custom_fields={},
     )
 
 

@@ -13,6 +13,7 @@ from kanal.domain import (
     cases,
     channels,
     conversation,
+    custom_fields,
     identities,
     labels,
     links,
@@ -25,6 +26,7 @@ from kanal.projections.as_of import folded
 from kanal.projections.cases import CaseRow
 from kanal.projections.cases import find as find_case
 from kanal.projections.channels import ChannelRow
+from kanal.projections.custom_fields import CustomFieldRow
 from kanal.projections.groups import GroupRow
 from kanal.projections.labels import LabelRow
 from kanal.projections.links import ConflictRow
@@ -44,6 +46,13 @@ people = st.builds(
     email=emails,
     phone=phones,
     details=st.fixed_dictionaries({}, optional={"full_name": texts, "note": texts}),
+)
+keys = ids.map("cf_{}".format)
+values = st.builds(
+    custom_fields.GivenValues,
+    day=st.just(str),
+    values=st.dictionaries(keys, texts | st.booleans(), max_size=3),
+    cleared=st.lists(keys, max_size=2),
 )
 
 
@@ -71,6 +80,17 @@ commands = st.one_of(
         priority=st.sampled_from(["low", "critical"]),
     ),
     call(cases.change_case, case_id=ids, add_labels=st.lists(ids), delete_labels=st.lists(ids)),
+    call(cases.change_case, case_id=ids, given_values=values),
+    call(users.change_user, user_id=ids, given_values=values),
+    call(
+        custom_fields.create_field,
+        title=texts,
+        field_type=st.sampled_from(["text", "checkbox"]),
+        field_level=st.sampled_from(["case", "user"]),
+    ),
+    call(custom_fields.change_field, field_id=ids, title=texts),
+    call(custom_fields.disable_field, field_id=ids),
+    call(custom_fields.delete_field, field_id=ids),
     call(labels.create_label, title=texts),
     call(labels.rename_label, label_id=ids, title=texts),
     call(labels.delete_label, label_id=ids),
@@ -186,6 +206,7 @@ def test_a_generation_always_has_the_same_tables(model: Any) -> None:
         ("staff", "staff", StaffRow),
         ("groups", "groups", GroupRow),
         ("labels", "labels", LabelRow),
+        ("custom_fields", "custom_fields", CustomFieldRow),
         ("cases", "cases", CaseRow),
     ],
 )
@@ -204,7 +225,9 @@ def test_an_earlier_moment_is_answered_from_the_case_s_own_events() -> None:
     log = a_conversation()
     own = [r for r in log.events if getattr(r.event, "case_id", 0) == 1]
     reply = next(r for r in own if r.event.NAME == "case.status_changed.1")
-    models = [model for model in CORE if model.name in ("cases", "messages", "labels")]
+    models = [
+        model for model in CORE if model.name in ("cases", "messages", "labels", "custom_fields")
+    ]
 
     def then(position: int) -> tuple[CaseRow | None, list[str]]:
         upto = [recorded for recorded in own if recorded.position <= position]

@@ -62,6 +62,7 @@ def test_a_new_user_has_everything_that_its_answer_shows(log: Log, connection: C
         deleted=False,
         created_at=log.now,
         updated_at=log.now,
+        custom_fields={},
         last_contact_at=0,
     )
 
