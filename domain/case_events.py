@@ -34,6 +34,8 @@ class CaseOpened(Event, frozen=True):
     cc_emails: str = ""
     """Joined by commas."""
     bcc_emails: str = ""
+    created_at: int = 0
+    """Shown as the time of opening; 0: when it was recorded."""
 
 
 class MessageAdded(Event, frozen=True):
@@ -61,6 +63,11 @@ class MessageAdded(Event, frozen=True):
     """Version of the message of this case that went out before it, 0 for none."""
     chat: ChatState = ""
     """Of its case when the message came."""
+    created_at: int = 0
+    """Shown as the time of writing; 0: when it was recorded."""
+    sent_at: int = 0
+    """Of a message that waited for its time: when it was sent. `message.scheduled.1` came before it. Else 0."""
+    do_not_send_email: bool = False
 
 
 class CaseEvent(Event, frozen=True):

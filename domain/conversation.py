@@ -1,6 +1,7 @@
 """Conversation: a case is opened, the user writes on, staff answer and add notes, rules send messages."""
 
 from collections.abc import Iterable
+from typing import TypedDict, Unpack
 
 from msgspec import Struct
 
@@ -24,6 +25,7 @@ from kanal.domain.cases import (
 from kanal.domain.channels import channel_open_to_users
 from kanal.domain.chats import staff_replied, start_chat, user_wrote
 from kanal.domain.custom_fields import GivenValues, read_values
+from kanal.domain.errors import CreatedInFuture
 from kanal.domain.groups import active_group
 from kanal.domain.identities import Conflict, Identification, find_or_register
 from kanal.domain.staff import active_staff
@@ -46,6 +48,20 @@ MESSENGER_CHANNELS: dict[MessengerType, str] = {
 }
 """The standard channel of a case whose user is known by such an id."""
 
+CLOCK_SKEW = 5 * 60 * 1_000_000
+"""Microseconds by which a caller's clock may be ahead of the log's: what it then calls now is now."""
+
+
+class Said(TypedDict, total=False):
+    """What a message consists of, whoever writes it."""
+
+    content: str
+    content_html: str
+    """As received; read models clean it for display."""
+    created_at: int
+    """Of an older message that is brought in; 0: now."""
+    do_not_send_email: bool
+
 
 class OpenedCase(Struct, frozen=True):
     case_id: int
@@ -61,8 +77,6 @@ def open_case(
     who: Identification,
     channel: str = "",
     subject: str = "",
-    content: str = "",
-    content_html: str = "",
     staff_id: int = 0,
     group_id: int = 0,
     status: Status | None = None,
@@ -73,6 +87,7 @@ def open_case(
     cc_emails: str = "",
     bcc_emails: str = "",
     given_values: GivenValues | None = None,
+    **said: Unpack[Said],
 ) -> OpenedCase:
     """A new case with its first message: the user's, or the staff member's if `staff_id` is given. What a blocked user
     opens is spam.
@@ -83,8 +98,9 @@ def open_case(
 
     Raises NoIdentity, ChannelNotFound, ChannelDisabled, ChannelDeleted, ChannelWithoutId, IdWithoutChannel,
     StaffNotFound, StaffNotActive, GroupNotFound, GroupNotActive, UnknownLabels, WrongFieldValues,
-    WrongIdentificationCode.
+    WrongIdentificationCode, CreatedInFuture.
     """
+    said["created_at"] = earlier(work, said.get("created_at", 0))
     is_chat = False
     if who.channel_id:
         own = channel_open_to_users(work, who.channel_id)
@@ -113,6 +129,7 @@ def open_case(
         opened_by="staff" if staff_id else "user",
         cc_emails=cc_emails,
         bcc_emails=bcc_emails,
+        created_at=said["created_at"],
     )
     work.record(CASES, case_id, opened)
     case = work.load(CASES, case_id)
@@ -126,8 +143,7 @@ def open_case(
         "staff_reply" if staff_id else "user_message",
         user_id=0 if staff_id else identified.user_id,
         staff_id=staff_id,
-        content=content,
-        content_html=content_html,
+        **said,
     )
     if not staff_id and existing_user(work, identified.user_id).blocked:
         mark_case_as_spam(work, case_id=case_id)
@@ -146,18 +162,16 @@ class AddedMessage(Struct, frozen=True):
 
 
 def add_user_message(
-    work: Work, *, case_id: int, user_id: int, content: str, content_html: str = ""
+    work: Work, *, case_id: int, user_id: int, **said: Unpack[Said]
 ) -> AddedMessage:
     """The user writes on; a case that waited or was closed is open again.
 
-    Raises CaseNotFound, UserNotFound, UserHasNoAccess, ChannelDisabled, ChannelDeleted.
+    Raises CaseNotFound, UserNotFound, UserHasNoAccess, ChannelDisabled, ChannelDeleted, CreatedInFuture.
     """
     case = receiving_case(work, case_id)
     user_with_access(work, case, user_id)
     channel = channel_open_to_users(work, case.channel_id) if case.channel_id else None
-    added = _add_message(
-        work, case, "user_message", user_id=user_id, content=content, content_html=content_html
-    )
+    added = _add_message(work, case, "user_message", user_id=user_id, **said)
     set_status(work, case, "open", by=f"user:{user_id}")
     if case.chat and channel and channel.channel_type == "sync":
         user_wrote(work, work.load(CASES, case.case_id))
@@ -165,45 +179,58 @@ def add_user_message(
 
 
 def add_staff_reply(
-    work: Work, *, case_id: int, staff_id: int, content: str, content_html: str = ""
+    work: Work, *, case_id: int, staff_id: int, **said: Unpack[Said]
 ) -> AddedMessage:
     """A reply that goes out to the user; the case waits for the user from now on.
 
-    Raises CaseNotFound, StaffNotFound, StaffNotActive.
+    Raises CaseNotFound, StaffNotFound, StaffNotActive, CreatedInFuture.
     """
     case = receiving_case(work, case_id)
     active_staff(work, staff_id)
-    added = _add_message(
-        work, case, "staff_reply", staff_id=staff_id, content=content, content_html=content_html
-    )
+    added = _add_message(work, case, "staff_reply", staff_id=staff_id, **said)
     set_status(work, case, "waiting", by=f"staff:{staff_id}")
     if case.chat:
         staff_replied(work, work.load(CASES, case.case_id), staff_id)
     return added
 
 
-def add_note(
-    work: Work, *, case_id: int, staff_id: int, content: str, content_html: str = ""
-) -> AddedMessage:
+def add_note(work: Work, *, case_id: int, staff_id: int, **said: Unpack[Said]) -> AddedMessage:
     """A note among staff. It goes out to the channel too, marked as a note (seed, point 5).
 
-    Raises CaseNotFound, StaffNotFound, StaffNotActive.
+    Raises CaseNotFound, StaffNotFound, StaffNotActive, CreatedInFuture.
     """
     case = receiving_case(work, case_id)
     active_staff(work, staff_id)
-    return _add_message(
-        work, case, "note", staff_id=staff_id, content=content, content_html=content_html
-    )
+    return _add_message(work, case, "note", staff_id=staff_id, **said)
 
 
 def add_rule_message(
-    work: Work, *, case_id: int, rule_id: int, content: str, content_html: str = ""
+    work: Work, *, case_id: int, rule_id: int, **said: Unpack[Said]
 ) -> AddedMessage:
     """A message sent by a rule. No call from outside leads here. Raises CaseNotFound."""
     case = receiving_case(work, case_id)
-    return _add_message(
-        work, case, "rule_message", rule_id=rule_id, content=content, content_html=content_html
+    return _add_message(work, case, "rule_message", rule_id=rule_id, **said)
+
+
+def add_delayed_reply(
+    work: Work, case: Case, *, message_id: int, staff_id: int, **said: Unpack[Said]
+) -> AddedMessage:
+    """A staff reply that has waited for its time under that number, and is sent now.
+
+    It accepts no chat: its author need not be there.
+    """
+    added = _add_message(
+        work, case, "staff_reply", message_id=message_id, staff_id=staff_id, **said
     )
+    set_status(work, case, "waiting", by=f"staff:{staff_id}")
+    return added
+
+
+def earlier(work: Work, created_at: int) -> int:
+    """The time that a caller gave to what it brings in; 0 if that is now. Raises CreatedInFuture."""
+    if created_at > work.now + CLOCK_SKEW:
+        raise CreatedInFuture
+    return created_at if created_at < work.now else 0
 
 
 def _add_message(
@@ -211,28 +238,32 @@ def _add_message(
     case: Case,
     kind: MessageKind,
     *,
+    message_id: int = 0,
     user_id: int = 0,
     staff_id: int = 0,
     rule_id: int = 0,
-    content: str,
-    content_html: str = "",
+    **said: Unpack[Said],
 ) -> AddedMessage:
+    """`message_id`: of a message that has waited for its time, else 0."""
     goes_out = bool(case.channel_id) and kind != "user_message"
     message = MessageAdded(
-        message_id=work.take("message"),
+        message_id=message_id or work.take("message"),
         case_id=case.case_id,
         kind=kind,
         user_id=user_id,
         staff_id=staff_id,
         rule_id=rule_id,
-        content=content,
-        content_html=content_html,
+        content=said.get("content", ""),
+        content_html=said.get("content_html", ""),
         channel_id=case.channel_id,
         case_user_id=case.user_id,
         custom_user_id=existing_user(work, case.user_id).identity if goes_out else "",
         outgoing=case.outgoing + 1 if goes_out else 0,
         previous=case.last_outgoing if goes_out else 0,
         chat=case.chat,
+        created_at=earlier(work, said.get("created_at", 0)),
+        sent_at=work.now if message_id else 0,
+        do_not_send_email=said.get("do_not_send_email", False),
     )
     work.record(CASES, case.case_id, message)
     return AddedMessage(message.message_id, case.case_id)

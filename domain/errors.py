@@ -4,6 +4,7 @@
     ├── NotFound
     │   ├── ChannelNotFound
     │   ├── CaseNotFound
+    │   ├── MessageNotFound
     │   ├── UserNotFound
     │   ├── StaffNotFound
     │   ├── GroupNotFound
@@ -38,6 +39,8 @@
     ├── StaffStatusFixed
     ├── NoOptions
     ├── WrongFieldValues
+    ├── CreatedInFuture
+    ├── MessageNotRateable
     ├── LastAdministrator
     └── IdempotencyKeyReused
 
@@ -74,6 +77,16 @@ class CaseNotFound(NotFound):
 
     def __init__(self, case_id: object) -> None:
         super().__init__(f"There is no case {case_id!s}, or it is deleted.")
+
+
+class MessageNotFound(NotFound):
+    code = "message_not_found"
+
+    def __init__(self, message_id: object) -> None:
+        super().__init__(
+            f"There is no message {message_id!s} in this case, or it is deleted. "
+            "Notes are changed under /note, all other messages under /messages."
+        )
 
 
 class UserNotFound(NotFound):
@@ -334,6 +347,25 @@ class WrongFieldValues(DomainError):
     def __init__(self, wrong: Mapping[str, str]) -> None:
         self.fields = {f"custom_fields.{key}": words for key, words in wrong.items()}
         super().__init__("; ".join(f"{name} {words}" for name, words in self.fields.items()) + ".")
+
+
+class CreatedInFuture(DomainError):
+    code = "wrong_date"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "created_at is still to come: it is for what was written earlier. "
+            "To send a reply later, use send_at."
+        )
+
+
+class MessageNotRateable(DomainError):
+    code = "message_not_rateable"
+
+    def __init__(self, message_id: int) -> None:
+        super().__init__(
+            f"Message {message_id} cannot be rated: only replies of staff that have been sent can."
+        )
 
 
 class LastAdministrator(DomainError):

@@ -123,7 +123,7 @@ class CaseRow(NamedTuple):
     created_at: int
     updated_at: int
     last_response_at: int
-    """Time of the last message that is not a note."""
+    """Time of the last message that is not a note; of one that was brought in later, the time that it bears."""
     closed_at: int
     """0 while it is not closed."""
     labels: tuple[int, ...]
@@ -247,8 +247,11 @@ def fold(changes: Changes, tables: Tables, recorded: Recorded) -> None:
         case MessageAdded(kind="note"):
             changes.update(cases, (event.case_id,), {"updated_at": at})
         case MessageAdded():
-            changes.update(cases, (event.case_id,), {"updated_at": at, "last_response_at": at})
+            said_at = event.sent_at or event.created_at or at
+            times = {"updated_at": at, "last_response_at": said_at}
+            changes.update(cases, (event.case_id,), times)
         case CaseOpened():
+            opened_at = event.created_at or at
             row = {
                 "case_id": event.case_id,
                 "user_id": event.user_id,
@@ -271,10 +274,10 @@ def fold(changes: Changes, tables: Tables, recorded: Recorded) -> None:
                 "rating_comment": "",
                 "rated_staff_id": 0,
                 "opened_by": event.opened_by,
-                "created_at": at,
+                "created_at": opened_at,
                 "updated_at": at,
-                "last_response_at": at,
-                "closed_at": at if event.status == "closed" else 0,
+                "last_response_at": opened_at,
+                "closed_at": opened_at if event.status == "closed" else 0,
                 "labels": NO_IDS,
                 "locked_labels": NO_IDS,
                 "chat": "",

@@ -46,6 +46,14 @@ from kanal.domain.chat_events import (
 from kanal.domain.deliveries import DeliveryDeadLettered
 from kanal.domain.identities import IdentityClaimed, IdentityReleased
 from kanal.domain.links import ContactLinked, ContactUnlinked
+from kanal.domain.messages import (
+    MessageDeleted,
+    MessageDiscarded,
+    MessageEdited,
+    MessageRated,
+    MessageScheduled,
+    MessageSent,
+)
 from kanal.domain.stream import Recorded
 from kanal.domain.users import (
     UserChanged,
@@ -131,6 +139,12 @@ PROJECTION = ReadModel(
             ChatReturned,
             ChatCompleted,
             ChatReopened,
+            MessageScheduled,
+            MessageSent,
+            MessageDiscarded,
+            MessageEdited,
+            MessageDeleted,
+            MessageRated,
             UserRegistered,
             UserChanged,
             UserFieldsChanged,

@@ -3,11 +3,19 @@
 from collections.abc import Iterable
 from typing import Any, Literal, NamedTuple
 
-from sqlalchemy import Connection, Index, MetaData, Table
+from sqlalchemy import Connection, Index, MetaData, Table, select
 
-from kanal.domain.case_events import MessageAdded, MessageKind
+from kanal.domain.case_events import MessageAdded, MessageKind, Rating
+from kanal.domain.messages import (
+    MessageDeleted,
+    MessageDiscarded,
+    MessageEdited,
+    MessageRated,
+    MessageScheduled,
+)
 from kanal.domain.stream import Recorded
 from kanal.eventlog.projection import Changes, Tables
+from kanal.projections.clean_html import clean_html
 from kanal.projections.read_model import (
     Found,
     Names,
@@ -15,6 +23,7 @@ from kanal.projections.read_model import (
     ReadModel,
     Views,
     columns_of,
+    flag,
     found,
     number,
     text,
@@ -37,7 +46,21 @@ class MessageRow(NamedTuple):
     rule_id: int
     content: str
     content_html: str
+    """Cleaned."""
     created_at: int
+    sent_at: int
+    """Of a message that waits: when it is to be sent."""
+    staff_only: bool
+    """A note, or what is not sent yet: not for the user's eyes."""
+    pending: bool
+    """Waits for its time."""
+    deleted: bool
+    """No answer shows it; its texts are gone from here."""
+    revised: bool
+    """Has a stream of its own (domain/messages.py), beside what the case's stream says of it."""
+    rating: Rating | Literal[""]
+    rating_comment: str
+    rated_staff_id: int
     position: int
 
 
@@ -55,45 +78,109 @@ def define(metadata: MetaData, name: Names) -> Iterable[Table]:
         text("content"),
         text("content_html"),
         number("created_at"),
+        number("sent_at"),
+        flag("staff_only"),
+        flag("pending"),
+        flag("deleted"),
+        flag("revised"),
+        text("rating"),
+        text("rating_comment"),
+        number("rated_staff_id"),
         number("position"),
-        Index(f"{messages}_case", "case_id", "message_id"),
+        # The flags at the end: a case's messages are counted without a look at the rows.
+        Index(f"{messages}_case", "case_id", "message_id", "deleted", "staff_only", "revised"),
     )
 
 
-def values(event: MessageAdded, recorded: Recorded) -> dict[str, Any]:
-    return {
-        "message_id": event.message_id,
-        "case_id": event.case_id,
-        "kind": event.kind,
-        "user_id": event.user_id,
-        "staff_id": event.staff_id,
-        "rule_id": event.rule_id,
-        "content": event.content,
-        "content_html": event.content_html,
-        "created_at": recorded.envelope.at,
-        "position": recorded.position,
-    }
+NEW: dict[str, Any] = {
+    "user_id": 0,
+    "rule_id": 0,
+    "staff_only": False,
+    "pending": False,
+    "deleted": False,
+    "revised": False,
+    "rating": "",
+    "rating_comment": "",
+    "rated_staff_id": 0,
+}
+ALIKE = ("message_id", "case_id", "staff_id", "content")
+
+
+def values(event: MessageAdded | MessageScheduled, recorded: Recorded) -> dict[str, Any]:
+    """The row of a new message."""
+    row = NEW | {name: getattr(event, name) for name in ALIKE}
+    row["content_html"] = clean_html(event.content_html)
+    row["created_at"] = event.created_at or recorded.envelope.at
+    row["position"] = recorded.position
+    if isinstance(event, MessageScheduled):
+        waiting = {"kind": "staff_reply", "sent_at": event.send_at}
+        return row | waiting | dict.fromkeys(("staff_only", "pending", "revised"), True)
+    row["kind"] = event.kind
+    row["user_id"] = event.user_id
+    row["rule_id"] = event.rule_id
+    row["sent_at"] = event.sent_at or row["created_at"]
+    row["staff_only"] = event.kind == "note"
+    return row
 
 
 def fold(changes: Changes, tables: Tables, recorded: Recorded) -> None:
+    messages = tables["messages"]
     event = recorded.event
     match event:
+        case MessageAdded(sent_at=0) | MessageScheduled():
+            changes.insert(messages, values(event, recorded))
         case MessageAdded():
-            changes.insert(tables["messages"], values(event, recorded))
+            # It waited, so its row is there, and has the texts; the case may have been merged meanwhile.
+            sent = {"case_id": event.case_id, "sent_at": event.sent_at}
+            flags = {"staff_only": False, "pending": False}
+            changes.update(messages, (event.message_id,), sent | flags)
+        case MessageEdited():
+            texts = {"content": event.content, "content_html": clean_html(event.content_html)}
+            changes.update(messages, (event.message_id,), texts | {"revised": True})
+        case MessageRated():
+            rating = {
+                "rating": event.rating,
+                "rating_comment": event.comment,
+                "rated_staff_id": event.staff_id,
+                "revised": True,
+            }
+            changes.update(messages, (event.message_id,), rating)
+        case MessageDeleted() | MessageDiscarded():
+            gone = {"content": "", "content_html": "", "rating_comment": ""}
+            flags = {"deleted": True, "revised": True, "pending": False}
+            changes.update(messages, (event.message_id,), gone | flags)
 
 
-PROJECTION = ReadModel(name="messages", version=1, handles={MessageAdded: fold}, define=define)
+PROJECTION = ReadModel(
+    name="messages",
+    version=2,
+    handles=dict.fromkeys(
+        (
+            MessageAdded,
+            MessageScheduled,
+            MessageEdited,
+            MessageRated,
+            MessageDeleted,
+            MessageDiscarded,
+        ),
+        fold,
+    ),
+    define=define,
+)
 
 
-def row_of(event: MessageAdded, recorded: Recorded) -> MessageRow:
+def row_of(event: MessageAdded | MessageScheduled, recorded: Recorded) -> MessageRow:
     """What the read model would answer: for who has just recorded the message and need not read it."""
     return MessageRow(**values(event, recorded))
 
 
 def find(connection: Connection, views: Views, case_id: int, message_id: int) -> MessageRow | None:
+    """None for one that was deleted."""
     messages = views.messages["messages"]
     query = columns_of(messages, MessageRow).where(
-        messages.c.message_id == message_id, messages.c.case_id == case_id
+        messages.c.message_id == message_id,
+        messages.c.case_id == case_id,
+        messages.c.deleted.is_(False),
     )
     row = connection.execute(query).first()
     return MessageRow._make(row) if row else None
@@ -105,13 +192,20 @@ def of_case(
     case_id: int,
     page: Page | None = None,
     order: Order = "asc",
+    *,
+    staff_only: bool = True,
 ) -> Found[MessageRow]:
     """A page of the conversation, or without one its last 100 messages, in either case in that order.
 
-    Rows of a case that was deleted for good are still here: ask `cases.find` first.
+    `staff_only`: with notes and what is not sent yet. Rows of a case that was deleted for good are still here: ask
+    `cases.find` first.
     """
     messages = views.messages["messages"]
-    query = columns_of(messages, MessageRow).where(messages.c.case_id == case_id)
+    query = columns_of(messages, MessageRow).where(
+        messages.c.case_id == case_id, messages.c.deleted.is_(False)
+    )
+    if not staff_only:
+        query = query.where(messages.c.staff_only.is_(False))
     oldest_first = query.order_by(messages.c.message_id)
     newest_first = query.order_by(messages.c.message_id.desc())
     if page is None and order == "asc":
@@ -119,3 +213,12 @@ def of_case(
         return last._replace(rows=last.rows[::-1])
     ordered = oldest_first if order == "asc" else newest_first
     return found(connection, ordered, page or Page(limit=LAST), MessageRow._make)
+
+
+def revised(connection: Connection, views: Views, case_id: int) -> list[int]:
+    """Those of its messages that have a stream of their own, also the deleted ones."""
+    messages = views.messages["messages"]
+    query = select(messages.c.message_id).where(
+        messages.c.case_id == case_id, messages.c.revised.is_(True)
+    )
+    return list(connection.scalars(query))

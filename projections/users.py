@@ -129,7 +129,8 @@ def fold(changes: Changes, tables: Tables, recorded: Recorded) -> None:
     match event:
         case MessageAdded():
             if event.kind == "user_message":
-                changes.update(users, (event.user_id,), {"last_contact_at": at})
+                contact_at = event.created_at or at
+                changes.update(users, (event.user_id,), {"last_contact_at": contact_at})
         case UserRegistered():
             row = {
                 "user_id": event.user_id,

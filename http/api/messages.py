@@ -136,7 +136,6 @@ async def list_messages(call: Call) -> web.Response:
 
 
 def shown(row: MessageRow, dates: Dates) -> MessageAnswer:
-    created_at = dates.render(row.created_at)
     return MessageAnswer(
         message_id=row.message_id,
         user_id=row.user_id,
@@ -147,8 +146,8 @@ def shown(row: MessageRow, dates: Dates) -> MessageAnswer:
         note=row.kind == "note",
         sent_via_rule=row.kind == "rule_message",
         message_type=MESSAGE_TYPES[row.kind],
-        created_at=created_at,
-        sent_at=created_at,
+        created_at=dates.render(row.created_at),
+        sent_at=dates.render(row.sent_at),
     )
 
 

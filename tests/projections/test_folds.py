@@ -4,7 +4,17 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
-from folding import MODELS, Log, ReadModels, email, engine_of, folded_at_once, phone
+from folding import (
+    MODELS,
+    SECOND,
+    START,
+    Log,
+    ReadModels,
+    email,
+    engine_of,
+    folded_at_once,
+    phone,
+)
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Connection
@@ -17,9 +27,11 @@ from kanal.domain import (
     identities,
     labels,
     links,
+    messages,
     staff,
     users,
 )
+from kanal.domain.case_events import MessageAdded
 from kanal.domain.errors import DomainError
 from kanal.domain.identities import Identification
 from kanal.projections.as_of import folded
@@ -32,6 +44,7 @@ from kanal.projections.labels import LabelRow
 from kanal.projections.links import ConflictRow
 from kanal.projections.messages import MessageRow, of_case
 from kanal.projections.registry import CORE
+from kanal.projections.scheduled import ScheduledRow
 from kanal.projections.staff import StaffRow
 from kanal.projections.users import UserRow
 
@@ -56,6 +69,19 @@ values = st.builds(
 )
 
 
+def revised(log: Log, *, revise: Any, message_id: int, **arguments: Any) -> None:
+    """A command on what was said, if it was: callers find the message in the read model first."""
+    for event in (recorded.event for recorded in log.events):
+        if isinstance(event, MessageAdded | messages.MessageScheduled):
+            if event.message_id != message_id:
+                continue
+            kind = getattr(event, "kind", "staff_reply")
+            texts = messages.Texts(event.content, event.content_html)
+            of = messages.Original(message_id, event.case_id, kind, event.staff_id, texts)
+            revise(log, original=of, **arguments)
+            return
+
+
 def call(command: Any, **arguments: Any) -> Any:
     return st.tuples(st.just(command), st.fixed_dictionaries(arguments))
 
@@ -72,6 +98,33 @@ commands = st.one_of(
     call(conversation.add_user_message, case_id=ids, user_id=ids, content=texts),
     call(conversation.add_staff_reply, case_id=ids, staff_id=st.just(1), content=texts),
     call(conversation.add_note, case_id=ids, staff_id=st.just(1), content=texts),
+    call(
+        messages.schedule_staff_reply,
+        case_id=ids,
+        staff_id=st.just(1),
+        content=texts,
+        content_html=texts,
+        send_at=st.just(START + 10 * SECOND),
+    ),
+    call(messages.send_scheduled, message_id=ids),
+    call(
+        revised,
+        revise=st.just(messages.edit_message),
+        message_id=ids,
+        content=texts,
+        content_html=texts,
+    ),
+    call(
+        revised,
+        revise=st.just(messages.delete_message),
+        message_id=ids,
+    ),
+    call(
+        revised,
+        revise=st.just(messages.rate_message),
+        message_id=ids,
+        rating=st.sampled_from(["low", "high"]),
+    ),
     call(cases.change_case, case_id=ids, subject=texts, staff_id=st.integers(0, 1)),
     call(
         cases.change_case,
@@ -203,6 +256,7 @@ def test_a_generation_always_has_the_same_tables(model: Any) -> None:
         ("users", "users", UserRow),
         ("links", "conflicts", ConflictRow),
         ("messages", "messages", MessageRow),
+        ("scheduled", "scheduled", ScheduledRow),
         ("staff", "staff", StaffRow),
         ("groups", "groups", GroupRow),
         ("labels", "labels", LabelRow),
@@ -235,12 +289,12 @@ def test_an_earlier_moment_is_answered_from_the_case_s_own_events() -> None:
             found = of_case(connection, views, 1)
             return find_case(connection, views, 1), [message.content for message in found.rows]
 
-    before, messages = then(own[1].position)
+    before, texts = then(own[1].position)
     assert before is not None
-    assert (before.status, messages) == ("open", ["x"])
-    after, messages = then(reply.position)
+    assert (before.status, texts) == ("open", ["x"])
+    after, texts = then(reply.position)
     assert after is not None
-    assert (after.status, messages) == ("waiting", ["x", "y"])
+    assert (after.status, texts) == ("waiting", ["x", "y"])
     assert then(0) == (None, [])
 
 
