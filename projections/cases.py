@@ -349,7 +349,7 @@ def fold(changes: Changes, tables: Tables, recorded: Recorded) -> None:
 
 PROJECTION = ReadModel(
     name="cases",
-    version=4,
+    version=5,
     handles=dict.fromkeys(
         (
             MessageAdded,

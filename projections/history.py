@@ -110,7 +110,7 @@ def fold(changes: Changes, tables: Tables, recorded: Recorded) -> None:
 
 PROJECTION = ReadModel(
     name="history",
-    version=5,
+    version=6,
     handles=dict.fromkeys(
         (
             CaseOpened,

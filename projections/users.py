@@ -181,7 +181,7 @@ def fold(changes: Changes, tables: Tables, recorded: Recorded) -> None:
 
 PROJECTION = ReadModel(
     name="users",
-    version=3,
+    version=4,
     handles=dict.fromkeys(
         (
             MessageAdded,
