@@ -12,6 +12,8 @@
     │   ├── DeliveryNotFound
     │   ├── StaffStatusNotFound
     │   ├── CustomFieldNotFound
+    │   ├── LanguageNotFound
+    │   ├── ClientEmailNotFound
     │   └── KeyNotFound
     ├── NotAllowed
     │   ├── UserHasNoAccess
@@ -141,6 +143,22 @@ class CustomFieldNotFound(NotFound):
 
     def __init__(self, field_id: object) -> None:
         super().__init__(f"There is no custom field {field_id!s}.")
+
+
+class LanguageNotFound(NotFound):
+    code = "language_not_found"
+
+    def __init__(self, language_id: object) -> None:
+        super().__init__(
+            f"There is no language {language_id!s}. GET /api/languages.json lists the languages."
+        )
+
+
+class ClientEmailNotFound(NotFound):
+    code = "client_email_not_found"
+
+    def __init__(self, email_id: object) -> None:
+        super().__init__(f"There is no e-mail address {email_id!s} of this account.")
 
 
 class KeyNotFound(NotFound):

@@ -5,10 +5,12 @@ from kanal.projections import (
     cases,
     channels,
     chats,
+    client_emails,
     custom_fields,
     groups,
     history,
     labels,
+    languages,
     links,
     messages,
     scheduled,
@@ -30,6 +32,8 @@ CORE: tuple[Projection, ...] = (
     chats.PROJECTION,
     staff_statuses.PROJECTION,
     custom_fields.PROJECTION,
+    languages.PROJECTION,
+    client_emails.PROJECTION,
 )
 """Applied inside the writer's transaction: what was answered can be read."""
 

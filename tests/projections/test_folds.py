@@ -38,9 +38,11 @@ from kanal.projections.as_of import folded
 from kanal.projections.cases import CaseRow
 from kanal.projections.cases import find as find_case
 from kanal.projections.channels import ChannelRow
+from kanal.projections.client_emails import ClientEmailRow
 from kanal.projections.custom_fields import CustomFieldRow
 from kanal.projections.groups import GroupRow
 from kanal.projections.labels import LabelRow
+from kanal.projections.languages import LanguageRow
 from kanal.projections.links import ConflictRow
 from kanal.projections.messages import MessageRow, of_case
 from kanal.projections.registry import CORE
@@ -260,6 +262,8 @@ def test_a_generation_always_has_the_same_tables(model: Any) -> None:
         ("staff", "staff", StaffRow),
         ("groups", "groups", GroupRow),
         ("labels", "labels", LabelRow),
+        ("languages", "languages", LanguageRow),
+        ("client_emails", "client_emails", ClientEmailRow),
         ("custom_fields", "custom_fields", CustomFieldRow),
         ("cases", "cases", CaseRow),
     ],
