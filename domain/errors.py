@@ -8,6 +8,7 @@
     │   ├── UserNotFound
     │   ├── StaffNotFound
     │   ├── GroupNotFound
+    │   ├── FilterNotFound
     │   ├── LabelNotFound
     │   ├── DeliveryNotFound
     │   ├── StaffStatusNotFound
@@ -16,6 +17,7 @@
     │   ├── ClientEmailNotFound
     │   └── KeyNotFound
     ├── NotAllowed
+    │   ├── NoRight
     │   ├── UserHasNoAccess
     │   └── KeyRevoked
     ├── Taken
@@ -161,6 +163,16 @@ class ClientEmailNotFound(NotFound):
         super().__init__(f"There is no e-mail address {email_id!s} of this account.")
 
 
+class FilterNotFound(NotFound):
+    code = "filter_not_found"
+
+    def __init__(self, filter_id: object) -> None:
+        super().__init__(
+            f"There is no filter {filter_id!s}, or it is somebody else's. "
+            "GET /api/filters.json lists the filters."
+        )
+
+
 class KeyNotFound(NotFound):
     code = "key_not_found"
 
@@ -170,6 +182,13 @@ class KeyNotFound(NotFound):
 
 class NotAllowed(DomainError):
     pass
+
+
+class NoRight(NotAllowed):
+    code = "staff_has_not_access"
+
+    def __init__(self, right: str) -> None:
+        super().__init__(f"This call needs the right to {right}.")
 
 
 class UserHasNoAccess(NotAllowed):

@@ -14,6 +14,7 @@ from kanal.domain.errors import (
     KeyNotFound,
     KeyRevoked,
     LastAdministrator,
+    NoRight,
     SelfReplacement,
     StaffNotActive,
     StaffNotFound,
@@ -37,6 +38,7 @@ class Right(Enum):
     DELETE = "delete cases and users for good"
     MANAGE_CHANNELS = "make, change, disable and delete channels"
     MANAGE_STAFF = "make and disable staff, groups and API keys"
+    SHARE = "make, change and delete filters and macros that are everybody's"
     MANAGE_FIELDS = "delete labels and define custom fields, languages and e-mail addresses"
     SEE_DELIVERIES = "see deliveries and their outcomes"
     AUDIT = "read the event log"
@@ -438,6 +440,12 @@ def active_staff(work: Work, staff_id: int) -> Staff:
     if not staff.active:
         raise StaffNotActive(staff_id)
     return staff
+
+
+def check_right(work: Work, staff_id: int, right: Right) -> None:
+    """For rights that depend on what a call is about. Raises NoRight."""
+    if right not in RIGHTS[work.load(STAFF, staff_id).role]:
+        raise NoRight(right.value)
 
 
 def check_key(work: Work, *, staff_id: int, key_id: int, email: str) -> None:

@@ -7,6 +7,7 @@ from kanal.projections import (
     chats,
     client_emails,
     custom_fields,
+    filters,
     groups,
     history,
     labels,
@@ -34,6 +35,7 @@ CORE: tuple[Projection, ...] = (
     custom_fields.PROJECTION,
     languages.PROJECTION,
     client_emails.PROJECTION,
+    filters.PROJECTION,
 )
 """Applied inside the writer's transaction: what was answered can be read."""
 

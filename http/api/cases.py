@@ -29,6 +29,7 @@ from kanal.http.api.users import (
     identity_conflict,
 )
 from kanal.http.as_of import AsOf, read_case
+from kanal.http.chosen_filter import conditions_of
 from kanal.http.context import Call
 from kanal.http.contract import Listed, One, Takes, Whole, contract
 from kanal.http.dates import Dates
@@ -144,6 +145,8 @@ class CasesQuery(Paging):
     show_merged_cases: Flag = False
     show_active_chats: Flag = False
     sort: Sort = DEFAULT_SORT
+    filter: Id = 0
+    """A filter whose conditions come first; a parameter of the call stands in place of its like."""
 
     def wanted(self) -> CaseFilter:
         return CaseFilter._make(getattr(self, name) for name in CaseFilter._fields)
@@ -229,6 +232,9 @@ async def create(call: Call) -> web.Response:
 async def list_cases(call: Call) -> web.Response:
     dates = call.context.dates
     asked = call.asked(CasesQuery)
+    if asked.filter:
+        chosen = CasesQuery.read(await conditions_of(call, asked.filter), dates)
+        asked = chosen.model_copy(update=asked.given())
     found = await call.read(read.listed, asked.wanted(), page_of(asked), asked.sort)
     return answer(listing("case", [shown(row, dates) for row in found.rows], found.total))
 
