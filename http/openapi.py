@@ -68,8 +68,7 @@ HEADERS: dict[str, Json] = {
         "schema": {"type": "integer"},
     },
     "X-Request-Id": {
-        "description": "Yours if you sent one; the events of the request carry it.",
-        "required": True,
+        "description": "Yours if you sent one; the events of the request carry it. Not with what is no well-formed HTTP.",
         "schema": {"type": "string"},
     },
 }
