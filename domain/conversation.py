@@ -24,9 +24,10 @@ from kanal.domain.cases import (
 )
 from kanal.domain.channels import channel_open_to_users
 from kanal.domain.chats import staff_replied, start_chat, user_wrote
+from kanal.domain.companies import Company, company_of
 from kanal.domain.custom_fields import GivenValues, read_values
 from kanal.domain.errors import CreatedInFuture
-from kanal.domain.groups import active_group
+from kanal.domain.groups import GROUPS, active_group, group_after
 from kanal.domain.identities import Conflict, Identification, find_or_register
 from kanal.domain.staff import active_staff
 from kanal.domain.users import MessengerType, existing_user, set_user_values
@@ -90,7 +91,7 @@ def open_case(
     **said: Unpack[Said],
 ) -> OpenedCase:
     """A new case with its first message: the user's, or the staff member's if `staff_id` is given. What a blocked user
-    opens is spam.
+    or a user of a blocked company opens is spam. Without a group the user's company decides.
 
     `channel`: name of a standard channel, or "" to let the identity decide; ignored with a custom one. `recipient`: what
     the user wrote to; the custom channel's title if it is not said.
@@ -113,6 +114,8 @@ def open_case(
     values = read_values(work, given_values, "case", "user")
     identified = find_or_register(work, who)
     set_user_values(work, identified.user_id, values["user"])
+    user = existing_user(work, identified.user_id)
+    company = company_of(work, user)
     case_id = work.take("case")
     opened = CaseOpened(
         case_id=case_id,
@@ -120,7 +123,7 @@ def open_case(
         channel=channel or _channel_of(who),
         channel_id=who.channel_id,
         staff_id=staff_id,
-        group_id=group_id,
+        group_id=group_id or _group_of(work, company),
         status=status or ("waiting" if staff_id else "open"),
         priority=priority,
         subject=subject,
@@ -145,9 +148,17 @@ def open_case(
         staff_id=staff_id,
         **said,
     )
-    if not staff_id and existing_user(work, identified.user_id).blocked:
+    if not staff_id and (user.blocked or (company and company.blocked)):
         mark_case_as_spam(work, case_id=case_id)
     return OpenedCase(case_id, added.message_id, identified.user_id, identified.conflicts)
+
+
+def _group_of(work: Work, company: Company | None) -> int:
+    """The company's default group or whichever has its cases by now; none if that is not active."""
+    if not company or not company.details.default_group:
+        return 0
+    group = work.load(GROUPS, group_after(work, company.details.default_group))
+    return group.group_id if group.active else 0
 
 
 def _channel_of(who: Identification) -> str:

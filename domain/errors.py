@@ -9,6 +9,7 @@
     │   ├── StaffNotFound
     │   ├── GroupNotFound
     │   ├── FilterNotFound
+    │   ├── CompanyNotFound
     │   ├── LabelNotFound
     │   ├── DeliveryNotFound
     │   ├── StaffStatusNotFound
@@ -25,6 +26,8 @@
     │   ├── PhoneTaken
     │   ├── ExternalIdTaken
     │   ├── IdentityTaken
+    │   ├── CompanyNameTaken
+    │   ├── CompanyDomainTaken
     │   └── LabelTitleTaken
     ├── ChannelDisabled
     ├── ChannelDeleted
@@ -173,6 +176,13 @@ class FilterNotFound(NotFound):
         )
 
 
+class CompanyNotFound(NotFound):
+    code = "company_not_found"
+
+    def __init__(self, company_id: object) -> None:
+        super().__init__(f"There is no company {company_id!s}.")
+
+
 class KeyNotFound(NotFound):
     code = "key_not_found"
 
@@ -245,6 +255,20 @@ class IdentityTaken(Taken):
 
     def __init__(self, type_: str, user_id: int) -> None:
         super().__init__(f"This {type_} identity is already user {user_id}.")
+
+
+class CompanyNameTaken(Taken):
+    code = "company_name_already_exist"
+
+    def __init__(self, company_id: int) -> None:
+        super().__init__(f"Company {company_id} has this name already.")
+
+
+class CompanyDomainTaken(Taken):
+    code = "company_domain_already_exist"
+
+    def __init__(self, domain: str, company_id: int) -> None:
+        super().__init__(f"Company {company_id} has the domain {domain} already.")
 
 
 class ChannelDisabled(DomainError):

@@ -5,6 +5,7 @@ from typing import Any, Literal, NamedTuple
 from msgspec import Struct
 
 from kanal.domain.channels import channel_open_to_users
+from kanal.domain.companies import join_company_of_domain, join_named_company
 from kanal.domain.custom_fields import GivenValues, read_values
 from kanal.domain.errors import (
     ChannelWithoutId,
@@ -138,8 +139,28 @@ def find_or_register(work: Work, who: Identification) -> Identified:
     user_id = work.load(IDENTITIES, who.claim().key)
     if not user_id:
         return register_user(work, who=who)
-    change_user(work, user_id=user_id, **who.details)
+    _change_details(work, user_id, who.details)
     return _link(work, user_id, who)
+
+
+class Proof(Struct, frozen=True):
+    """What an identification code says: that its bearer is this user."""
+
+    user_id: int
+    until: int
+    """Microseconds since the epoch."""
+
+
+PROOF_LIFE = 24 * 3600 * 1_000_000
+"""Microseconds: a link on a page is opened within the day, if at all."""
+
+
+def identify(work: Work, *, who: Identification, given_values: GivenValues | None = None) -> Proof:
+    """As `find_or_register`, with values of custom fields, and a proof of it to be presented elsewhere."""
+    values = read_values(work, given_values, "user")["user"]
+    user_id = find_or_register(work, who).user_id
+    set_user_values(work, user_id, values)
+    return Proof(user_id, work.now + PROOF_LIFE)
 
 
 def register_user(
@@ -175,7 +196,22 @@ def register_user(
         ),
     )
     set_user_values(work, user_id, read_values(work, given_values, "user")["user"])
+    if details.company_name:
+        join_named_company(work, user_id, details.company_name)
+    elif who.email:
+        join_company_of_domain(work, user_id, who.email.normalised)
     return _link(work, user_id, who)
+
+
+def _change_details(
+    work: Work, user_id: int, details: dict[str, Any], given_values: GivenValues | None = None
+) -> None:
+    """A company that is named again does not take back a user whom staff moved meanwhile."""
+    before = work.load(USERS, user_id).details.company_name
+    change_user(work, user_id=user_id, given_values=given_values, **details)
+    name = details.get("company_name", before)
+    if name != before:
+        join_named_company(work, user_id, name)
 
 
 def change_profile(
@@ -192,7 +228,7 @@ def change_profile(
     Raises UserNotFound, EmailTaken, PhoneTaken, WrongFieldValues.
     """
     user = existing_user(work, user_id)
-    change_user(work, user_id=user_id, given_values=given_values, **details)
+    _change_details(work, user_id, details, given_values)
     contact = email if user.type == "email" else phone if user.type == "phone" else None
     if contact is None or contact.key == user.key:
         return user_id

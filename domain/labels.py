@@ -1,13 +1,13 @@
 """Labels: short titles that staff and rules put on cases."""
 
 from collections.abc import Iterable
-from unicodedata import normalize
 
 from msgspec import Struct
 from msgspec.structs import replace
 
 from kanal.domain.errors import LabelNotFound, LabelTitleTaken, UnknownLabels
 from kanal.domain.event import Event
+from kanal.domain.names import folded
 from kanal.domain.stream import Aggregate
 from kanal.domain.work import Work
 
@@ -87,7 +87,7 @@ def rename_label(work: Work, *, label_id: int, title: str | None = None) -> int:
     label = existing_label(work, label_id)
     if title is None or title == label.title:
         return label_id
-    if _folded(title) != _folded(label.title):
+    if folded(title) != folded(label.title):
         _claim(work, label_id, title)
         _release(work, label)
     work.record(LABELS, label_id, LabelRenamed(label_id=label_id, title=title))
@@ -121,7 +121,7 @@ def existing_labels(work: Work, label_ids: Iterable[int]) -> set[int]:
 
 
 def _claim(work: Work, label_id: int, title: str) -> None:
-    key = _folded(title)
+    key = folded(title)
     taken_by = work.load(LABEL_TITLES, key)
     if taken_by:
         raise LabelTitleTaken(taken_by)
@@ -129,9 +129,4 @@ def _claim(work: Work, label_id: int, title: str) -> None:
 
 
 def _release(work: Work, label: Label) -> None:
-    work.record(LABEL_TITLES, _folded(label.title), LabelTitleReleased(label.label_id))
-
-
-def _folded(title: str) -> str:
-    """What makes two titles the same one for a person: neither letter case nor outer blanks count."""
-    return normalize("NFC", title).strip().casefold()
+    work.record(LABEL_TITLES, folded(label.title), LabelTitleReleased(label.label_id))

@@ -35,7 +35,7 @@ class Right(Enum):
 
     SEE = "see cases, messages, users, channels and colleagues"
     ANSWER = "open, answer and change cases"
-    DELETE = "delete cases and users for good"
+    DELETE = "delete cases, users and companies for good"
     MANAGE_CHANNELS = "make, change, disable and delete channels"
     MANAGE_STAFF = "make and disable staff, groups and API keys"
     SHARE = "make, change and delete filters and macros that are everybody's"

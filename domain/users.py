@@ -41,6 +41,9 @@ ContactKind = Literal["email", "phone"]
 Evidence = Literal["given", "hand", "code"]
 """Why a link was made: a caller gave both of one user; staff said so; a user presented an identification code."""
 
+CompanyReason = Literal["name", "domain", "hand"]
+"""Why a user joined a company: a caller named it, it has the domain of the user's e-mail, or staff said so."""
+
 
 class UserRegistered(Event, frozen=True):
     NAME = "user.registered.1"
@@ -175,6 +178,25 @@ class UserIdentityChanged(Event, frozen=True):
     normalised: str
 
 
+class UserJoinedCompany(Event, frozen=True):
+    """A user has one company: the former one is left."""
+
+    NAME = "user.joined_company.1"
+    ABOUT = ("user_id",)
+    user_id: int
+    company_id: int
+    left: int
+    """0 for none."""
+    reason: CompanyReason
+
+
+class UserLeftCompany(Event, frozen=True):
+    NAME = "user.left_company.1"
+    ABOUT = ("user_id",)
+    user_id: int
+    company_id: int
+
+
 class UserWasBlocked(Event, frozen=True):
     """The user's later cases are spam."""
 
@@ -212,6 +234,7 @@ class UserWasDeleted(Event, frozen=True):
 class UserDetails(Struct, frozen=True):
     full_name: str = ""
     company_name: str = ""
+    """As a caller gave it last; the company itself is `User.company_id`."""
     company_position: str = ""
     note: str = ""
     language_id: int = 0
@@ -228,6 +251,7 @@ class User(Struct, frozen=True):
     """Live links: kind and normalised value."""
     users: tuple[int, ...] = ()
     """Profiles with which there is a live link without a contact in between."""
+    company_id: int = 0
     undone: frozenset[str] = frozenset()
     """Links that staff undid, as `link_key` names them: none is made again but by hand."""
     blocked: bool = False
@@ -290,6 +314,10 @@ def evolve(user: User, event: Event) -> User:
             )
         case UserIdentityChanged():
             return replace(user, identity=event.new, normalised=event.normalised)
+        case UserJoinedCompany():
+            return replace(user, company_id=event.company_id)
+        case UserLeftCompany():
+            return replace(user, company_id=0)
         case UserWasBlocked():
             return replace(user, blocked=True)
         case UserWasDisabled():

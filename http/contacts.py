@@ -38,6 +38,14 @@ def email(given: str) -> Contact:
     return Contact(kind="email", given=given, normalised=normalised, normaliser=EMAIL_NORMALISER)
 
 
+def domain(given: str) -> str:
+    """What stands behind the @ of normalised e-mails; an @ before it is no harm. Raises ValueError with a sentence."""
+    try:
+        return email(f"x@{given.strip().removeprefix('@')}").normalised.removeprefix("x@")
+    except ValueError:
+        raise ValueError("must be domains of e-mails, such as example.com") from None
+
+
 def phone(given: str, region: str = PHONE_REGION) -> Contact:
     """Raises ValueError with a sentence.
 

@@ -1,16 +1,15 @@
 """Identification codes: which profile somebody was identified as, to be carried through a deep link and presented later.
 
-A code is not stored anywhere: it is the profile's id and the hour of expiry under a keyed hash.
+A code is not stored anywhere: it is the profile's id and the second of expiry under a keyed hash.
 """
 
 import base64
 import re
 
 from kanal.domain.errors import WrongIdentificationCode
+from kanal.domain.identities import Proof
 from kanal.eventlog.stream_ids import StreamIds
 
-LIFE = 24 * 3600 * 1_000_000
-"""Microseconds: a link on a page is opened within the day, if at all."""
 MAC_OCTETS = 12
 """96 bits: more than anybody can try within a day. The whole code fits into Telegram's 64 characters of a start parameter,
 whose alphabet it keeps to.
@@ -19,9 +18,9 @@ CODE = re.compile(r"o_([0-9A-F]{1,16})_([0-9A-F]{1,12})_([\w-]{16})", re.ASCII)
 SECOND = 1_000_000
 
 
-def new_code(stream_ids: StreamIds, user_id: int, now: int) -> str:
-    expires = (now + LIFE) // SECOND
-    return f"o_{user_id:X}_{expires:X}_{_mac(stream_ids, user_id, expires)}"
+def code_of(stream_ids: StreamIds, proof: Proof) -> str:
+    expires = proof.until // SECOND
+    return f"o_{proof.user_id:X}_{expires:X}_{_mac(stream_ids, proof.user_id, expires)}"
 
 
 def user_proven(stream_ids: StreamIds, code: str, now: int) -> int:

@@ -463,6 +463,22 @@ def amounts_of_cases(
     return amounts
 
 
+def amounts_of_companies(
+    connection: Connection, views: Views, company_ids: Sequence[int]
+) -> dict[int, int]:
+    """How many cases the users of each of these companies have, counted like `amounts_of_cases`."""
+    cases, users = views.cases["cases"], views.users["users"]
+    query = (
+        select(users.c.company_id, func.count())
+        .join_from(users, cases, cases.c.user_id == users.c.user_id)
+        .where(users.c.company_id.in_(company_ids), _shown(cases))
+        .group_by(users.c.company_id)
+    )
+    amounts = dict.fromkeys(company_ids, 0)
+    amounts.update((company_id, amount) for company_id, amount in connection.execute(query))
+    return amounts
+
+
 def _cases_of_users(views: Views, wanted: CaseFilter) -> FromClause:
     """The cases of the users who are asked for. They are few, so they are taken first, whatever else is asked for:
     left to itself SQLite would rather walk through all cases of a channel.

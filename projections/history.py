@@ -59,6 +59,8 @@ from kanal.domain.users import (
     UserChanged,
     UserFieldsChanged,
     UserIdentityChanged,
+    UserJoinedCompany,
+    UserLeftCompany,
     UserLinked,
     UserLinkedToUser,
     UserLinkRefused,
@@ -110,7 +112,7 @@ def fold(changes: Changes, tables: Tables, recorded: Recorded) -> None:
 
 PROJECTION = ReadModel(
     name="history",
-    version=6,
+    version=7,
     handles=dict.fromkeys(
         (
             CaseOpened,
@@ -155,6 +157,8 @@ PROJECTION = ReadModel(
             UserUnlinkedFromUser,
             UserLinkToUserRefused,
             UserIdentityChanged,
+            UserJoinedCompany,
+            UserLeftCompany,
             UserWasBlocked,
             UserWasDisabled,
             UserWasRestored,

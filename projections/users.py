@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, Connection, Index, MetaData, Table, false
+from sqlalchemy import ColumnElement, Connection, Index, MetaData, Table, false, func, select
 
 from kanal.domain.case_events import MessageAdded
 from kanal.domain.custom_fields import Values
@@ -12,6 +12,8 @@ from kanal.domain.users import (
     UserChanged,
     UserFieldsChanged,
     UserIdentityChanged,
+    UserJoinedCompany,
+    UserLeftCompany,
     UserLinked,
     UserLinkedToUser,
     UserRegistered,
@@ -49,7 +51,8 @@ class UserRow(NamedTuple):
     identity: str
     """The external id byte for byte, or the e-mail, phone or messenger id as first given."""
     full_name: str
-    company_name: str
+    company_id: int
+    """0 for none. It may be of a company that is deleted for good."""
     company_position: str
     note: str
     language_id: int
@@ -76,6 +79,7 @@ class UserFilter(NamedTuple):
     """External ids, byte for byte."""
     channel_id: Sequence[int] = ()
     """`user_custom_channel` without its `cch`."""
+    company_id: Sequence[int] = ()
     language_id: Sequence[int] = ()
     custom_fields: Mapping[str, Sequence[str]] | None = None
     """Key of a field of users -> what its value has to match (custom_fields.py)."""
@@ -98,7 +102,7 @@ def define(metadata: MetaData, name: Names) -> Iterable[Table]:
         number("channel_id"),
         text("identity"),
         text("full_name"),
-        text("company_name"),
+        number("company_id"),
         text("company_position"),
         text("note"),
         number("language_id"),
@@ -115,6 +119,7 @@ def define(metadata: MetaData, name: Names) -> Iterable[Table]:
                 "identity": ("identity",),
                 "channel": ("channel_id", "user_id"),
                 "language": ("language_id", "user_id"),
+                "company": ("company_id", "user_id"),
                 "created": ("created_at", "user_id"),
                 "updated": ("updated_at", "user_id"),
                 "contact": ("last_contact_at", "user_id"),
@@ -138,7 +143,7 @@ def fold(changes: Changes, tables: Tables, recorded: Recorded) -> None:
                 "channel_id": event.channel_id,
                 "identity": event.identity,
                 "full_name": event.full_name,
-                "company_name": event.company_name,
+                "company_id": 0,
                 "company_position": event.company_position,
                 "note": event.note,
                 "language_id": event.language_id,
@@ -154,7 +159,6 @@ def fold(changes: Changes, tables: Tables, recorded: Recorded) -> None:
         case UserChanged():
             details = {
                 "full_name": event.full_name,
-                "company_name": event.company_name,
                 "company_position": event.company_position,
                 "note": event.note,
                 "language_id": event.language_id,
@@ -168,6 +172,11 @@ def fold(changes: Changes, tables: Tables, recorded: Recorded) -> None:
             changes.update(users, (event.user_id,), {"identity": event.new, "updated_at": at})
         case UserLinked() | UserUnlinked() | UserLinkedToUser() | UserUnlinkedFromUser():
             changes.update(users, (event.user_id,), {"updated_at": at})
+        case UserJoinedCompany():
+            joined = {"company_id": event.company_id, "updated_at": at}
+            changes.update(users, (event.user_id,), joined)
+        case UserLeftCompany():
+            changes.update(users, (event.user_id,), {"company_id": 0, "updated_at": at})
         case UserWasBlocked():
             changes.update(users, (event.user_id,), {"active": False, "updated_at": at})
         case UserWasDisabled():
@@ -181,7 +190,7 @@ def fold(changes: Changes, tables: Tables, recorded: Recorded) -> None:
 
 PROJECTION = ReadModel(
     name="users",
-    version=4,
+    version=5,
     handles=dict.fromkeys(
         (
             MessageAdded,
@@ -189,6 +198,8 @@ PROJECTION = ReadModel(
             UserChanged,
             UserFieldsChanged,
             UserIdentityChanged,
+            UserJoinedCompany,
+            UserLeftCompany,
             UserLinked,
             UserUnlinked,
             UserLinkedToUser,
@@ -247,6 +258,21 @@ def _by_custom_fields(
     return [user_id.in_(search.ids) for search in found_by]
 
 
+def amounts_of_users(
+    connection: Connection, views: Views, company_ids: Sequence[int]
+) -> dict[int, int]:
+    """How many users each of these companies has."""
+    users = views.users["users"]
+    query = (
+        select(users.c.company_id, func.count())
+        .where(users.c.company_id.in_(company_ids))
+        .group_by(users.c.company_id)
+    )
+    amounts = dict.fromkeys(company_ids, 0)
+    amounts.update((company_id, amount) for company_id, amount in connection.execute(query))
+    return amounts
+
+
 def _conditions(views: Views, wanted: UserFilter) -> list[ColumnElement[bool]]:
     c = views.users["users"].c
     conditions = [
@@ -262,6 +288,11 @@ def _conditions(views: Views, wanted: UserFilter) -> list[ColumnElement[bool]]:
         conditions += [c.identity.in_(wanted.user_custom_id), c.type == "custom"]
     if wanted.channel_id:
         conditions.append(c.channel_id.in_(wanted.channel_id))
+    if wanted.company_id:
+        companies = views.companies["companies"].c.company_id
+        conditions.append(
+            c.company_id.in_(select(companies).where(companies.in_(wanted.company_id)))
+        )
     if wanted.language_id:
         conditions.append(c.language_id.in_(wanted.language_id))
     return conditions

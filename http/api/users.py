@@ -14,15 +14,16 @@ from pydantic import BeforeValidator
 from pydantic_core import PydanticCustomError
 from sqlalchemy import Connection
 
+from kanal.domain import identities
 from kanal.domain.errors import ChannelNotFound, ChannelWithoutId, UserNotFound
 from kanal.domain.identities import (
     Conflict,
     Identification,
     Identified,
     MessengerId,
+    Proof,
     change_profile,
     delete_user,
-    find_or_register,
     link_known_contact,
     register_user,
 )
@@ -44,10 +45,10 @@ from kanal.http.dates import Dates
 from kanal.http.errors import ApiError
 from kanal.http.fields import Content, Email, Fields, Flag, Id, Line, Many, Moment, Paging
 from kanal.http.fields import Text as AnyText
-from kanal.http.identification import new_code, user_proven
+from kanal.http.identification import code_of, user_proven
 from kanal.http.ids import MAX_ID_DIGITS, channel_id_in, channel_key, id_in
 from kanal.http.paging import page_of
-from kanal.projections import cases, links, users
+from kanal.projections import cases, companies, links, users
 from kanal.projections.read_model import Found, Page, Views
 from kanal.projections.users import UserFilter, UserRow
 
@@ -139,6 +140,7 @@ class UsersQuery(Paging):
     user_phone: Annotated[tuple[AnyText, ...], Many] = ()
     user_custom_id: ExternalIds = ()
     user_custom_channel: Annotated[tuple[ChannelId, ...], Many] = ()
+    company_id: Annotated[tuple[Id, ...], Many] = ()
     language_id: Annotated[tuple[Id, ...], Many] = ()
     custom_fields: FieldFilters | None = None
     amount_of_cases: Flag = False
@@ -161,6 +163,8 @@ class ConflictAnswer(Struct):
 class UserAnswer(Struct, kw_only=True):
     user_id: int
     user_full_name: str
+    company_id: int
+    """0 for none."""
     company_name: str
     company_position: str
     user_note: str
@@ -238,10 +242,13 @@ async def create(call: Call) -> web.Response:
 )
 async def identify(call: Call) -> web.Response:
     context = call.context
-    who = _identification(context, await call.given(NewUser))
-    done = await call.submit(partial(find_or_register, who=who))
-    made = msgspec.convert(done.result, Identified) if done.repeated else done.result
-    return answer({"code": new_code(context.stream_ids, made.user_id, _now())}, 201)
+    given = await call.given(NewUser)
+    who = _identification(context, given)
+    values = given_values(given.custom_fields, (), context.dates)
+    command = partial(identities.identify, who=who, given_values=values)
+    done = await call.submit(command)
+    proof = msgspec.convert(done.result, Proof) if done.repeated else done.result
+    return answer({"code": code_of(context.stream_ids, proof)}, 201)
 
 
 @contract("List the profiles", Listed("user", UserAnswer), query=UsersQuery)
@@ -253,6 +260,7 @@ async def list_users(call: Call) -> web.Response:
         user_phone=asked.user_phone,
         user_custom_id=asked.user_custom_id,
         channel_id=asked.user_custom_channel,
+        company_id=asked.company_id,
         language_id=asked.language_id,
         custom_fields=asked.custom_fields,
         from_time=asked.from_time,
@@ -409,12 +417,19 @@ def identity_conflict(
 
 
 def shown(
-    row: UserRow, linked: list[int], contacts: Mapping[ContactKind, str], dates: Dates
+    row: UserRow,
+    *,
+    company_name: str | None,
+    linked: list[int],
+    contacts: Mapping[ContactKind, str],
+    dates: Dates,
 ) -> UserAnswer:
+    """`company_name`: None if there is no such company any more."""
     user = UserAnswer(
         user_id=row.user_id,
         user_full_name=row.full_name,
-        company_name=row.company_name,
+        company_id=row.company_id if company_name is not None else 0,
+        company_name=company_name or "",
         company_position=row.company_position,
         user_note=row.note,
         thumbnail="",
@@ -509,7 +524,17 @@ def _all_shown(
     ids = [row.user_id for row in rows]
     linked = links.linked_users(connection, views, ids)
     contacts = links.contacts_of(connection, views, ids)
-    return [shown(row, linked[row.user_id], contacts[row.user_id], dates) for row in rows]
+    names = companies.names_of(connection, views, (row.company_id for row in rows))
+    return [
+        shown(
+            row,
+            company_name=names.get(row.company_id),
+            linked=linked[row.user_id],
+            contacts=contacts[row.user_id],
+            dates=dates,
+        )
+        for row in rows
+    ]
 
 
 def _listed(

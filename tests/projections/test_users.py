@@ -53,7 +53,7 @@ def test_a_new_user_has_everything_that_its_answer_shows(log: Log, connection: C
         channel_id=2,
         identity="000123 ",
         full_name="Иван",
-        company_name="Ромашка",
+        company_id=1,
         company_position="",
         note="!",
         language_id=2,
