@@ -18,6 +18,7 @@ from sqlalchemy import Connection, insert
 
 from kanal import __version__
 from kanal.automation.agenda import Agenda, Duty, Hand
+from kanal.automation.chats import ChatOffers, SilentChats
 from kanal.automation.hand_overs import HandOvers
 from kanal.delivery.address_guard import AddressGuard
 from kanal.delivery.outbox import Outbox
@@ -231,7 +232,7 @@ async def running(store: Store, role: Role = "all") -> AsyncIterator[Running]:
 
 def duties(store: Store) -> list[Duty[Any]]:
     """All that comes due by itself."""
-    return [HandOvers(Hand(store.writer, HandOvers.name))]
+    return [duty(Hand(store.writer, duty.name)) for duty in (HandOvers, ChatOffers, SilentChats)]
 
 
 async def _end_together(ending: Iterable[Callable[[], Awaitable[object]]]) -> None:

@@ -9,11 +9,13 @@ from story import person
 from kanal.domain import (
     cases,
     channels,
+    chats,
     conversation,
     identities,
     labels,
     links,
     staff,
+    staff_statuses,
     users,
 )
 from kanal.domain.errors import DomainError
@@ -38,7 +40,7 @@ def beginning() -> Iterator[Step]:
             {
                 "title": title,
                 "webhook_url": "https://example.com/hook",
-                "channel_type": "async",
+                "channel_type": "async" if title == "App" else "sync",
                 "secret_fingerprint": "f",
             },
         )
@@ -74,6 +76,10 @@ def anything(random: Random) -> Step:
         ),
         (cases.merge_case, {**case, "parent_case_id": random.randint(1, 12)}),
         (cases.unmerge_case, case),
+        (chats.accept_chat, {**case, "staff_id": 1}),
+        (chats.complete_chat, {**case, "staff_id": 1}),
+        (chats.offer_chat, {**case, "staff_id": 1, "offers": 0}),
+        (staff_statuses.set_staff_status, {"staff_id": 1, "status_id": random.randint(1, 2)}),
         (cases.trash_case, case),
         (cases.mark_case_as_spam, case),
         (cases.restore_case, case),
@@ -88,7 +94,37 @@ def anything(random: Random) -> Step:
         (channels.enable_channel, channel),
         (channels.change_channel, {**channel, "title": text}),
     ]
-    weights = [9, 3, 9, 9, 3, 3, 3, 3, 3, 1, 3, 1, 1, 1, 3, 1, 3, 1, 2, 1, 2, 2, 1, 3, 1]
+    weights = [
+        9,
+        3,
+        9,
+        9,
+        3,
+        3,
+        3,
+        3,
+        3,
+        1,
+        3,
+        1,
+        2,
+        2,
+        2,
+        1,
+        1,
+        1,
+        3,
+        1,
+        3,
+        1,
+        2,
+        1,
+        2,
+        2,
+        1,
+        3,
+        1,
+    ]
     return random.choices(steps, weights)[0]
 
 

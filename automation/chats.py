@@ -1,0 +1,81 @@
+"""Chats that wait are offered to staff, one at a time; active ones that are silent for too long are completed."""
+
+from collections.abc import Sequence
+from functools import partial
+from typing import NamedTuple
+
+from sqlalchemy import Connection
+
+from kanal.automation.agenda import Hand
+from kanal.domain.chats import complete_idle_chat, offer_chat
+from kanal.projections import chats
+from kanal.projections.chats import IdleChat, WaitingChat
+from kanal.projections.read_model import Views
+
+LOOKED_AT = 500
+"""Chats that wait without an offer. Those that all have passed stand behind those that nobody was asked for."""
+OFFERED = 100
+COMPLETED = 100
+"""In one turn; what is left comes with the next, half a second later."""
+
+
+class Offer(NamedTuple):
+    case_id: int
+    staff_id: int
+    offers: int
+    """How many were made before."""
+
+
+class ChatOffers:
+    """A duty of the agenda: each chat that waits is offered to whoever has its case, else to the one with the fewest chats
+    (live offers count, the lowest id among equals), to each once.
+    """
+
+    name = "chat_offers"
+
+    def __init__(self, hand: Hand) -> None:
+        self._hand = hand
+
+    def due(self, connection: Connection, views: Views, now: int) -> Sequence[Offer]:
+        waiting = chats.unoffered(connection, views, now, LOOKED_AT)
+        if not waiting:
+            return []
+        burdens = chats.burdens(connection, views, now)
+        offers = []
+        for chat in waiting:
+            offered = {int(staff_id) for staff_id in chat.offers.split()}
+            staff_id = _next_one(chat, offered, burdens)
+            if staff_id:
+                burdens[staff_id] += 1
+                offers.append(Offer(chat.case_id, staff_id, len(offered)))
+        return offers[:OFFERED]
+
+    async def act(self, item: Offer) -> None:
+        await self._hand.submit(partial(offer_chat, **item._asdict()))
+
+
+class SilentChats:
+    """A duty of the agenda."""
+
+    name = "silent_chats"
+
+    def __init__(self, hand: Hand) -> None:
+        self._hand = hand
+
+    def due(self, connection: Connection, views: Views, now: int) -> Sequence[IdleChat]:
+        return chats.idle(connection, views, now, COMPLETED)
+
+    async def act(self, item: IdleChat) -> None:
+        await self._hand.submit(partial(complete_idle_chat, **item._asdict()))
+
+
+def _next_one(chat: WaitingChat, offered: set[int], burdens: dict[int, int]) -> int:
+    """0 if there is nobody left to ask now."""
+    free = [
+        (burden, staff_id)
+        for staff_id, burden in burdens.items()
+        if staff_id not in offered and (not chat.chat_limit or burden < chat.chat_limit)
+    ]
+    if any(staff_id == chat.staff_id for _, staff_id in free):
+        return chat.staff_id
+    return min(free)[1] if free else 0
