@@ -32,7 +32,11 @@ Requests are read leniently: paths with and without `.json` and with a trailing 
 
 ID: Json = {"type": "integer", "format": "int64", "minimum": 1}
 IN_PATHS: dict[str, tuple[str, Json]] = {
-    "case": ("case_id or case_number", {"type": "string", "examples": ["1", "051-666140"]}),
+    "case": (
+        "case_id or case_number; several, joined by commas, where the answer has case_success_id",
+        {"type": "string", "examples": ["1", "051-666140"]},
+    ),
+    "delivery": ("delivery_id", {"type": "string", "examples": ["msg_1"]}),
     "channel": ("channel_id or channel_api_key", {"type": "string", "examples": ["1", "cch1"]}),
 }
 """Parts of paths that are no plain ids."""

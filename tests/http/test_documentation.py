@@ -1,4 +1,4 @@
-"""docs/api.md names every call and every error code, and none that does not exist."""
+"""docs/api.md names every call and every error code, docs/compatibility.md every call, and neither what does not exist."""
 
 import re
 from collections.abc import Iterator
@@ -12,8 +12,10 @@ from kanal.http.routes import ROUTES
 
 ROOT = Path(__file__).parents[2]
 API = (ROOT / "docs" / "api.md").read_text()
+COMPATIBILITY = (ROOT / "docs" / "compatibility.md").read_text()
 CALL = re.compile(r"^\| (GET|POST|PUT|DELETE) \| `([^`]+)` \|(.*)\|$", re.MULTILINE)
 ERRORS = re.compile(r"^\| (`[a-z_`, ]+`) \| (\d{3}) \|", re.MULTILINE)
+COMPARED = re.compile(r"^\| (`(?:GET|POST|PUT|DELETE) .*?) \| (.*?) \|", re.MULTILINE)
 RAISED = re.compile(r"ApiError\(\s*\d+,\s*\"(\w+)\"")
 CODES = re.compile(r"\"(?:incorrect|wrong)_\w+\"")
 
@@ -31,6 +33,16 @@ def test_every_call_is_documented_with_its_right() -> None:
     assert documented == {
         (route.method, route.path): route.right not in RIGHTS["staff"] for route in ROUTES
     }
+
+
+def test_every_call_is_compared_with_omnidesks_once() -> None:
+    offered = [
+        call
+        for calls, verdict in COMPARED.findall(COMPATIBILITY)
+        for call in re.findall(r"`(.+?)`", calls)
+        if not verdict.startswith("not offered")
+    ]
+    assert sorted(offered) == sorted(f"{route.method} {route.path}" for route in ROUTES)
 
 
 def test_every_error_code_is_documented() -> None:
