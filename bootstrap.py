@@ -19,8 +19,11 @@ from sqlalchemy import Connection, insert
 from kanal import __version__
 from kanal.automation.agenda import Agenda, Duty, Hand
 from kanal.automation.chats import ChatOffers, SilentChats
+from kanal.automation.fetch_files import Fetch, FetchFiles
 from kanal.automation.hand_overs import HandOvers
+from kanal.automation.orphans import OrphanedFiles
 from kanal.delivery.address_guard import AddressGuard
+from kanal.delivery.fetch import FileFetcher
 from kanal.delivery.outbox import Outbox
 from kanal.delivery.ping import Pinger
 from kanal.delivery.post import WebhookClient
@@ -28,6 +31,7 @@ from kanal.delivery.sender import Sender
 from kanal.domain.staff import ADMINISTRATORS, NewKey, create_staff
 from kanal.domain.work import Work
 from kanal.eventlog.database import Database
+from kanal.eventlog.files import FileLinks
 from kanal.eventlog.follower import Follower
 from kanal.eventlog.migrate import migrate
 from kanal.eventlog.postgres import PostgresDatabase
@@ -69,6 +73,7 @@ class Store:
     writer: Writer
     inline: runner.Inline
     outbox: Outbox
+    links: FileLinks
 
     def rebuild(self, names: tuple[str, ...] = ()) -> "runner.Rebuild":
         """A rebuild of these read models, or of all; blocking when run."""
@@ -102,14 +107,15 @@ def opened(
         stack.callback(database.close)
         stream_ids = migrate(database)
         inline = runner.Inline(CORE, database)
-        outbox = Outbox(settings.timezone, stream_ids)
+        links = FileLinks(settings.public_url or _own_address(settings, settings.port))
+        outbox = Outbox(settings.timezone, stream_ids, links)
         writer = Writer(database, stream_ids, (inline, outbox))
         writer.start()
         stack.callback(writer.close)
         steps = runner.build_missing(database, writer.run_and_wait, CORE + FOLLOWED, inline)
         for step in steps:
             progress(step)
-        yield Store(settings, database, stream_ids, writer, inline, outbox)
+        yield Store(settings, database, stream_ids, writer, inline, outbox, links)
 
 
 def appoint_first_administrator(
@@ -191,7 +197,8 @@ async def running(store: Store, role: Role = "all") -> AsyncIterator[Running]:
             )
             await sender.start()
             ending.append(partial(sender.close, settings.shutdown_seconds))
-            agenda = Agenda(store.database, CORE + FOLLOWED, duties(store))
+            fetcher = await stack.enter_async_context(FileFetcher(guard, version=__version__))
+            agenda = Agenda(store.database, CORE + FOLLOWED, duties(store, fetcher.fetch, uploads))
             agenda.start()
             ending.append(partial(agenda.close, settings.shutdown_seconds))
         stack.push_async_callback(_end_together, ending)
@@ -206,6 +213,7 @@ async def running(store: Store, role: Role = "all") -> AsyncIterator[Running]:
             dates=Dates(settings.timezone),
             phone_region=settings.phone_region,
             uploads=uploads,
+            links=store.links,
         )
         rate_limit = RateLimit(settings.rate_limit_per_minute)
         app = make_app(
@@ -225,14 +233,27 @@ async def running(store: Store, role: Role = "all") -> AsyncIterator[Running]:
         await site.start()
         if not store.database.shared:
             await _serve_control(store, stack)
-        port = server.addresses[0][1]
-        host = f"[{settings.host}]" if ":" in settings.host else settings.host
-        yield Running(f"http://{host}:{port}", store)
+        address = _own_address(settings, server.addresses[0][1])
+        if not settings.public_url:
+            # Known only now if any free port was asked for.
+            store.links.public_url = address
+        yield Running(address, store)
 
 
-def duties(store: Store) -> list[Duty[Any]]:
-    """All that comes due by itself."""
-    return [duty(Hand(store.writer, duty.name)) for duty in (HandOvers, ChatOffers, SilentChats)]
+def _own_address(settings: Settings, port: int) -> str:
+    host = f"[{settings.host}]" if ":" in settings.host else settings.host
+    return f"http://{host}:{port}"
+
+
+def duties(store: Store, fetch: Fetch, folder: Path) -> list[Duty[Any]]:
+    """All that comes due by itself. `folder`: where files lie while they are being fetched."""
+    database, writer = store.database, store.writer
+    simple = (HandOvers, ChatOffers, SilentChats)
+    return [
+        *(duty(Hand(writer, duty.name)) for duty in simple),
+        FetchFiles(fetch, Hand(writer, FetchFiles.name), database.files, folder, writer.clock),
+        OrphanedFiles(database, CORE, writer.clock),
+    ]
 
 
 async def _end_together(ending: Iterable[Callable[[], Awaitable[object]]]) -> None:

@@ -7,6 +7,7 @@ import sys
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
+from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
 from phonenumbers import SUPPORTED_REGIONS
@@ -77,6 +78,10 @@ class Settings(BaseSettings):
         repr=False,
         description="API key of the first administrator, used once; generated when empty.",
     )
+    public_url: str = Field(
+        "",
+        description="Address under which others reach Kanal, for the links to files; `http://HOST:PORT` when empty.",
+    )
     trusted_proxies: Networks = Field(
         (), description="CIDRs of the proxies whose `X-Forwarded-For` headers are believed."
     )
@@ -128,6 +133,19 @@ class Settings(BaseSettings):
         if value and not value.startswith("postgresql://"):
             raise ValueError("must be empty or begin with postgresql://")
         return value
+
+    @field_validator("public_url")
+    @classmethod
+    def _an_address_to_build_on(cls, value: str) -> str:
+        address = value.rstrip("/")
+        try:
+            parts = urlsplit(address)
+            whole = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+        except ValueError:
+            whole = False
+        if value and (not whole or set(address) & set(" ?#@\\")):
+            raise ValueError("must look like https://desk.company.example, a path may follow")
+        return address
 
     @field_validator("admin_email")
     @classmethod

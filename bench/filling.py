@@ -35,6 +35,7 @@ from kanal.domain.identities import Identification
 from kanal.domain.stream import Aggregate
 from kanal.domain.work import Work
 from kanal.eventlog.database import Database
+from kanal.eventlog.files import FileLinks
 from kanal.eventlog.migrate import migrate
 from kanal.eventlog.projection import InlineProjection
 from kanal.eventlog.stream_ids import StreamIds
@@ -218,7 +219,7 @@ def fill(job: dict[str, Any]) -> dict[str, Any]:
     with closing(open_database(settings)) as database:
         stream_ids = migrate(database)
         inline = runner.Inline(CORE, database)
-        outbox = Outbox(settings.timezone, stream_ids)
+        outbox = Outbox(settings.timezone, stream_ids, FileLinks("https://desk.example"))
         began = time.perf_counter()
         with writing(database, stream_ids, [outbox]) as writer:
             store = Store(settings, database, stream_ids, writer, inline, outbox)

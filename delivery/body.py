@@ -1,9 +1,12 @@
 """The bytes of a webhook: rendered once when a delivery is enqueued, stored, and sent unchanged on every try."""
 
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime, tzinfo
 from email.utils import format_datetime
 from typing import Final
 from urllib.parse import quote_plus
+
+from kanal.domain.files import FileRef
 
 TEMPLATE_VERSION: Final = 1
 """Stored beside the bytes; raised when the same event would render to other bytes."""
@@ -25,8 +28,12 @@ def render_form(
     sent_via_rule: bool,
     created_at: int,
     zone: tzinfo,
+    attachments: Sequence[FileRef] = (),
+    address: Callable[[FileRef], str] = lambda _: "",
 ) -> bytes:
     """The seed's `message_new`: bracket keys in the seed's order, encoded as PHP's http_build_query does.
+
+    `address`: where a file can be read.
 
     `created_at` is microseconds since the epoch. Some receivers parse the printed body, so `type`
     stays first and `created_at` last.
@@ -41,6 +48,7 @@ def render_form(
         ("object[content]", content),
         ("object[note]", "1" if note else "0"),
         ("object[sent_via_rule]", "1" if sent_via_rule else "0"),
+        *_files(attachments, address),
         ("object[created_at]", rfc_2822(created_at, zone)),
     ]
     return _form(fields)
@@ -59,6 +67,18 @@ def render_ping(*, channel_id: int, created_at: int, zone: tzinfo) -> bytes:
 
 def _form(fields: list[tuple[str, str]]) -> bytes:
     return "&".join(f"{_encoded(key)}={_encoded(value)}" for key, value in fields).encode("ascii")
+
+
+def _files(
+    attachments: Sequence[FileRef], address: Callable[[FileRef], str]
+) -> Iterator[tuple[str, str]]:
+    for number, file in enumerate(attachments):
+        key = f"object[attachments][{number}]"
+        yield f"{key}[file_id]", str(file.file_id)
+        yield f"{key}[file_name]", file.file_name
+        yield f"{key}[file_size]", str(file.file_size)
+        yield f"{key}[mime_type]", file.mime_type
+        yield f"{key}[url]", address(file)
 
 
 def rfc_2822(at: int, zone: tzinfo) -> str:

@@ -26,7 +26,9 @@ from kanal.domain.channels import (
     ChannelWasEnabled,
 )
 from kanal.domain.event import Event
+from kanal.domain.files import FileRef
 from kanal.domain.stream import Recorded
+from kanal.eventlog.files import FileLinks
 from kanal.eventlog.projection import Changes
 from kanal.eventlog.stream_ids import StreamIds
 
@@ -64,9 +66,11 @@ class Outbox:
         self,
         zone: tzinfo,
         stream_ids: StreamIds,
+        links: FileLinks,
         clock: Callable[[], int] = lambda: time.time_ns() // 1000,
     ) -> None:
         self._zone = zone
+        self._links = links
         self._clock = clock
         # It must differ between installations and move with one: so does the secret that this is made from.
         self._installation = stream_ids.keyed_hash("webhook-id").hex()
@@ -185,8 +189,13 @@ class Outbox:
                 sent_via_rule=event.kind == "rule_message",
                 created_at=at,
                 zone=self._zone,
+                attachments=event.attachments,
+                address=self._address,
             ),
         }
+
+    def _address(self, file: FileRef) -> str:
+        return self._links.url(file.token, file.file_name)
 
     def _webhook_id(self, stream_id: str, version: int, event: MessageAdded) -> str:
         return webhook_id(stream_id, version, event.channel_id, installation=self._installation)

@@ -4,6 +4,7 @@ from typing import Literal
 
 from kanal.domain.custom_fields import Value, Values
 from kanal.domain.event import Event
+from kanal.domain.files import FileRef
 
 Status = Literal["open", "waiting", "closed"]
 Priority = Literal["low", "normal", "high", "critical"]
@@ -40,7 +41,7 @@ class CaseOpened(Event, frozen=True):
 
 class MessageAdded(Event, frozen=True):
     NAME = "case.message_added.1"
-    PERSONAL = ("content", "content_html", "custom_user_id")
+    PERSONAL = ("content", "content_html", "custom_user_id", "attachments")
     ABOUT = ("user_id", "case_user_id")
     message_id: int
     case_id: int
@@ -68,6 +69,7 @@ class MessageAdded(Event, frozen=True):
     sent_at: int = 0
     """Of a message that waited for its time: when it was sent. `message.scheduled.1` came before it. Else 0."""
     do_not_send_email: bool = False
+    attachments: tuple[FileRef, ...] = ()
 
 
 class CaseEvent(Event, frozen=True):

@@ -27,8 +27,17 @@ from kanal.domain.chats import staff_replied, start_chat, user_wrote
 from kanal.domain.companies import Company, company_of
 from kanal.domain.custom_fields import GivenValues, read_values
 from kanal.domain.errors import CreatedInFuture
+from kanal.domain.files import FileRef, NewFile, numbered
 from kanal.domain.groups import GROUPS, active_group, group_after
 from kanal.domain.identities import Conflict, Identification, find_or_register
+from kanal.domain.message_events import (
+    MESSAGES,
+    MessageFilesAwaited,
+    MessageScheduled,
+    Pending,
+    Texts,
+    about,
+)
 from kanal.domain.staff import active_staff
 from kanal.domain.users import MessengerType, existing_user, set_user_values
 from kanal.domain.work import Work
@@ -62,6 +71,10 @@ class Said(TypedDict, total=False):
     created_at: int
     """Of an older message that is brought in; 0: now."""
     do_not_send_email: bool
+    files: tuple[NewFile, ...]
+    """Kept already."""
+    attachment_urls: tuple[str, ...]
+    """Of files that are still to be fetched."""
 
 
 class OpenedCase(Struct, frozen=True):
@@ -140,7 +153,7 @@ def open_case(
     set_values(work, case, values["case"])
     if is_chat:
         start_chat(work, work.load(CASES, case_id))
-    added = _add_message(
+    added = _say(
         work,
         work.load(CASES, case_id),
         "staff_reply" if staff_id else "user_message",
@@ -182,7 +195,7 @@ def add_user_message(
     case = receiving_case(work, case_id)
     user_with_access(work, case, user_id)
     channel = channel_open_to_users(work, case.channel_id) if case.channel_id else None
-    added = _add_message(work, case, "user_message", user_id=user_id, **said)
+    added = _say(work, case, "user_message", user_id=user_id, **said)
     set_status(work, case, "open", by=f"user:{user_id}")
     if case.chat and channel and channel.channel_type == "sync":
         user_wrote(work, work.load(CASES, case.case_id))
@@ -198,7 +211,7 @@ def add_staff_reply(
     """
     case = receiving_case(work, case_id)
     active_staff(work, staff_id)
-    added = _add_message(work, case, "staff_reply", staff_id=staff_id, **said)
+    added = _say(work, case, "staff_reply", staff_id=staff_id, **said)
     set_status(work, case, "waiting", by=f"staff:{staff_id}")
     if case.chat:
         staff_replied(work, work.load(CASES, case.case_id), staff_id)
@@ -212,7 +225,7 @@ def add_note(work: Work, *, case_id: int, staff_id: int, **said: Unpack[Said]) -
     """
     case = receiving_case(work, case_id)
     active_staff(work, staff_id)
-    return _add_message(work, case, "note", staff_id=staff_id, **said)
+    return _say(work, case, "note", staff_id=staff_id, **said)
 
 
 def add_rule_message(
@@ -220,21 +233,62 @@ def add_rule_message(
 ) -> AddedMessage:
     """A message sent by a rule. No call from outside leads here. Raises CaseNotFound."""
     case = receiving_case(work, case_id)
-    return _add_message(work, case, "rule_message", rule_id=rule_id, **said)
+    return _say(work, case, "rule_message", rule_id=rule_id, **said)
 
 
-def add_delayed_reply(
-    work: Work, case: Case, *, message_id: int, staff_id: int, **said: Unpack[Said]
-) -> AddedMessage:
-    """A staff reply that has waited for its time under that number, and is sent now.
+def add_delayed(work: Work, case: Case, message_id: int, pending: Pending, texts: Texts) -> None:
+    """What has waited under that number, for its time or for its files, and is sent now.
 
     It accepts no chat: its author need not be there.
     """
-    added = _add_message(
-        work, case, "staff_reply", message_id=message_id, staff_id=staff_id, **said
+    _add_message(
+        work,
+        case,
+        pending.kind,
+        message_id=message_id,
+        staff_id=pending.staff_id,
+        rule_id=pending.rule_id,
+        attachments=pending.attachments,
+        content=texts.content,
+        content_html=texts.content_html,
+        created_at=pending.created_at,
+        do_not_send_email=pending.do_not_send_email,
     )
-    set_status(work, case, "waiting", by=f"staff:{staff_id}")
-    return added
+    if pending.send_at:
+        # What only waited for files counted as an answer when it was written.
+        set_status(work, case, "waiting", by=f"staff:{pending.staff_id}")
+
+
+def schedule(
+    work: Work,
+    case: Case,
+    kind: MessageKind,
+    *,
+    staff_id: int = 0,
+    rule_id: int = 0,
+    send_at: int = 0,
+    **said: Unpack[Said],
+) -> AddedMessage:
+    """A message that waits until `send_at` and until its files have been fetched. Raises CreatedInFuture."""
+    message_id = work.take("message")
+    attachments = numbered(work, said.get("files", ()))
+    urls = said.get("attachment_urls", ())
+    scheduled = MessageScheduled(
+        **about(case, message_id),
+        staff_id=staff_id,
+        content=said.get("content", ""),
+        content_html=said.get("content_html", ""),
+        created_at=earlier(work, said.get("created_at", 0)) or work.now,
+        send_at=send_at,
+        do_not_send_email=said.get("do_not_send_email", False),
+        kind=kind,
+        rule_id=rule_id,
+        attachments=attachments,
+        awaits_files=bool(urls),
+    )
+    work.record(MESSAGES, message_id, scheduled)
+    _await_files(work, case, message_id, urls, attachments)
+    return AddedMessage(message_id, case.case_id)
 
 
 def earlier(work: Work, created_at: int) -> int:
@@ -242,6 +296,48 @@ def earlier(work: Work, created_at: int) -> int:
     if created_at > work.now + CLOCK_SKEW:
         raise CreatedInFuture
     return created_at if created_at < work.now else 0
+
+
+def _say(
+    work: Work,
+    case: Case,
+    kind: MessageKind,
+    *,
+    user_id: int = 0,
+    staff_id: int = 0,
+    rule_id: int = 0,
+    **said: Unpack[Said],
+) -> AddedMessage:
+    """At once, but for what goes out with files that are still to be fetched: a webhook cannot bring them later."""
+    urls = said.get("attachment_urls", ())
+    if urls and _goes_out(case, kind):
+        return schedule(work, case, kind, staff_id=staff_id, rule_id=rule_id, **said)
+    attachments = numbered(work, said.get("files", ()))
+    added = _add_message(
+        work,
+        case,
+        kind,
+        user_id=user_id,
+        staff_id=staff_id,
+        rule_id=rule_id,
+        attachments=attachments,
+        **said,
+    )
+    _await_files(work, case, added.message_id, urls, attachments)
+    return added
+
+
+def _await_files(
+    work: Work, case: Case, message_id: int, urls: tuple[str, ...], there: tuple[FileRef, ...]
+) -> None:
+    if urls:
+        size = sum(file.file_size for file in there)
+        awaited = MessageFilesAwaited(**about(case, message_id), urls=urls, size=size)
+        work.record(MESSAGES, message_id, awaited)
+
+
+def _goes_out(case: Case, kind: MessageKind) -> bool:
+    return bool(case.channel_id) and kind != "user_message"
 
 
 def _add_message(
@@ -253,10 +349,11 @@ def _add_message(
     user_id: int = 0,
     staff_id: int = 0,
     rule_id: int = 0,
+    attachments: tuple[FileRef, ...] = (),
     **said: Unpack[Said],
 ) -> AddedMessage:
-    """`message_id`: of a message that has waited for its time, else 0."""
-    goes_out = bool(case.channel_id) and kind != "user_message"
+    """`message_id`: of a message that has waited, else 0."""
+    goes_out = _goes_out(case, kind)
     message = MessageAdded(
         message_id=message_id or work.take("message"),
         case_id=case.case_id,
@@ -275,6 +372,7 @@ def _add_message(
         created_at=earlier(work, said.get("created_at", 0)),
         sent_at=work.now if message_id else 0,
         do_not_send_email=said.get("do_not_send_email", False),
+        attachments=attachments,
     )
     work.record(CASES, case.case_id, message)
     return AddedMessage(message.message_id, case.case_id)

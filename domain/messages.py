@@ -4,144 +4,39 @@ What was first said stands in the case's stream (`case.message_added.1`). A mess
 comes there, under the number that it has already, when it is sent.
 """
 
+from collections.abc import Mapping
 from typing import Unpack
 
 from msgspec import Struct
-from msgspec.structs import replace
 
 from kanal.domain.case_events import MessageKind, Rating
-from kanal.domain.cases import CASES, Case, existing_case, receiving_case, writable_case
+from kanal.domain.cases import CASES, existing_case, receiving_case, writable_case
 from kanal.domain.conversation import (
     AddedMessage,
     Said,
-    add_delayed_reply,
+    add_delayed,
     add_staff_reply,
-    earlier,
+    schedule,
 )
 from kanal.domain.errors import MessageNotFound, MessageNotRateable
-from kanal.domain.event import Event
+from kanal.domain.files import MAX_TOTAL, MB, MissedFile, NewFile, numbered
+from kanal.domain.message_events import (
+    MESSAGES,
+    Message,
+    MessageDeleted,
+    MessageDiscarded,
+    MessageEdited,
+    MessageFilesFetched,
+    MessageRated,
+    MessageSent,
+    Texts,
+    about,
+)
 from kanal.domain.staff import active_staff
-from kanal.domain.stream import Aggregate
 from kanal.domain.work import Work
 
-
-class MessageEvent(Event, frozen=True):
-    """What each event of a message says of it, so that no reader needs an earlier one to know whose it is."""
-
-    ABOUT = ("user_id",)
-    message_id: int
-    case_id: int
-    user_id: int
-    """The case's user."""
-    channel_id: int
-    """0 for a standard channel."""
-
-
-class MessageScheduled(MessageEvent, frozen=True):
-    """A staff member's reply that is to be sent later."""
-
-    NAME = "message.scheduled.1"
-    PERSONAL = ("content", "content_html")
-    staff_id: int
-    content: str
-    content_html: str
-    created_at: int
-    """Shown as the time of writing."""
-    send_at: int
-    do_not_send_email: bool
-
-
-class MessageSent(MessageEvent, frozen=True):
-    """It waits no longer; `case.message_added.1` was recorded with it."""
-
-    NAME = "message.sent.1"
-
-
-class MessageDiscarded(MessageEvent, frozen=True):
-    """It waits no longer and will never be sent."""
-
-    NAME = "message.discarded.1"
-    reason: str
-
-
-class MessageEdited(MessageEvent, frozen=True):
-    """Holds both new texts; the old ones stay in the event before."""
-
-    NAME = "message.edited.1"
-    PERSONAL = ("content", "content_html")
-    content: str
-    content_html: str
-
-
-class MessageDeleted(MessageEvent, frozen=True):
-    NAME = "message.deleted.1"
-
-
-class MessageRated(MessageEvent, frozen=True):
-    """The user's judgement of a staff member's reply."""
-
-    NAME = "message.rated.1"
-    PERSONAL = ("comment",)
-    rating: Rating
-    comment: str
-    staff_id: int
-    """Who is rated: the reply's author."""
-
-
-class Texts(Struct, frozen=True):
-    content: str
-    content_html: str
-
-
-class Pending(Struct, frozen=True):
-    """What waits to be sent, but for its texts."""
-
-    case_id: int
-    staff_id: int
-    created_at: int
-    send_at: int
-    do_not_send_email: bool
-
-
-class Message(Struct, frozen=True):
-    """What this stream alone knows; a message to which nothing happened has none."""
-
-    pending: Pending | None = None
-    """Only while it waits."""
-    texts: Texts | None = None
-    """The latest; None: as in `case.message_added.1`."""
-    deleted: bool = False
-    rating: Rating | None = None
-    comment: str = ""
-
-
-def evolve(message: Message, event: Event) -> Message:
-    match event:
-        case MessageScheduled():
-            pending = Pending(
-                case_id=event.case_id,
-                staff_id=event.staff_id,
-                created_at=event.created_at,
-                send_at=event.send_at,
-                do_not_send_email=event.do_not_send_email,
-            )
-            return Message(pending=pending, texts=Texts(event.content, event.content_html))
-        case MessageSent():
-            return replace(message, pending=None)
-        case MessageDiscarded():
-            return Message(deleted=True)
-        case MessageEdited():
-            return replace(message, texts=Texts(event.content, event.content_html))
-        case MessageDeleted():
-            return Message(deleted=True)
-        case MessageRated():
-            return replace(message, rating=event.rating, comment=event.comment)
-    return message
-
-
-MESSAGES = Aggregate("message", Message(), evolve)
-
 CASE_DELETED = "The case was deleted before the message was sent."
+TOO_LARGE_TOGETHER = f"the files of one message together may have {MAX_TOTAL // MB} MB"
 
 
 class Original(Struct, frozen=True):
@@ -166,22 +61,11 @@ def schedule_staff_reply(
         return add_staff_reply(work, case_id=case_id, staff_id=staff_id, **said)
     case = receiving_case(work, case_id)
     active_staff(work, staff_id)
-    message_id = work.take("message")
-    scheduled = MessageScheduled(
-        **about(case, message_id),
-        staff_id=staff_id,
-        content=said.get("content", ""),
-        content_html=said.get("content_html", ""),
-        created_at=earlier(work, said.get("created_at", 0)) or work.now,
-        send_at=send_at,
-        do_not_send_email=said.get("do_not_send_email", False),
-    )
-    work.record(MESSAGES, message_id, scheduled)
-    return AddedMessage(message_id, case.case_id)
+    return schedule(work, case, "staff_reply", staff_id=staff_id, send_at=send_at, **said)
 
 
 def send_scheduled(work: Work, *, message_id: int) -> bool:
-    """Send what has waited long enough, and say whether it was sent just now.
+    """Send what has waited long enough and has its files, and say whether it was sent just now.
 
     What was sent or deleted already is left alone, so it may be tried again and again. While its case lies in the
     trash it goes on waiting; if the case was deleted for good it is discarded; if the case was merged into another it is
@@ -189,7 +73,7 @@ def send_scheduled(work: Work, *, message_id: int) -> bool:
     """
     message = work.load(MESSAGES, message_id)
     pending, texts = message.pending, message.texts
-    if not pending or not texts or work.now < pending.send_at:
+    if not pending or not texts or message.awaited or work.now < pending.send_at:
         return False
     case = work.load(CASES, pending.case_id)
     merged_into = work.load(CASES, case.parent_case_id) if case.parent_case_id else case
@@ -200,17 +84,46 @@ def send_scheduled(work: Work, *, message_id: int) -> bool:
     if case.trashed or merged_into.trashed:
         return False
     work.record(MESSAGES, message_id, MessageSent(**about(merged_into, message_id)))
-    add_delayed_reply(
-        work,
-        merged_into,
-        message_id=message_id,
-        staff_id=pending.staff_id,
-        content=texts.content,
-        content_html=texts.content_html,
-        created_at=pending.created_at,
-        do_not_send_email=pending.do_not_send_email,
-    )
+    add_delayed(work, merged_into, message_id, pending, texts)
     return True
+
+
+def settle_files(
+    work: Work,
+    *,
+    message_id: int,
+    fetched: Mapping[str, NewFile],
+    missed: Mapping[str, str],
+) -> tuple[str, ...]:
+    """Attach awaited files that were fetched, give up those in `missed` (address and reason), send what waited for them.
+
+    Returns the tokens that were taken. What is not awaited (any more) is left alone, so it may be done again.
+    """
+    message = work.load(MESSAGES, message_id)
+    room = MAX_TOTAL - message.size
+    files: list[NewFile] = []
+    given_up: list[MissedFile] = []
+    for url in message.awaited:
+        if url in missed:
+            given_up.append(MissedFile(url, missed[url]))
+        elif url in fetched and fetched[url].file_size > room:
+            given_up.append(MissedFile(url, TOO_LARGE_TOGETHER))
+        elif url in fetched:
+            files.append(fetched[url])
+            room -= fetched[url].file_size
+    if not files and not given_up:
+        return ()
+    case = work.load(CASES, message.case_id)
+    settled = MessageFilesFetched(
+        **about(case, message_id),
+        files=numbered(work, files),
+        missed=tuple(given_up),
+        awaited=tuple(url for url in message.awaited if url not in fetched and url not in missed),
+        send_at=message.pending.send_at if message.pending else 0,
+    )
+    work.record(MESSAGES, message_id, settled)
+    send_scheduled(work, message_id=message_id)
+    return tuple(file.token for file in files)
 
 
 def edit_message(work: Work, *, original: Original, content: str, content_html: str) -> int:
@@ -261,13 +174,3 @@ def existing_message(work: Work, message_id: int) -> Message:
     if message.deleted:
         raise MessageNotFound(message_id)
     return message
-
-
-def about(case: Case, message_id: int) -> dict[str, int]:
-    """The fields of `MessageEvent`."""
-    return {
-        "message_id": message_id,
-        "case_id": case.case_id,
-        "user_id": case.user_id,
-        "channel_id": case.channel_id,
-    }

@@ -12,6 +12,7 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
+from mimetypes import MimeTypes
 from pathlib import Path
 from urllib.parse import quote
 
@@ -25,6 +26,21 @@ PIECE = 256 * 1024
 """Bytes read at once: few round trips, and many slow readers together cost little memory."""
 TOKENS_AT_ONCE = 500
 TOKEN = re.compile(rf"[0-9a-f]{{{2 * TOKEN_BYTES}}}")
+
+ANYTHING = "application/octet-stream"
+MIME_TYPE = re.compile(r"[a-z0-9][a-z0-9!#$&^_.+-]{0,63}/[a-z0-9][a-z0-9!#$&^_.+-]{0,99}")
+BEGINNING = 16
+"""Bytes of a file that tell its type."""
+BEGINNINGS = (
+    (re.compile(rb"\x89PNG\r\n\x1a\n"), "image/png"),
+    (re.compile(rb"\xff\xd8\xff"), "image/jpeg"),
+    (re.compile(rb"GIF8[79]a"), "image/gif"),
+    (re.compile(rb"RIFF....WEBP", re.DOTALL), "image/webp"),
+    (re.compile(rb"%PDF-"), "application/pdf"),
+)
+"""How files of these types begin; what begins otherwise is none of them, whatever it says."""
+TOLD_BY_BEGINNING = frozenset(mime_type for _, mime_type in BEGINNINGS)
+EXTENSIONS = MimeTypes()
 
 Connect = Callable[[], AbstractContextManager[Connection]]
 
@@ -187,6 +203,18 @@ class FileLinks:
 
     def url(self, token: str, file_name: str) -> str:
         return f"{self.public_url}/files/{token}/{quote(file_name, safe='')}"
+
+
+def mime_type_of(beginning: bytes, declared: str, file_name: str) -> str:
+    """What its first `BEGINNING` bytes show, else what whoever sent it says, else what its name suggests."""
+    for pattern, mime_type in BEGINNINGS:
+        if pattern.match(beginning):
+            return mime_type
+    said = declared.partition(";")[0].strip().lower()
+    if not MIME_TYPE.fullmatch(said) or said == ANYTHING:
+        guessed, packed = EXTENSIONS.guess_type(f"/{file_name}")
+        said = guessed if guessed and not packed else ANYTHING
+    return ANYTHING if said in TOLD_BY_BEGINNING else said
 
 
 _PIECE = select(file_chunks.c.data).where(

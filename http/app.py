@@ -15,6 +15,7 @@ from kanal.http.auth import Authentication
 from kanal.http.context import CONTEXT, Call, Context
 from kanal.http.docs_page import add_documentation
 from kanal.http.errors import ApiError
+from kanal.http.files import add_files
 from kanal.http.logs import AccessLog, access_to_structlog
 from kanal.http.metrics import Metrics, exposition
 from kanal.http.middleware import WHO, surround
@@ -50,6 +51,8 @@ def make_app(
         _add(app, authentication, calls, route)
     if api:
         add_documentation(app)
+    if api:
+        add_files(app)
     app.router.add_get("/healthz", _healthz)
     app.router.add_get("/readyz", _readyz)
 

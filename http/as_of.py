@@ -16,7 +16,7 @@ from kanal.http.context import Call
 from kanal.http.dates import SECOND
 from kanal.http.errors import ApiError
 from kanal.http.fields import Fields, Text
-from kanal.projections import as_of, cases, custom_fields, labels, messages
+from kanal.projections import as_of, cases, custom_fields, files, labels, messages
 from kanal.projections.read_model import Views
 
 R = TypeVar("R")
@@ -55,6 +55,7 @@ async def read_case(
         models = (
             cases.PROJECTION,
             messages.PROJECTION,
+            files.PROJECTION,
             labels.PROJECTION,
             custom_fields.PROJECTION,
         )

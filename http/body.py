@@ -21,6 +21,7 @@ from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.web_protocol import RequestPayloadError
 from msgspec import Struct
 
+from kanal.domain.files import clean_name
 from kanal.http.errors import ApiError
 
 MB = 1024 * 1024
@@ -37,6 +38,8 @@ MAX_DEPTH = 32
 """Deepest known body: four. Bounds the recursion of everything that walks the tree."""
 MAX_KEYS = 20_000
 """Bounds the memory that 2 MB of tiny keys would take as Python objects."""
+ESCAPE = 3
+"""Octets of quoted-printable's `=3D` and of its soft line break."""
 DISK_CHUNK = MB
 """How much of a file is collected before a thread writes it."""
 
@@ -256,7 +259,13 @@ async def _multipart(request: web.Request, limits: Limits) -> Body:
     except (ValueError, RuntimeError, AssertionError, LookupError):
         # What aiohttp's reader raises for a missing boundary, cut parts, unknown encodings.
         raise ApiError(400, "malformed_multipart", "The multipart body is malformed.") from None
-    return Body(from_pairs(reading.texts), tuple(reading.files))
+    fields = from_pairs(reading.texts)
+    for file in reading.files:
+        root, *inner = _path(file.field)
+        if inner:
+            # `case[attachments][]` alone: a case without other fields.
+            fields.setdefault(root, {})
+    return Body(fields, tuple(reading.files))
 
 
 class _Multipart:
@@ -275,6 +284,8 @@ class _Multipart:
             if not isinstance(part, BodyPartReader) or part.name is None:
                 raise ValueError("a nested part, or one without a name")
             self._refuse_too_large()
+            if _readable(part.name) != part.name:
+                raise _undecodable("utf-8")
             if part.filename is None:
                 await self._text(part, part.name)
             else:
@@ -288,11 +299,13 @@ class _Multipart:
         if len(self.texts) >= MAX_FIELDS:
             raise _too_many()
         raw = bytearray()
+        decoding = _Decoding(part)
         while chunk := await part.read_chunk():
-            raw += part.decode(chunk)
+            raw += decoding.take(chunk)
             self.text_size += len(chunk)
             if self.text_size > self.limits.plain:
                 raise _too_large(self.limits.plain)
+        raw += decoding.rest()
         charset = _charset(part.get_charset("utf-8"))
         try:
             text = raw.decode(charset)
@@ -307,24 +320,27 @@ class _Multipart:
             raise _too_many()
         self.file_parts += 1
         digest = hashlib.sha256()
+        decoding = _Decoding(part)
         path = await self._folder() / str(self.file_parts)
         size = 0
         pending = bytearray()
         with await asyncio.to_thread(path.open, "xb") as file:
             while chunk := await part.read_chunk(65536):
                 self._refuse_too_large()
-                pending += part.decode(chunk)
+                pending += decoding.take(chunk)
                 if len(pending) >= DISK_CHUNK:
                     size += len(pending)
                     await asyncio.to_thread(_write, file, digest, pending)
                     pending = bytearray()
+            pending += decoding.rest()
             size += len(pending)
             await asyncio.to_thread(_write, file, digest, pending)
         if not file_name and not size:
             # A browser's empty file input.
             return
         mime_type = part.headers.get("Content-Type", "application/octet-stream")
-        self.files.append(UploadedFile(field, file_name, path, size, mime_type, digest.hexdigest()))
+        name = clean_name(_readable(file_name))
+        self.files.append(UploadedFile(field, name, path, size, mime_type, digest.hexdigest()))
 
     async def _folder(self) -> Path:
         folder = self.request.get(UPLOADS)
@@ -332,6 +348,33 @@ class _Multipart:
             made = await asyncio.to_thread(tempfile.mkdtemp, dir=self.limits.directory)
             folder = self.request[UPLOADS] = Path(made)
         return folder
+
+
+class _Decoding:
+    """A part's content, decoded as it comes: a chunk may end within one of quoted-printable's escapes."""
+
+    def __init__(self, part: BodyPartReader) -> None:
+        self._part = part
+        encoding = part.headers.get("Content-Transfer-Encoding", "")
+        self._escapes = encoding.lower() == "quoted-printable"
+        self._held = b""
+
+    def take(self, chunk: bytes) -> bytes:
+        if not self._escapes:
+            return self._part.decode(chunk)
+        chunk = self._held + chunk
+        cut = chunk.rfind(b"=", len(chunk) - ESCAPE + 1)
+        cut = len(chunk) if cut < 0 else cut
+        self._held = chunk[cut:]
+        return self._part.decode(chunk[:cut])
+
+    def rest(self) -> bytes:
+        return self._part.decode(self._held) if self._held else b""
+
+
+def _readable(text: str) -> str:
+    """Header octets that are no UTF-8 reach us as half surrogates, which nothing can store."""
+    return text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
 
 
 def _write(file: Any, digest: Any, data: bytearray) -> None:

@@ -14,6 +14,7 @@ from kanal.domain.errors import KeyRevoked
 from kanal.domain.staff import check_key
 from kanal.domain.work import Work
 from kanal.eventlog.database import Database
+from kanal.eventlog.files import FileLinks
 from kanal.eventlog.follower import Follower
 from kanal.eventlog.projection import Projection
 from kanal.eventlog.stream_ids import StreamIds
@@ -50,6 +51,7 @@ class Context:
     dates: Dates
     phone_region: str
     uploads: Path
+    links: FileLinks
 
     async def read(
         self,

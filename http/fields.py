@@ -4,7 +4,7 @@ Ids come as strings and texts as numbers; null, "" and [] mean `not given`; unkn
 ignored. A text itself is never trimmed or changed. All wrong fields are named at once.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Annotated, Any, ClassVar, Self, cast
 
 from aiohttp import web
@@ -20,6 +20,7 @@ from pydantic import (
 )
 from pydantic_core import ErrorDetails, PydanticCustomError
 
+from kanal.domain.files import MAX_COUNT
 from kanal.domain.links import Contact
 from kanal.http import body, contacts
 from kanal.http.dates import Dates
@@ -209,6 +210,32 @@ def _sentence(rule: Callable[[str], Contact], code: str) -> Callable[[object], C
     return check
 
 
+def _no_files(value: object) -> tuple[()]:
+    """Files themselves come as parts of a multipart body; a form may send their field empty."""
+    inner = value.values() if isinstance(value, dict) else value
+    if isinstance(inner, str) or not isinstance(inner, Iterable) or any(map(_is_given, inner)):
+        raise _wrong(
+            "must be files, sent as parts of multipart/form-data; addresses go into attachment_urls",
+            "attachments_not_files",
+        )
+    return ()
+
+
+def _is_given(value: object) -> bool:
+    return value not in NOT_GIVEN
+
+
+def _addresses(value: object) -> list[str]:
+    """One address, or several; each once. A comma may be part of one."""
+    if isinstance(value, dict):
+        value = list(value.values())
+    given = value if isinstance(value, list) else [value]
+    urls = list(dict.fromkeys(_text(each).strip() for each in given if _is_given(each)))
+    if len(urls) > MAX_COUNT:
+        raise _wrong(f"may have up to {MAX_COUNT} addresses", "too_many_files")
+    return urls
+
+
 def _moment(value: object, info: ValidationInfo) -> int:
     dates = cast(Dates, info.context)
     try:
@@ -227,6 +254,14 @@ Content = Annotated[str, BeforeValidator(_content)]
 Id = Annotated[int, BeforeValidator(_id)]
 """0 means none where that makes sense (staff_id, group_id)."""
 Flag = Annotated[bool, BeforeValidator(_flag)]
+NoFiles = Annotated[
+    tuple[()], PlainValidator(_no_files), WithJsonSchema({"type": "array", "maxItems": 0})
+]
+Addresses = Annotated[
+    tuple[str, ...],
+    BeforeValidator(_addresses),
+    WithJsonSchema({"type": "array", "items": {"type": "string", "format": "uri"}}),
+]
 Many = BeforeValidator(_many)
 """Annotated[list[Id], Many]"""
 Email = Annotated[
@@ -276,7 +311,17 @@ SENTENCES: dict[str, str] = {
 }
 """Our words for what pydantic itself finds wrong; for other kinds its own are fine."""
 
-OWN_CODES = frozenset({"wrong_email", "wrong_phone", "wrong_date", "too_long", "content_too_long"})
+OWN_CODES = frozenset(
+    {
+        "attachments_not_files",
+        "too_many_files",
+        "wrong_email",
+        "wrong_phone",
+        "wrong_date",
+        "too_long",
+        "content_too_long",
+    }
+)
 """Kinds of errors whose name is the answer's code."""
 
 

@@ -23,6 +23,8 @@ from kanal.http.metrics import UNMATCHED, Metrics
 from kanal.http.rate_limit import RateLimit
 
 API = "/api/"
+FILES = "/files/"
+"""Behind it stand tokens: whoever reads one in a log could read the file."""
 
 REQUEST_ID: web.RequestKey[str] = web.RequestKey("request_id", str)
 REMOTE: web.RequestKey[str] = web.RequestKey("remote", str)
@@ -96,7 +98,7 @@ def surround(
                     at=now(),
                     request=request_id,
                     method=request.method,
-                    path=path,
+                    path=route if path.startswith(FILES) else path,
                     route=route,
                     status=status,
                     ms=round(seconds * 1000, 3),

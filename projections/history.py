@@ -46,10 +46,12 @@ from kanal.domain.chat_events import (
 from kanal.domain.deliveries import DeliveryDeadLettered
 from kanal.domain.identities import IdentityClaimed, IdentityReleased
 from kanal.domain.links import ContactLinked, ContactUnlinked
-from kanal.domain.messages import (
+from kanal.domain.message_events import (
     MessageDeleted,
     MessageDiscarded,
     MessageEdited,
+    MessageFilesAwaited,
+    MessageFilesFetched,
     MessageRated,
     MessageScheduled,
     MessageSent,
@@ -145,6 +147,8 @@ PROJECTION = ReadModel(
             MessageSent,
             MessageDiscarded,
             MessageEdited,
+            MessageFilesAwaited,
+            MessageFilesFetched,
             MessageDeleted,
             MessageRated,
             UserRegistered,

@@ -6,10 +6,11 @@ from typing import Any, Literal, NamedTuple
 from sqlalchemy import Connection, Index, MetaData, Table, select
 
 from kanal.domain.case_events import MessageAdded, MessageKind, Rating
-from kanal.domain.messages import (
+from kanal.domain.message_events import (
     MessageDeleted,
     MessageDiscarded,
     MessageEdited,
+    MessageFilesAwaited,
     MessageRated,
     MessageScheduled,
 )
@@ -112,10 +113,10 @@ def values(event: MessageAdded | MessageScheduled, recorded: Recorded) -> dict[s
     row["content_html"] = clean_html(event.content_html)
     row["created_at"] = event.created_at or recorded.envelope.at
     row["position"] = recorded.position
-    if isinstance(event, MessageScheduled):
-        waiting = {"kind": "staff_reply", "sent_at": event.send_at}
-        return row | waiting | dict.fromkeys(("staff_only", "pending", "revised"), True)
     row["kind"] = event.kind
+    if isinstance(event, MessageScheduled):
+        row["sent_at"] = event.send_at or row["created_at"]
+        return row | dict.fromkeys(("staff_only", "pending", "revised"), True)
     row["user_id"] = event.user_id
     row["rule_id"] = event.rule_id
     row["sent_at"] = event.sent_at or row["created_at"]
@@ -132,8 +133,10 @@ def fold(changes: Changes, tables: Tables, recorded: Recorded) -> None:
         case MessageAdded():
             # It waited, so its row is there, and has the texts; the case may have been merged meanwhile.
             sent = {"case_id": event.case_id, "sent_at": event.sent_at}
-            flags = {"staff_only": False, "pending": False}
+            flags = {"staff_only": event.kind == "note", "pending": False}
             changes.update(messages, (event.message_id,), sent | flags)
+        case MessageFilesAwaited():
+            changes.update(messages, (event.message_id,), {"revised": True})
         case MessageEdited():
             texts = {"content": event.content, "content_html": clean_html(event.content_html)}
             changes.update(messages, (event.message_id,), texts | {"revised": True})
@@ -153,11 +156,12 @@ def fold(changes: Changes, tables: Tables, recorded: Recorded) -> None:
 
 PROJECTION = ReadModel(
     name="messages",
-    version=2,
+    version=3,
     handles=dict.fromkeys(
         (
             MessageAdded,
             MessageScheduled,
+            MessageFilesAwaited,
             MessageEdited,
             MessageRated,
             MessageDeleted,

@@ -5,10 +5,19 @@ from typing import NamedTuple
 
 from sqlalchemy import Connection, Index, MetaData, Table, not_, or_
 
-from kanal.domain.messages import MessageDeleted, MessageDiscarded, MessageScheduled, MessageSent
+from kanal.domain.message_events import (
+    MessageDeleted,
+    MessageDiscarded,
+    MessageFilesFetched,
+    MessageScheduled,
+    MessageSent,
+)
 from kanal.domain.stream import Recorded
 from kanal.eventlog.projection import Changes, Tables
 from kanal.projections.read_model import Names, ReadModel, Views, columns_of, number
+
+FILES_MISSING = 2**62
+"""A time that does not come: its files have to be fetched before its own time counts."""
 
 
 class ScheduledRow(NamedTuple):
@@ -40,10 +49,13 @@ def fold(changes: Changes, tables: Tables, recorded: Recorded) -> None:
             row = {
                 "message_id": event.message_id,
                 "case_id": event.case_id,
-                "send_at": event.send_at,
+                "send_at": FILES_MISSING if event.awaits_files else event.send_at,
                 "position": recorded.position,
             }
             changes.insert(scheduled, row)
+        case MessageFilesFetched(awaited=()):
+            # Of a message that was sent long ago: then there is no such row.
+            changes.update(scheduled, (event.message_id,), {"send_at": event.send_at})
         case MessageSent() | MessageDiscarded() | MessageDeleted():
             # Most messages that are deleted never waited: then there is no such row.
             changes.delete(scheduled, (event.message_id,))
@@ -51,8 +63,11 @@ def fold(changes: Changes, tables: Tables, recorded: Recorded) -> None:
 
 PROJECTION = ReadModel(
     name="scheduled",
-    version=1,
-    handles=dict.fromkeys((MessageScheduled, MessageSent, MessageDiscarded, MessageDeleted), fold),
+    version=2,
+    handles=dict.fromkeys(
+        (MessageScheduled, MessageFilesFetched, MessageSent, MessageDiscarded, MessageDeleted),
+        fold,
+    ),
     define=define,
 )
 

@@ -30,6 +30,7 @@ from kanal.domain import channels, conversation
 from kanal.domain.channels import ChannelType
 from kanal.domain.identities import Identification
 from kanal.eventlog.database import Database
+from kanal.eventlog.files import FileLinks
 from kanal.eventlog.migrate import migrate
 from kanal.eventlog.postgres import PostgresDatabase
 from kanal.eventlog.sqlite import SqliteDatabase
@@ -74,7 +75,7 @@ class Desk:
 
     async def __aenter__(self) -> Self:
         stream_ids = migrate(self.database)
-        self.outbox = Outbox(ZONE, stream_ids)
+        self.outbox = Outbox(ZONE, stream_ids, FileLinks("https://desk.example"))
         self.writer = Writer(self.database, stream_ids, [self.outbox])
         self.writer.start()
         return self

@@ -49,6 +49,14 @@ def test_a_password_is_taken_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
     assert Settings.load().admin_password == " päss, word "
 
 
+@pytest.mark.parametrize("text", ["https://desk.example/help", "https://desk.example/help/"])
+def test_a_public_address_has_no_slash_at_its_end(
+    monkeypatch: pytest.MonkeyPatch, text: str
+) -> None:
+    monkeypatch.setenv("KANAL_PUBLIC_URL", text)
+    assert Settings.load().public_url == "https://desk.example/help"
+
+
 @pytest.mark.parametrize("text", ["127.0.0.0/8,::1", "127.0.0.0/8 ::1", " 127.0.0.0/8 , ::1 "])
 def test_networks_are_separated_by_commas_or_spaces(
     monkeypatch: pytest.MonkeyPatch, text: str
@@ -65,6 +73,12 @@ def test_networks_are_separated_by_commas_or_spaces(
         ("KANAL_DATABASE_URL", "mysql://localhost/kanal"),
         ("KANAL_ADMIN_EMAIL", "nobody"),
         ("KANAL_ADMIN_EMAIL", "no:body@example.com"),
+        ("KANAL_PUBLIC_URL", "desk.example"),
+        ("KANAL_PUBLIC_URL", "ftp://desk.example"),
+        ("KANAL_PUBLIC_URL", "https://"),
+        ("KANAL_PUBLIC_URL", "https://desk.example:99999"),
+        ("KANAL_PUBLIC_URL", "https://desk.example/?a=b"),
+        ("KANAL_PUBLIC_URL", "https://ann@desk.example"),
         ("KANAL_TIMEZONE", "Mars/Olympus"),
         ("KANAL_TRUSTED_PROXIES", "10.0.0.300"),
         ("KANAL_WEBHOOK_ALLOW", "10.0.0.1/8"),

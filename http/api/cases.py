@@ -4,7 +4,7 @@ import contextlib
 import re
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 import msgspec
 from aiohttp import web
@@ -20,7 +20,7 @@ from kanal.domain.identities import Conflict
 from kanal.http.answers import NEVER, Date, DateOrNever, answer, listing
 from kanal.http.api.custom_fields import CustomFields, FieldFilters, FieldKeys, given_values
 from kanal.http.api.labels import LabelIds
-from kanal.http.api.messages import Texts, refuse_files, require_text
+from kanal.http.api.messages import Texts, require_content
 from kanal.http.api.users import (
     ConflictAnswer,
     ExternalIds,
@@ -29,8 +29,9 @@ from kanal.http.api.users import (
     identity_conflict,
 )
 from kanal.http.as_of import AsOf, read_case
+from kanal.http.attachments import FileAnswer, shown_files, submit_with_files
 from kanal.http.chosen_filter import conditions_of
-from kanal.http.context import Call
+from kanal.http.context import Call, Context
 from kanal.http.contract import Listed, One, Takes, Whole, contract
 from kanal.http.dates import Dates
 from kanal.http.errors import ApiError
@@ -49,6 +50,7 @@ from kanal.http.fields import (
 from kanal.http.ids import CHANNEL_PREFIX, case_id_in, channel_id_in
 from kanal.http.paging import page_of
 from kanal.projections import cases as read
+from kanal.projections import files
 from kanal.projections.cases import DEFAULT_SORT, CaseFilter, CaseRow, Sort
 from kanal.projections.read_model import Views
 
@@ -186,7 +188,7 @@ class CaseAnswer(Struct, kw_only=True):
     rated_staff_id: int | UnsetType = UNSET
     chat: ChatState
     """Kanal's own: of a case on a sync channel, else ""."""
-    attachments: list[dict[str, Any]] | UnsetType = UNSET
+    attachments: list[FileAnswer] | UnsetType = UNSET
     """Only in the answer to the creation, as the next one."""
     identity_conflict: dict[Conflict, ConflictAnswer] | UnsetType = UNSET
     """For contacts that were not linked."""
@@ -199,11 +201,10 @@ class ChangedCases(Struct):
     """When the path names one case, and it is not deleted for good."""
 
 
-@contract("Open a case", One("case", CaseAnswer, 201), body=Takes("case", NewCase))
+@contract("Open a case", One("case", CaseAnswer, 201), body=Takes("case", NewCase, files=True))
 async def create(call: Call) -> web.Response:
     given = await call.given(NewCase)
-    refuse_files(await call.body(), given)
-    require_text(given)
+    require_content(await call.body(), given)
     channel_id = _custom_channel(given.channel)
     command = partial(
         conversation.open_case,
@@ -223,9 +224,9 @@ async def create(call: Call) -> web.Response:
         bcc_emails=given.bcc_emails,
         given_values=given_values(given.custom_fields, (), call.context.dates),
     )
-    done = await call.submit(command)
+    done = await submit_with_files(call, given, command)
     opened = msgspec.convert(done.result, OpenedCase) if done.repeated else done.result
-    return answer({"case": await call.context.read(_opened, opened, call.context.dates)}, 201)
+    return answer({"case": await call.context.read(_opened, opened, call.context)}, 201)
 
 
 @contract("List cases", Listed("case", CaseAnswer), query=CasesQuery)
@@ -408,10 +409,13 @@ def _found(case_id: int, connection: Connection, views: Views) -> CaseRow:
     return row
 
 
-def _opened(connection: Connection, views: Views, opened: OpenedCase, dates: Dates) -> CaseAnswer:
+def _opened(
+    connection: Connection, views: Views, opened: OpenedCase, context: Context
+) -> CaseAnswer:
     row = _row(connection, views, opened.case_id)
-    case = shown(row, dates)
-    case.attachments = []
+    case = shown(row, context.dates)
+    attached = files.of_messages(connection, views, [opened.message_id])[opened.message_id]
+    case.attachments = shown_files(attached.files, context.links)
     if opened.conflicts:
         case.identity_conflict = identity_conflict(
             connection, views, opened.user_id, opened.conflicts, row.created_at

@@ -1,7 +1,7 @@
 """The body of a webhook, byte for byte."""
 
 from pathlib import Path
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, quote
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -9,6 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kanal.delivery.body import render_form, rfc_2822
+from kanal.domain.files import FileRef
+from kanal.eventlog.files import FileLinks
 
 DATA = Path(__file__).parent / "data"
 MOSCOW = ZoneInfo("Europe/Moscow")
@@ -47,6 +49,46 @@ def rendered(content: str = "Ok!", custom_user_id: str = "my_u_id123456", **chan
 
 def test_seeds_example_is_rendered_byte_for_byte() -> None:
     assert rendered() == (DATA / "message_new.form").read_bytes()
+
+
+def test_files_stand_before_the_date_each_with_its_address() -> None:
+    files = (
+        FileRef(345, "договор №1.pdf", 40863, "application/pdf", "ab12"),
+        FileRef(346, "a&b=c.jpg", 0, "image/jpeg", "cd34"),
+    )
+    links = FileLinks("https://desk.example")
+    body = render_form(
+        message_id=1,
+        case_id=2,
+        staff_id=3,
+        user_id=4,
+        custom_user_id="u",
+        content="",
+        note=False,
+        sent_via_rule=False,
+        created_at=SEED_TIME,
+        zone=MOSCOW,
+        attachments=files,
+        address=lambda file: links.url(file.token, file.file_name),
+    )
+    pairs = parse_qsl(body.decode(), keep_blank_values=True, strict_parsing=True)
+    assert pairs[9:-1] == [
+        ("object[attachments][0][file_id]", "345"),
+        ("object[attachments][0][file_name]", "договор №1.pdf"),
+        ("object[attachments][0][file_size]", "40863"),
+        ("object[attachments][0][mime_type]", "application/pdf"),
+        (
+            "object[attachments][0][url]",
+            f"https://desk.example/files/ab12/{quote('договор №1.pdf')}",
+        ),
+        ("object[attachments][1][file_id]", "346"),
+        ("object[attachments][1][file_name]", "a&b=c.jpg"),
+        ("object[attachments][1][file_size]", "0"),
+        ("object[attachments][1][mime_type]", "image/jpeg"),
+        ("object[attachments][1][url]", "https://desk.example/files/cd34/a%26b%3Dc.jpg"),
+    ]
+    assert pairs[0] == ("type", "message_new")
+    assert pairs[-1][0] == "object[created_at]"
 
 
 def test_content_of_every_kind_is_encoded_as_php_does() -> None:

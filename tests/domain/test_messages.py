@@ -18,6 +18,7 @@ from kanal.domain.errors import (
     MessageNotRateable,
     StaffNotActive,
 )
+from kanal.domain.message_events import MessageScheduled
 from kanal.domain.messages import (
     CASE_DELETED,
     MESSAGES,
@@ -26,7 +27,6 @@ from kanal.domain.messages import (
     MessageDiscarded,
     MessageEdited,
     MessageRated,
-    MessageScheduled,
     MessageSent,
     Original,
     Texts,

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 import pytest
+from msgspec import Struct
 from msgspec.structs import replace
 
 import kanal.domain
@@ -26,8 +27,8 @@ STORED: dict[str, str] = json.loads(
 ENVELOPE = Envelope(at=1_700_000_000_000_000, who="staff:1", origin="api", request="req-1", cause=7)
 
 
-def sample(event_type: type[Event]) -> Event:
-    """One event with a value of its own in each field."""
+def sample(event_type: type[Any]) -> Any:
+    """One event, or a part of one, with a value of its own in each field."""
     hints = get_type_hints(event_type)
     values = {
         name: value_of(hints[name], number)
@@ -39,6 +40,10 @@ def sample(event_type: type[Event]) -> Event:
 def value_of(hint: Any, number: int) -> Any:
     if get_origin(hint) is Literal:
         return get_args(hint)[0]
+    if get_origin(hint) is tuple and issubclass(inner := get_args(hint)[0], Struct):
+        return (value_of(inner, number),)
+    if isinstance(hint, type) and issubclass(hint, Struct):
+        return sample(hint)
     values = {
         int: number,
         bool: True,

@@ -14,7 +14,7 @@ from sqlalchemy import func, select
 from kanal.eventlog import backup
 from kanal.eventlog.backup import BackupError
 from kanal.eventlog.database import Database
-from kanal.eventlog.files import PIECE, TOKEN, DiskFiles, FileLost
+from kanal.eventlog.files import PIECE, TOKEN, DiskFiles, FileLost, mime_type_of
 from kanal.eventlog.migrate import migrate
 from kanal.eventlog.tables import file_chunks
 
@@ -128,6 +128,31 @@ def test_on_the_disk_what_a_crash_left_half_written_is_swept_with_the_rest(tmp_p
     for names in files.stored(before=2):
         files.remove(names)
     assert list(folder.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("beginning", "declared", "file_name", "mime_type"),
+    [
+        (b"\x89PNG\r\n\x1a\n", "text/plain", "a.txt", "image/png"),
+        (b"\xff\xd8\xff\xe0", "", "a", "image/jpeg"),
+        (b"GIF89a", "image/png", "a.png", "image/gif"),
+        (b"RIFF\n\n\n\nWEBPVP8 ", "", "", "image/webp"),
+        (b"%PDF-1.7", "application/octet-stream", "a", "application/pdf"),
+        (b"<script>", "image/png", "a.png", "application/octet-stream"),
+        (b"<html>", "text/html; charset=utf-8", "a.png", "text/html"),
+        (b"x", "IMAGE/SVG+XML", "a.svg", "image/svg+xml"),
+        (b"x", "nonsense", "a.csv", "text/csv"),
+        (b"x", "", "a.png", "application/octet-stream"),
+        (b"x", "text/x\r\nSet-Cookie: a", "a", "application/octet-stream"),
+        (b"x", "", "a.tar.gz", "application/octet-stream"),
+        (b"x", "", "data:text/html,x", "application/octet-stream"),
+        (b"", "", "", "application/octet-stream"),
+    ],
+)
+def test_a_picture_is_what_begins_like_one_and_nothing_else(
+    beginning: bytes, declared: str, file_name: str, mime_type: str
+) -> None:
+    assert mime_type_of(beginning, declared, file_name) == mime_type
 
 
 @pytest.mark.parametrize("to_postgres", [True, False])

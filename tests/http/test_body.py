@@ -1,7 +1,9 @@
+import base64
 import contextlib
 import gzip
 import hashlib
 import json
+import quopri
 import zlib
 from pathlib import Path
 from typing import Any
@@ -445,6 +447,89 @@ class TestMultipart:
         self, client: Client, kind: str, raw: bytes, code: str
     ) -> None:
         assert await send(client, raw, kind) == (400, code)
+
+
+def part(disposition: bytes, content: bytes, *headers: bytes) -> bytes:
+    """A whole multipart body with one part, written by hand."""
+    lines = [b"Content-Disposition: form-data; " + disposition, *headers]
+    return b"--b\r\n" + b"\r\n".join(lines) + b"\r\n\r\n" + content + b"\r\n--b--\r\n"
+
+
+async def sent_file(client: Client, disposition: bytes, content: bytes, *headers: bytes) -> Any:
+    """What the reader made of the only file."""
+    kind = {"Content-Type": "multipart/form-data; boundary=b"}
+    async with client.post("/", data=part(disposition, content, *headers), headers=kind) as answer:
+        told = await answer.json()
+        assert answer.status == 200, told
+        [file] = told["files"]
+        return file
+
+
+class TestParts:
+    @pytest.mark.parametrize(
+        ("disposition", "name"),
+        [
+            ('filename="отчёт.txt"'.encode(), "отчёт.txt"),
+            (b"filename*=UTF-8''%D1%8F.txt", "я.txt"),
+            (b"filename*=koi8-r''%D1.txt", "я.txt"),
+            (b"filename=\"old.txt\"; filename*=UTF-8''%D1%8F.txt", "я.txt"),
+            ('filename="отчёт.txt"'.encode("cp1251"), "\ufffd\ufffd\ufffd\ufffd\ufffd.txt"),
+            (b'filename="../../etc/passwd"', "passwd"),
+            (b'filename="C:\\\\Users\\\\Ann\\\\a.txt"', "a.txt"),
+            (b'filename="a;b.txt"', "a;b.txt"),
+            (b'filename="' + b"x" * 300 + b'.txt"', "x" * 251 + ".txt"),
+        ],
+    )
+    async def test_a_files_name_is_read_in_any_form_and_can_be_stored(
+        self, client: Client, disposition: bytes, name: str
+    ) -> None:
+        file = await sent_file(client, b'name="f"; ' + disposition, b"1")
+        assert file[:2] == ["f", name]
+
+    async def test_a_fields_name_that_is_no_utf_8_is_refused(self, client: Client) -> None:
+        raw = part('name="поле"'.encode("cp1251"), b"1")
+        answer = await send(client, raw, "multipart/form-data; boundary=b")
+        assert answer == (400, "invalid_encoding")
+
+    @pytest.mark.parametrize("shift", range(4))
+    async def test_quoted_printable_is_decoded_wherever_its_escapes_fall(
+        self, client: Client, shift: int
+    ) -> None:
+        # Longer than what is read at once, in texts (8 KB) and in files (64 KB).
+        for disposition, times in ((b'name="t"', 1_000), (b'name="f"; filename="x"', 6_500)):
+            octets = b"x" * shift + "я= ".encode() * times
+            packed = quopri.encodestring(octets)
+            assert b"=\n" in packed
+            coding = b"Content-Transfer-Encoding: Quoted-Printable"
+            raw = part(disposition, packed, coding)
+            kind = {"Content-Type": "multipart/form-data; boundary=b"}
+            async with client.post("/", data=raw, headers=kind) as answer:
+                told = await answer.json()
+            if told["files"]:
+                assert told["files"][0][4] == hashlib.sha256(octets).hexdigest()
+            else:
+                assert told["fields"]["t"] == octets.decode()
+
+    async def test_base64_is_decoded(self, client: Client) -> None:
+        octets = bytes(range(256)) * 270
+        packed = base64.encodebytes(octets)
+        coding = b"Content-Transfer-Encoding: base64"
+        file = await sent_file(client, b'name="f"; filename="x"', packed, coding)
+        assert (file[2], file[4]) == (len(octets), hashlib.sha256(octets).hexdigest())
+
+    async def test_a_packed_body_brings_its_files(self, client: Client) -> None:
+        raw = gzip.compress(part(b'name="f"; filename="x"', b"y" * 50_000))
+        kind = "multipart/form-data; boundary=b"
+        headers = {"Content-Type": kind, "Content-Encoding": "gzip"}
+        async with client.post("/", data=raw, headers=headers) as answer:
+            [file] = (await answer.json())["files"]
+        assert file[2] == 50_000
+
+    async def test_a_packed_body_counts_with_its_real_size(self, client: Client) -> None:
+        raw = gzip.compress(part(b'name="f"; filename="x"', b"y" * 6 * SMALL))
+        kind = "multipart/form-data; boundary=b"
+        answer = await send(client, raw, kind, Content_Encoding="gzip")
+        assert answer == (413, "body_too_large")
 
 
 def test_uploads_of_a_killed_process_are_cleared(tmp_path: Path) -> None:

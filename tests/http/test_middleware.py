@@ -14,7 +14,8 @@ from pytest_aiohttp.plugin import AiohttpClient
 from kanal.domain.errors import CaseNotFound
 from kanal.http.answers import answer
 from kanal.http.body import Limits, read_body
-from kanal.http.metrics import Metrics
+from kanal.http.logs import AccessLine
+from kanal.http.metrics import UNMATCHED, Metrics
 from kanal.http.middleware import REMOTE, REQUEST_ID, WHO, ApiRunner, surround
 from kanal.http.rate_limit import RateLimit
 
@@ -278,3 +279,18 @@ async def test_the_runner_serves_as_usual(port: int) -> None:
         assert b"200 OK" in await reader.readuntil(b"\r\n\r\n")
     writer.close()
     await writer.wait_closed()
+
+
+async def test_the_access_log_shows_no_token_of_a_file(
+    aiohttp_client: AiohttpClient, registry: CollectorRegistry
+) -> None:
+    lines: list[AccessLine] = []
+    app = web.Application(middlewares=[surround(Metrics(registry), (), lines.append)])
+    app.router.add_get("/files/{token}/{name}", show)
+    client = await aiohttp_client(app)
+    await client.get("/files/0123456789/a.txt")
+    await client.get("/files/0123456789/")
+    assert [(line.path, line.status) for line in lines] == [
+        ("/files/{token}/{name}", 200),
+        (UNMATCHED, 404),
+    ]

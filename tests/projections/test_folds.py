@@ -35,7 +35,9 @@ from kanal.domain import (
 )
 from kanal.domain.case_events import MessageAdded
 from kanal.domain.errors import DomainError
+from kanal.domain.files import NewFile
 from kanal.domain.identities import Identification
+from kanal.domain.message_events import MessageScheduled
 from kanal.projections.as_of import folded
 from kanal.projections.cases import CaseRow
 from kanal.projections.cases import find as find_case
@@ -43,6 +45,7 @@ from kanal.projections.channels import ChannelRow
 from kanal.projections.chats import ChatRow
 from kanal.projections.client_emails import ClientEmailRow
 from kanal.projections.custom_fields import CustomFieldRow
+from kanal.projections.files import FileRow
 from kanal.projections.groups import GroupRow
 from kanal.projections.labels import LabelRow
 from kanal.projections.languages import LanguageRow
@@ -74,11 +77,21 @@ values = st.builds(
     cleared=st.lists(keys, max_size=2),
 )
 
+URLS = ("https://example.com/a", "https://example.com/b")
+urls = st.sampled_from([(), URLS[:1], URLS])
+new_files = st.builds(
+    NewFile,
+    file_name=texts,
+    file_size=st.integers(0, 2),
+    mime_type=st.just("text/plain"),
+    token=st.uuids().map(lambda made: made.hex),
+)
+
 
 def revised(log: Log, *, revise: Any, message_id: int, **arguments: Any) -> None:
     """A command on what was said, if it was: callers find the message in the read model first."""
     for event in (recorded.event for recorded in log.events):
-        if isinstance(event, MessageAdded | messages.MessageScheduled):
+        if isinstance(event, MessageAdded | MessageScheduled):
             if event.message_id != message_id:
                 continue
             kind = getattr(event, "kind", "staff_reply")
@@ -113,6 +126,26 @@ commands = st.one_of(
         send_at=st.just(START + 10 * SECOND),
     ),
     call(messages.send_scheduled, message_id=ids),
+    call(
+        conversation.add_staff_reply,
+        case_id=ids,
+        staff_id=st.just(1),
+        files=st.tuples(new_files),
+        attachment_urls=urls,
+    ),
+    call(
+        conversation.add_user_message,
+        case_id=ids,
+        user_id=ids,
+        files=st.tuples(new_files),
+        attachment_urls=urls,
+    ),
+    call(
+        messages.settle_files,
+        message_id=ids,
+        fetched=st.dictionaries(st.sampled_from(URLS), new_files, max_size=2),
+        missed=st.dictionaries(st.sampled_from(URLS), texts, max_size=1),
+    ),
     call(
         revised,
         revise=st.just(messages.edit_message),
@@ -276,6 +309,7 @@ HIDDEN = {
         ("users", "users", UserRow),
         ("links", "conflicts", ConflictRow),
         ("messages", "messages", MessageRow),
+        ("files", "files", FileRow),
         ("scheduled", "scheduled", ScheduledRow),
         ("staff", "staff", StaffRow),
         ("groups", "groups", GroupRow),

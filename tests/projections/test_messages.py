@@ -14,8 +14,8 @@ from kanal.domain.conversation import (
     open_case,
 )
 from kanal.domain.identities import Identification
+from kanal.domain.message_events import MessageScheduled
 from kanal.domain.messages import (
-    MessageScheduled,
     Original,
     Texts,
     delete_message,

@@ -2,11 +2,9 @@
 
 import gzip
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
-from aiohttp import FormData
 from served_api import CONTENT, EMAIL, KEY, Answer, Api
 
 from kanal.http.body import MAX_PLAIN
@@ -109,8 +107,6 @@ CASES = [
     case(400, "invalid_parameters", staff_id=-1),
     case(400, "invalid_parameters", group_id=2**63),
     case(400, "invalid_parameters", group_id=1.5),
-    case(400, "attachments_not_supported", attachments=[{"name": "a.txt"}]),
-    case(400, "attachments_not_supported", attachment_urls=["https://example.com/a.txt"]),
     Refused("POST", "cases.json", {}, 400, "invalid_parameters"),
     Refused("POST", "cases.json", {"case": "x"}, 400, "invalid_parameters"),
     Refused("POST", "cases.json", NEW_CASE, 400, "invalid_parameters"),
@@ -135,13 +131,11 @@ MESSAGES = [
     message(400, "invalid_parameters", content=["x"]),
     message(400, "invalid_parameters", user_id="u1"),
     message(400, "invalid_parameters", user_id=-1),
-    message(400, "attachments_not_supported", attachment_urls=["https://example.com/a"]),
     message(400, "send_at_not_supported", send_at="2099-01-01 00:00:00"),
     note(400, "content_required", content=""),
     note(404, "staff_not_found", staff_id=77),
     note(400, "staff_not_active", staff_id=2),
     note(400, "content_too_long", content="x" * (MB + 1)),
-    note(400, "attachments_not_supported", attachments={"0": "x"}),
     Refused("POST", "cases/1/messages.json", {}, 400, "invalid_parameters"),
     Refused("POST", "cases/1/messages.json", {"note": CONTENT}, 400, "invalid_parameters"),
 ]
@@ -321,25 +315,6 @@ async def test_a_body_that_cannot_be_read_is_refused(api: Api) -> None:
         answer = await api.raw("cases/1/messages.json", data, headers)
         assert answer.refusal == (status, code), (name, answer.text)
         assert api.head() == head
-
-
-async def test_files_are_refused_and_leave_nothing_on_the_disk(api: Api, data_dir: Path) -> None:
-    await fill(api)
-    head = api.head()
-    for entity, path in [
-        ("case", "cases.json"),
-        ("message", "cases/1/messages.json"),
-        ("note", "cases/1/note.json"),
-    ]:
-        form = FormData()
-        for name, value in NEW_CASE.items():
-            form.add_field(f"{entity}[{name}]", value)
-        form.add_field(f"{entity}[attachments][0]", b"data", filename="a.txt")
-        answer = await api.call("POST", path, data=form)
-        assert answer.refusal == (400, "attachments_not_supported")
-        assert "later version" in answer.json["message"]
-    assert api.head() == head
-    assert not [path for path in (data_dir / "uploads").rglob("*") if path.is_file()]
 
 
 @pytest.mark.parametrize(

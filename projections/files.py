@@ -1,0 +1,201 @@
+"""Attachments: which message each belongs to, who may find it by its token, and what is still to be fetched."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import msgspec
+from msgspec import Struct
+from sqlalchemy import Connection, Index, MetaData, Select, Table, select
+
+from kanal.domain.case_events import MessageAdded
+from kanal.domain.files import FileRef, MissedFile
+from kanal.domain.message_events import (
+    MessageDeleted,
+    MessageDiscarded,
+    MessageFilesAwaited,
+    MessageFilesFetched,
+    MessageScheduled,
+)
+from kanal.domain.stream import Recorded
+from kanal.eventlog.projection import Changes, Tables
+from kanal.projections.read_model import Names, ReadModel, Views, columns_of, number, text
+
+
+class FileRow(NamedTuple):
+    file_id: int
+    message_id: int
+    file_name: str
+    file_size: int
+    mime_type: str
+    token: str
+
+
+class Attached(Struct):
+    """What came along with one message."""
+
+    files: list[FileRef] = []
+    """In the order of their numbers."""
+    missed: list[MissedFile] = []
+    awaited: list[str] = []
+    """Addresses of files that are still to be fetched."""
+
+
+class Awaited(NamedTuple):
+    """The files of one message that are still to be fetched."""
+
+    message_id: int
+    urls: tuple[str, ...]
+    since: int
+    """When the message was written, in microseconds."""
+
+
+def define(metadata: MetaData, name: Names) -> Iterable[Table]:
+    files, missed, awaited = name("files"), name("missed_files"), name("awaited_files")
+    yield Table(
+        files,
+        metadata,
+        number("file_id", key=True),
+        number("message_id"),
+        text("file_name"),
+        number("file_size"),
+        text("mime_type"),
+        text("token"),
+        Index(f"{files}_message", "message_id"),
+        Index(f"{files}_token", "token", unique=True),
+    )
+    yield Table(
+        missed,
+        metadata,
+        number("message_id", key=True),
+        text("url", key=True),
+        text("reason"),
+    )
+    yield Table(
+        awaited,
+        metadata,
+        number("message_id", key=True),
+        text("urls"),
+        number("since"),
+    )
+
+
+def fold(changes: Changes, tables: Tables, recorded: Recorded) -> None:
+    event = recorded.event
+    match event:
+        case MessageAdded(sent_at=0) | MessageScheduled():
+            # One that waited brings no file that was not there before.
+            _insert(changes, tables, event.message_id, event.attachments)
+        case MessageFilesAwaited():
+            row = {
+                "message_id": event.message_id,
+                "urls": _stored(event.urls),
+                "since": recorded.envelope.at,
+            }
+            changes.insert(tables["awaited_files"], row)
+        case MessageFilesFetched():
+            _insert(changes, tables, event.message_id, event.files)
+            for each in event.missed:
+                missed = {"message_id": event.message_id, "url": each.url, "reason": each.reason}
+                changes.insert(tables["missed_files"], missed)
+            if event.awaited:
+                urls = {"urls": _stored(event.awaited)}
+                changes.update(tables["awaited_files"], (event.message_id,), urls)
+            else:
+                changes.delete(tables["awaited_files"], (event.message_id,))
+        case MessageDeleted() | MessageDiscarded():
+            changes.delete(tables["awaited_files"], (event.message_id,))
+
+
+def _insert(changes: Changes, tables: Tables, message_id: int, files: Iterable[FileRef]) -> None:
+    for file in files:
+        row = {
+            "file_id": file.file_id,
+            "message_id": message_id,
+            "file_name": file.file_name,
+            "file_size": file.file_size,
+            "mime_type": file.mime_type,
+            "token": file.token,
+        }
+        changes.insert(tables["files"], row)
+
+
+def _stored(urls: Sequence[str]) -> str:
+    return msgspec.json.encode(urls).decode()
+
+
+PROJECTION = ReadModel(
+    name="files",
+    version=1,
+    handles=dict.fromkeys(
+        (
+            MessageAdded,
+            MessageScheduled,
+            MessageFilesAwaited,
+            MessageFilesFetched,
+            MessageDeleted,
+            MessageDiscarded,
+        ),
+        fold,
+    ),
+    define=define,
+)
+
+_URLS = msgspec.json.Decoder(tuple[str, ...])
+
+
+def find(connection: Connection, views: Views, token: str) -> FileRow | None:
+    """None also when its message or its case is not shown any more."""
+    files = views.files["files"]
+    row = connection.execute(
+        _of_shown_messages(views, files, columns_of(files, FileRow)).where(files.c.token == token)
+    ).first()
+    return FileRow._make(row) if row else None
+
+
+def of_messages(
+    connection: Connection, views: Views, message_ids: Sequence[int]
+) -> Mapping[int, Attached]:
+    """What came along with each of these messages, be it nothing."""
+    found: defaultdict[int, Attached] = defaultdict(Attached)
+    if not message_ids:
+        return found
+    files, missed, awaited = (
+        views.files[name] for name in ("files", "missed_files", "awaited_files")
+    )
+    query = select(files).where(files.c.message_id.in_(message_ids)).order_by(files.c.file_id)
+    for row in connection.execute(query):
+        file = FileRef(row.file_id, row.file_name, row.file_size, row.mime_type, row.token)
+        found[row.message_id].files.append(file)
+    for row in connection.execute(select(missed).where(missed.c.message_id.in_(message_ids))):
+        found[row.message_id].missed.append(MissedFile(row.url, row.reason))
+    for row in connection.execute(select(awaited).where(awaited.c.message_id.in_(message_ids))):
+        found[row.message_id].awaited.extend(_URLS.decode(row.urls))
+    return found
+
+
+def _of_shown_messages(views: Views, table: Table, query: Select[Any]) -> Select[Any]:
+    """Only what belongs to a message that is not deleted, in a case that is not deleted for good."""
+    messages, cases = views.messages["messages"], views.cases["cases"]
+    return (
+        query.join_from(table, messages, messages.c.message_id == table.c.message_id)
+        .join(cases, cases.c.case_id == messages.c.case_id)
+        .where(messages.c.deleted.is_(False))
+    )
+
+
+def to_fetch(connection: Connection, views: Views, limit: int) -> list[Awaited]:
+    """The oldest first; nothing for cases that were deleted for good."""
+    awaited = views.files["awaited_files"]
+    query = _of_shown_messages(views, awaited, select(awaited))
+    query = query.order_by(awaited.c.message_id).limit(limit)
+    return [
+        Awaited(row.message_id, _URLS.decode(row.urls), row.since)
+        for row in connection.execute(query)
+    ]
+
+
+def mentioned(connection: Connection, views: Views, tokens: Sequence[str]) -> set[str]:
+    """Those of the tokens that some event mentions, whether its message is still shown or not."""
+    files = views.files["files"]
+    return set(connection.scalars(select(files.c.token).where(files.c.token.in_(tokens))))
