@@ -1,5 +1,7 @@
 """Labels: their calls, and labels on cases."""
 
+import asyncio
+
 from served_api import Api
 
 
@@ -68,6 +70,15 @@ async def test_cases_are_opened_changed_and_found_with_labels(api: Api) -> None:
     assert refused.refusal == (400, "incorrect_labels")
     assert refused.json["fields"] == {"labels": "may name up to 100 labels"}
     assert api.head() == head
+
+
+async def test_of_labels_made_at_once_with_one_title_one_is_made(api: Api) -> None:
+    titles = ["Urgent", "URGENT", "urgent ", "Urgent"]
+    answers = await asyncio.gather(
+        *(api.call("POST", "labels.json", {"label": {"label_title": title}}) for title in titles)
+    )
+    assert sorted(answer.status for answer in answers) == [201, 400, 400, 400]
+    assert (await api.get("labels.json"))["total_count"] == 1
 
 
 async def test_staff_make_labels_and_only_administrators_delete_them(api: Api) -> None:
