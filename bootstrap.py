@@ -19,6 +19,7 @@ from sqlalchemy import Connection, insert
 from kanal import __version__
 from kanal.automation.agenda import Agenda, Duty, Hand
 from kanal.automation.chats import ChatOffers, SilentChats
+from kanal.automation.deleted_users import DeletedUsers
 from kanal.automation.fetch_files import Fetch, FetchFiles
 from kanal.automation.hand_overs import HandOvers
 from kanal.automation.orphans import OrphanedFiles
@@ -248,7 +249,7 @@ def _own_address(settings: Settings, port: int) -> str:
 def duties(store: Store, fetch: Fetch, folder: Path) -> list[Duty[Any]]:
     """All that comes due by itself. `folder`: where files lie while they are being fetched."""
     database, writer = store.database, store.writer
-    simple = (HandOvers, ChatOffers, SilentChats)
+    simple = (HandOvers, DeletedUsers, ChatOffers, SilentChats)
     return [
         *(duty(Hand(writer, duty.name)) for duty in simple),
         FetchFiles(fetch, Hand(writer, FetchFiles.name), database.files, folder, writer.clock),

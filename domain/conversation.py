@@ -39,7 +39,7 @@ from kanal.domain.message_events import (
     about,
 )
 from kanal.domain.staff import active_staff
-from kanal.domain.users import MessengerType, existing_user, set_user_values
+from kanal.domain.users import USERS, MessengerType, existing_user, set_user_values
 from kanal.domain.work import Work
 
 MESSENGER_CHANNELS: dict[MessengerType, str] = {
@@ -365,7 +365,7 @@ def _add_message(
         content_html=said.get("content_html", ""),
         channel_id=case.channel_id,
         case_user_id=case.user_id,
-        custom_user_id=existing_user(work, case.user_id).identity if goes_out else "",
+        custom_user_id=work.load(USERS, case.user_id).identity if goes_out else "",
         outgoing=case.outgoing + 1 if goes_out else 0,
         previous=case.last_outgoing if goes_out else 0,
         chat=case.chat,

@@ -231,6 +231,14 @@ class UserWasDeleted(Event, frozen=True):
     """Keys of the custom fields that it had values of."""
 
 
+class UserCasesDeleted(Event, frozen=True):
+    """The last of a deleted user's cases is deleted too."""
+
+    NAME = "user.cases_deleted.1"
+    ABOUT = ("user_id",)
+    user_id: int
+
+
 class UserDetails(Struct, frozen=True):
     full_name: str = ""
     company_name: str = ""
@@ -257,6 +265,7 @@ class User(Struct, frozen=True):
     blocked: bool = False
     disabled: bool = False
     deleted: bool = False
+    cases_deleted: bool = False
     values: Values = {}
     """Of custom fields, also of those that have been deleted since."""
 
@@ -324,6 +333,8 @@ def evolve(user: User, event: Event) -> User:
             return replace(user, disabled=True)
         case UserWasRestored():
             return replace(user, blocked=False, disabled=False)
+        case UserCasesDeleted():
+            return replace(user, cases_deleted=True)
         case UserWasDeleted():
             return replace(user, deleted=True)
     return user

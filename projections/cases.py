@@ -463,6 +463,13 @@ def amounts_of_cases(
     return amounts
 
 
+def of_user(connection: Connection, views: Views, user_id: int, limit: int) -> list[int]:
+    """Ids of cases of this user, whatever state they are in."""
+    cases = views.cases["cases"]
+    query = select(cases.c.case_id).where(cases.c.user_id == user_id)
+    return list(connection.scalars(query.order_by(cases.c.created_at).limit(limit)))
+
+
 def amounts_of_companies(
     connection: Connection, views: Views, company_ids: Sequence[int]
 ) -> dict[int, int]:

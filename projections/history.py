@@ -58,6 +58,7 @@ from kanal.domain.message_events import (
 )
 from kanal.domain.stream import Recorded
 from kanal.domain.users import (
+    UserCasesDeleted,
     UserChanged,
     UserFieldsChanged,
     UserIdentityChanged,
@@ -114,7 +115,7 @@ def fold(changes: Changes, tables: Tables, recorded: Recorded) -> None:
 
 PROJECTION = ReadModel(
     name="history",
-    version=7,
+    version=8,
     handles=dict.fromkeys(
         (
             CaseOpened,
@@ -167,6 +168,7 @@ PROJECTION = ReadModel(
             UserWasDisabled,
             UserWasRestored,
             UserWasDeleted,
+            UserCasesDeleted,
             IdentityClaimed,
             IdentityReleased,
             ContactLinked,

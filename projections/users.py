@@ -9,6 +9,7 @@ from kanal.domain.case_events import MessageAdded
 from kanal.domain.custom_fields import Values
 from kanal.domain.stream import Recorded
 from kanal.domain.users import (
+    UserCasesDeleted,
     UserChanged,
     UserFieldsChanged,
     UserIdentityChanged,
@@ -126,6 +127,13 @@ def define(metadata: MetaData, name: Names) -> Iterable[Table]:
             }.items()
         ],
     )
+    # Users who are deleted for good and whose cases are not yet.
+    yield Table(
+        name("leaving_cases"),
+        metadata,
+        number("user_id", key=True),
+        number("position"),
+    )
 
 
 def fold(changes: Changes, tables: Tables, recorded: Recorded) -> None:
@@ -186,11 +194,15 @@ def fold(changes: Changes, tables: Tables, recorded: Recorded) -> None:
             changes.update(users, (event.user_id,), restored)
         case UserWasDeleted():
             changes.delete(users, (event.user_id,))
+            leaving = {"user_id": event.user_id, "position": recorded.position}
+            changes.insert(tables["leaving_cases"], leaving)
+        case UserCasesDeleted():
+            changes.delete(tables["leaving_cases"], (event.user_id,))
 
 
 PROJECTION = ReadModel(
     name="users",
-    version=5,
+    version=6,
     handles=dict.fromkeys(
         (
             MessageAdded,
@@ -208,6 +220,7 @@ PROJECTION = ReadModel(
             UserWasDisabled,
             UserWasRestored,
             UserWasDeleted,
+            UserCasesDeleted,
         ),
         fold,
     ),
@@ -256,6 +269,13 @@ def _by_custom_fields(
         return [false()]
     user_id = views.users["users"].c.user_id
     return [user_id.in_(search.ids) for search in found_by]
+
+
+def leaving_cases(connection: Connection, views: Views, limit: int) -> list[tuple[int, int]]:
+    """Deleted users who may have cases yet, and the positions of their deletion."""
+    leaving = views.users["leaving_cases"]
+    query = select(leaving.c.user_id, leaving.c.position).order_by(leaving.c.user_id).limit(limit)
+    return [(row.user_id, row.position) for row in connection.execute(query)]
 
 
 def amounts_of_users(
