@@ -13,7 +13,6 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from kanal.delivery.body import FORM_CONTENT_TYPE, TEMPLATE_VERSION, render_form
 from kanal.delivery.ledger import attempt_row, lane_rows, pending_at
-from kanal.delivery.plain_text import plain_text
 from kanal.delivery.signing import webhook_id
 from kanal.delivery.tables import PENDING, attempts, deliveries, lanes
 from kanal.delivery.verdict import Delivery, LaneRow
@@ -27,6 +26,7 @@ from kanal.domain.channels import (
 )
 from kanal.domain.event import Event
 from kanal.domain.files import FileRef
+from kanal.domain.plain_text import plain_text
 from kanal.domain.stream import Recorded
 from kanal.eventlog.files import FileLinks
 from kanal.eventlog.projection import Changes

@@ -10,6 +10,7 @@
     │   ├── GroupNotFound
     │   ├── FilterNotFound
     │   ├── CompanyNotFound
+    │   ├── MacroNotFound
     │   ├── LabelNotFound
     │   ├── DeliveryNotFound
     │   ├── StaffStatusNotFound
@@ -181,6 +182,16 @@ class CompanyNotFound(NotFound):
 
     def __init__(self, company_id: object) -> None:
         super().__init__(f"There is no company {company_id!s}.")
+
+
+class MacroNotFound(NotFound):
+    code = "macro_not_found"
+
+    def __init__(self, macro_id: object) -> None:
+        super().__init__(
+            f"There is no macro {macro_id!s}, or it is somebody else's. "
+            "GET /api/macros.json lists the macros."
+        )
 
 
 class KeyNotFound(NotFound):

@@ -15,6 +15,7 @@ from kanal.projections import (
     labels,
     languages,
     links,
+    macros,
     messages,
     scheduled,
     staff,
@@ -40,6 +41,7 @@ CORE: tuple[Projection, ...] = (
     languages.PROJECTION,
     client_emails.PROJECTION,
     filters.PROJECTION,
+    macros.PROJECTION,
 )
 """Applied inside the writer's transaction: what was answered can be read."""
 

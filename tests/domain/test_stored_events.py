@@ -15,6 +15,7 @@ from msgspec.structs import replace
 
 import kanal.domain
 from kanal.domain.event import EVENTS, Envelope, Event
+from kanal.domain.macros import Action
 from kanal.eventlog.mapper import EventMapper
 
 for module in pkgutil.iter_modules(kanal.domain.__path__):
@@ -53,6 +54,7 @@ def value_of(hint: Any, number: int) -> Any:
         dict[str, str]: {"1": f"Да {number}"},
         dict[str, str | bool]: {"cf_1": f"Текст {number}", "cf_2": True},
         dict[str, str | bool | None]: {"cf_1": None, "cf_2": False},
+        tuple[Action, ...]: (Action("add_note", content=f"Текст {number}", macro_action_id=7),),
         Any: {"case_id": number},
     }
     return values[hint]

@@ -2,7 +2,7 @@
 
 import pytest
 
-from kanal.delivery.plain_text import plain_text
+from kanal.domain.plain_text import plain_text
 
 
 @pytest.mark.parametrize(
