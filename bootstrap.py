@@ -20,7 +20,7 @@ from kanal import __version__
 from kanal.automation.agenda import Agenda, Duty, Hand
 from kanal.automation.chats import ChatOffers, SilentChats
 from kanal.automation.deleted_users import DeletedUsers
-from kanal.automation.fetch_files import Fetch, FetchFiles
+from kanal.automation.fetch_files import FetchFiles
 from kanal.automation.hand_overs import HandOvers
 from kanal.automation.orphans import OrphanedFiles
 from kanal.delivery.address_guard import AddressGuard
@@ -199,7 +199,10 @@ async def running(store: Store, role: Role = "all") -> AsyncIterator[Running]:
             await sender.start()
             ending.append(partial(sender.close, settings.shutdown_seconds))
             fetcher = await stack.enter_async_context(FileFetcher(guard, version=__version__))
-            agenda = Agenda(store.database, CORE + FOLLOWED, duties(store, fetcher.fetch, uploads))
+            hand = Hand(store.writer, FetchFiles.name)
+            files, clock = store.database.files, store.writer.clock
+            fetching = FetchFiles(fetcher.fetch, hand, files, uploads, clock)
+            agenda = Agenda(store.database, CORE + FOLLOWED, [*duties(store), fetching])
             agenda.start()
             ending.append(partial(agenda.close, settings.shutdown_seconds))
         stack.push_async_callback(_end_together, ending)
@@ -246,13 +249,12 @@ def _own_address(settings: Settings, port: int) -> str:
     return f"http://{host}:{port}"
 
 
-def duties(store: Store, fetch: Fetch, folder: Path) -> list[Duty[Any]]:
-    """All that comes due by itself. `folder`: where files lie while they are being fetched."""
+def duties(store: Store) -> list[Duty[Any]]:
+    """What comes due by itself and needs nothing but the log and its files."""
     database, writer = store.database, store.writer
     simple = (HandOvers, DeletedUsers, ChatOffers, SilentChats)
     return [
         *(duty(Hand(writer, duty.name)) for duty in simple),
-        FetchFiles(fetch, Hand(writer, FetchFiles.name), database.files, folder, writer.clock),
         OrphanedFiles(database, CORE, writer.clock),
     ]
 
