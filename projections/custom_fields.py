@@ -263,4 +263,6 @@ def _matches(values: Any, field_type: FieldType, wanted: str) -> ColumnElement[b
         exact = wanted[1:-1]
     if exact is None:
         return searched(values.folded, wanted)
-    return and_(values.head == exact[:HEAD], values.folded == exact)
+    # A value that is shorter than its head may be is all there: the index alone answers.
+    head = values.head == exact[:HEAD]
+    return head if len(exact) < HEAD else and_(head, values.folded == exact)

@@ -20,6 +20,7 @@ from kanal.domain.identities import Identification, delete_user
 from kanal.domain.users import change_user
 from kanal.projections import cases, custom_fields, users
 from kanal.projections.cases import CaseFilter
+from kanal.projections.custom_fields import HEAD
 from kanal.projections.read_model import Page
 from kanal.projections.users import UserFilter
 
@@ -112,6 +113,8 @@ def test_cases_and_users_show_their_values(log: Log, connection: Connection) -> 
         ({"cf_1": ["№ 5^", "50"]}, [1, 2]),
         ({"cf_1": f"^{LONG}^"}, [3]),
         ({"cf_1": f"^{LONG[1:]}^"}, []),
+        ({"cf_1": f"^{LONG[:HEAD]}^"}, []),
+        ({"cf_1": f"^{LONG[: HEAD - 1]}^"}, []),
         ({"cf_1": "ёё"}, [3]),
         ({"cf_2": "1"}, [1]),
         ({"cf_2": "True"}, [1]),
