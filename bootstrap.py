@@ -19,6 +19,7 @@ from sqlalchemy import Connection, insert
 from kanal import __version__
 from kanal.automation.agenda import Agenda, Duty, Hand
 from kanal.automation.chats import ChatOffers, SilentChats
+from kanal.automation.delayed_sending import DelayedSending
 from kanal.automation.deleted_users import DeletedUsers
 from kanal.automation.fetch_files import FetchFiles
 from kanal.automation.hand_overs import HandOvers
@@ -252,7 +253,7 @@ def _own_address(settings: Settings, port: int) -> str:
 def duties(store: Store) -> list[Duty[Any]]:
     """What comes due by itself and needs nothing but the log and its files."""
     database, writer = store.database, store.writer
-    simple = (HandOvers, DeletedUsers, ChatOffers, SilentChats)
+    simple = (DelayedSending, HandOvers, DeletedUsers, ChatOffers, SilentChats)
     return [
         *(duty(Hand(writer, duty.name)) for duty in simple),
         OrphanedFiles(database, CORE, writer.clock),

@@ -187,7 +187,7 @@ class Outbox:
                 content=event.content or plain_text(event.content_html),
                 note=event.kind == "note",
                 sent_via_rule=event.kind == "rule_message",
-                created_at=at,
+                created_at=event.sent_at or event.created_at or at,
                 zone=self._zone,
                 attachments=event.attachments,
                 address=self._address,

@@ -11,6 +11,7 @@ from kanal.domain.cases import CASES
 from kanal.domain.custom_fields import CUSTOM_FIELDS, id_of
 from kanal.domain.errors import CaseNotFound
 from kanal.domain.labels import LABELS
+from kanal.domain.messages import MESSAGES
 from kanal.domain.stream import Recorded
 from kanal.http.context import Call
 from kanal.http.dates import SECOND
@@ -50,7 +51,10 @@ async def read_case(
             raise CaseNotFound(case_id)
         upto = position if at is None else database.position_at(connection, at)
         events = database.streams(connection, [stream_id], upto=upto)
-        if related := _related(call, events):
+        related = _related(call, events)
+        for message_id in messages.revised(connection, views, case_id):
+            related.add(call.context.stream_ids.of(MESSAGES, str(message_id)))
+        if related:
             events = database.streams(connection, [stream_id, *related], upto=upto)
         models = (
             cases.PROJECTION,

@@ -20,7 +20,7 @@ from kanal.domain.identities import Conflict
 from kanal.http.answers import NEVER, Date, DateOrNever, answer, listing
 from kanal.http.api.custom_fields import CustomFields, FieldFilters, FieldKeys, given_values
 from kanal.http.api.labels import LabelIds
-from kanal.http.api.messages import Texts, require_content
+from kanal.http.api.messages import Texts, require_content, said
 from kanal.http.api.users import (
     ConflictAnswer,
     ExternalIds,
@@ -211,8 +211,6 @@ async def create(call: Call) -> web.Response:
         who=identification(given, channel_id, call.context, wrong_phone="incorrect_user_phone"),
         channel="" if channel_id else given.channel,
         subject=given.subject,
-        content=given.content,
-        content_html=given.content_html,
         staff_id=given.staff_id,
         group_id=given.group_id,
         status=given.status,
@@ -223,6 +221,7 @@ async def create(call: Call) -> web.Response:
         cc_emails=given.cc_emails,
         bcc_emails=given.bcc_emails,
         given_values=given_values(given.custom_fields, (), call.context.dates),
+        **await said(given),
     )
     done = await submit_with_files(call, given, command)
     opened = msgspec.convert(done.result, OpenedCase) if done.repeated else done.result

@@ -57,6 +57,16 @@ async def test_a_users_message_is_not_sent_back(desk: Desk) -> None:
     assert await desk.deliveries() == []
 
 
+async def test_what_was_written_earlier_goes_out_with_the_time_that_it_bears(desk: Desk) -> None:
+    case_id = await desk.case(await desk.channel(URL))
+    then = 1_399_234_517_000_000
+    await desk.do(
+        conversation.add_rule_message, case_id=case_id, rule_id=7, content="x", created_at=then
+    )
+    (row,) = await desk.deliveries()
+    assert form(row["body"])["object[created_at]"] == "Mon, 05 May 2014 00:15:17 +0400"
+
+
 async def test_html_without_text_goes_out_as_its_text(desk: Desk) -> None:
     case_id = await desk.case(await desk.channel(URL))
     html = "<p>Dear <b>Ann</b>,</p><p>see<br>below</p><style>p {}</style>"

@@ -131,13 +131,45 @@ MESSAGES = [
     message(400, "invalid_parameters", content=["x"]),
     message(400, "invalid_parameters", user_id="u1"),
     message(400, "invalid_parameters", user_id=-1),
-    message(400, "send_at_not_supported", send_at="2099-01-01 00:00:00"),
+    message(400, "send_at_not_allowed", user_id=1, send_at="2099-01-01 00:00:00"),
+    message(400, "wrong_date", send_at="tomorrow"),
+    message(400, "wrong_date", created_at="2099-01-01 00:00:00"),
+    message(400, "wrong_date", created_at=["2014-01-01"]),
+    message(400, "invalid_parameters", do_not_send_email="perhaps"),
+    note(400, "wrong_date", created_at="2099-01-01 00:00:00"),
     note(400, "content_required", content=""),
     note(404, "staff_not_found", staff_id=77),
     note(400, "staff_not_active", staff_id=2),
     note(400, "content_too_long", content="x" * (MB + 1)),
     Refused("POST", "cases/1/messages.json", {}, 400, "invalid_parameters"),
     Refused("POST", "cases/1/messages.json", {"note": CONTENT}, 400, "invalid_parameters"),
+]
+
+LATER = [
+    Refused("PUT", "cases/1/messages/1.json", {"message": {}}, 400, "content_required"),
+    Refused("PUT", "cases/1/messages/1.json", {"message": None}, 400, "content_required"),
+    Refused("PUT", "cases/1/messages/1.json", {"content": ["x"]}, 400, "invalid_parameters"),
+    Refused("PUT", "cases/1/messages/1.json", {"content": "x" * (MB + 1)}, 400, "content_too_long"),
+    Refused("PUT", "cases/1/messages/2.json", {"content": "x"}, 404, "message_not_found"),
+    Refused("PUT", "cases/1/messages/x.json", {"content": "x"}, 404, "message_not_found"),
+    Refused("PUT", "cases/1/note/1.json", {"content": "x"}, 404, "message_not_found"),
+    Refused("PUT", "cases/3/messages/3.json", {"content": "x"}, 404, "case_not_found"),
+    Refused("PUT", "cases/4/messages/4.json", {"content": "x"}, 404, "case_not_found"),
+    Refused("DELETE", "cases/1/messages/77.json", None, 404, "message_not_found"),
+    Refused("DELETE", "cases/1/note/1.json", None, 404, "message_not_found"),
+    Refused("DELETE", "cases/4/messages/4.json", None, 404, "case_not_found"),
+    Refused("PUT", "cases/1/rate/1.json", {"rate": {}}, 400, "incorrect_rating"),
+    Refused("PUT", "cases/1/rate/1.json", {"rate": {"rating": "5"}}, 400, "incorrect_rating"),
+    Refused("PUT", "cases/1/rate/1.json", {"rating": "low"}, 400, "message_not_rateable"),
+    Refused("PUT", "cases/1/rate/77.json", {"rating": "low"}, 404, "message_not_found"),
+    Refused(
+        "PUT",
+        "cases/1/rate/1.json",
+        {"rating": "low", "rating_comment": {"x": 1}},
+        400,
+        "invalid_parameters",
+    ),
+    case(400, "wrong_date", created_at="2099-01-01 00:00:00"),
 ]
 
 UNKNOWN_CASES = [
@@ -254,8 +286,8 @@ async def fill(api: Api) -> None:
 
 @pytest.mark.parametrize(
     "table",
-    [CASES, MESSAGES, UNKNOWN_CASES, OTHERS, READS],
-    ids=["cases", "messages", "unknown cases", "others", "reads"],
+    [CASES, MESSAGES, LATER, UNKNOWN_CASES, OTHERS, READS],
+    ids=["cases", "messages", "later", "unknown cases", "others", "reads"],
 )
 async def test_bad_input_gets_its_code_and_writes_nothing(
     api: Api, table: Sequence[Refused]
