@@ -11,7 +11,7 @@ from kanal.domain.cases import CASES
 from kanal.domain.custom_fields import CUSTOM_FIELDS, id_of
 from kanal.domain.errors import CaseNotFound
 from kanal.domain.labels import LABELS
-from kanal.domain.messages import MESSAGES
+from kanal.domain.message_events import MESSAGES
 from kanal.domain.stream import Recorded
 from kanal.http.context import Call
 from kanal.http.dates import SECOND

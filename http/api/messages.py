@@ -15,9 +15,16 @@ from msgspec.structs import replace
 from sqlalchemy import Connection
 
 from kanal.domain.case_events import MessageAdded, MessageKind, Rating
-from kanal.domain.conversation import AddedMessage, Said, add_note, add_staff_reply, add_user_message
+from kanal.domain.conversation import (
+    AddedMessage,
+    Said,
+    add_note,
+    add_staff_reply,
+    add_user_message,
+)
 from kanal.domain.errors import CaseNotFound, MessageNotFound, UserNotFound
 from kanal.domain.message_events import MessageScheduled
+from kanal.domain.message_events import Texts as OriginalTexts
 from kanal.domain.messages import (
     Original,
     delete_message,
@@ -25,7 +32,6 @@ from kanal.domain.messages import (
     rate_message,
     schedule_staff_reply,
 )
-from kanal.domain.messages import Texts as OriginalTexts
 from kanal.http.answers import Date, answer, empty, listing
 from kanal.http.as_of import AsOf, read_case
 from kanal.http.attachments import (

@@ -14,11 +14,12 @@ from story import person
 from kanal.automation import delayed_sending
 from kanal.automation.agenda import Agenda, Hand
 from kanal.automation.delayed_sending import DelayedSending
-from kanal.bootstrap import Store, duties, opened
+from kanal.bootstrap import Store, opened
 from kanal.domain.case_events import CaseStatusChanged, MessageAdded
 from kanal.domain.cases import delete_case, restore_case, trash_case
 from kanal.domain.conversation import open_case
-from kanal.domain.messages import MessageDiscarded, MessageSent, schedule_staff_reply
+from kanal.domain.message_events import MessageDiscarded, MessageSent
+from kanal.domain.messages import schedule_staff_reply
 from kanal.domain.staff import create_staff
 from kanal.projections import messages, runner
 from kanal.projections.registry import CORE
@@ -58,7 +59,8 @@ def due(store: Store, microseconds: int = SOON) -> list[ScheduledRow]:
 async def test_what_is_due_is_sent_by_itself_and_only_then(store: Store) -> None:
     scheduled = schedule(store)
     schedule(store, 10**12)
-    agenda = Agenda(store.database, CORE, duties(store))
+    duty = DelayedSending(Hand(store.writer, DelayedSending.name))
+    agenda = Agenda(store.database, CORE, [duty])
     agenda.start()
     await until(lambda: len(store.database.events_after(scheduled + 1)) == 3)
     await agenda.close(1)
