@@ -272,3 +272,61 @@ async def test_two_equal_posts_are_two_cases(shared_api: Api) -> None:
     one, two = await asyncio.gather(*(shared_api.post("cases.json", given) for _ in range(2)))
     assert one["case"]["case_id"] != two["case"]["case_id"]
     assert one["case"]["user_id"] == two["case"]["user_id"]
+
+
+async def test_wrappers_that_are_missing_or_have_another_name(shared_api: Api) -> None:
+    """Some libraries send the fields of a staff member bare; the published sample of labels has the plural."""
+    email = f"{unique()}@example.com"
+    staff = (await shared_api.post("staff.json", {"staff": {"staff_email": email}}))["staff"]
+    path = f"staff/{staff['staff_id']}.json"
+    assert (await shared_api.put(path, {"staff_full_name": "Ann"}))["staff"][
+        "staff_full_name"
+    ] == "Ann"
+    title = unique()
+    made = await shared_api.post("labels.json", {"labels": {"label_title": title}})
+    assert made["label"]["label_title"] == title
+    channel = await channel_of(shared_api)
+    given = {"user_custom_id": unique(), "channel": channel, "content": "Hi", "lables": [1]}
+    case = (await shared_api.post("cases.json", {"case": given}))["case"]
+    assert case["labels"] == []
+    phone = {"user_phone": f"+7916{uuid.uuid4().int % 10**7:07}"}
+    linked = await shared_api.put(f"users/{case['user_id']}/link.json", phone)
+    other = [each for each in linked["user"]["linked_users"] if each != case["user_id"]]
+    unlinked = await shared_api.put(f"users/{case['user_id']}/unlink.json", {"user_id": other[0]})
+    assert other[0] not in unlinked["user"]["linked_users"]
+
+
+async def test_a_library_that_acts_on_several_cases_at_once(shared_api: Api) -> None:
+    """Ids that failed are simply not in the answer; the calls for one and for several read their own key."""
+    channel = await channel_of(shared_api)
+    given = {"case": {"user_custom_id": unique(), "channel": channel, "content": "Hi"}}
+    ids = [(await shared_api.post("cases.json", given))["case"]["case_id"] for _ in range(3)]
+    several = ",".join(map(str, [*ids, 900001, 900002]))
+    for method, verb in (("PUT", "/spam"), ("PUT", "/restore"), ("PUT", "/trash"), ("DELETE", "")):
+        path = f"cases/{several}{verb}.json"
+        answer = await shared_api.call(method, path, headers=JSON_TYPE, data=b"[]")
+        assert (answer.status, answer.json) == (200, {"case_success_id": ids}), verb
+    [case_id] = [(await shared_api.post("cases.json", given))["case"]["case_id"]]
+    one = await shared_api.put(f"cases/{case_id}/trash.json", [])
+    assert one["case_success_id"] == [case_id]
+    assert one["case"]["deleted"] is True
+
+
+async def test_a_client_that_asks_page_by_page_until_it_has_the_total(shared_api: Api) -> None:
+    channel = await channel_of(shared_api)
+    user = unique()
+    given = {"case": {"user_custom_id": user, "channel": channel, "content": "Hi"}}
+    for status in ("open", "closed", "open"):
+        given["case"]["status"] = status
+        await shared_api.post("cases.json", given)
+    found: list[Any] = []
+    page, total = 1, 1
+    while len(found) < total:
+        query = [("status[]", "open"), ("status[]", "waiting"), ("user_custom_id", user)]
+        query += [("limit", "1"), ("page", str(page)), ("sort", "created_at_asc")]
+        answer = await shared_api.call("GET", "cases.json", params=query)
+        total = answer.json["total_count"]
+        found += [item["case"] for key, item in answer.json.items() if key != "total_count"]
+        page += 1
+        assert page < 9
+    assert [case["status"] for case in found] == ["open", "open"]

@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from schemathesis import GenerationMode
 from schemathesis.checks import CHECKS
-from served_api import EMAIL, KEY, serving
+from served_api import EMAIL, KEY, Api, serving
 
 from kanal.http import openapi
 
@@ -43,6 +43,8 @@ IDS: dict[str, Any] = {
     "channel": st.sampled_from(["1", "cch2"]),
     "staff": st.integers(2, 3),
     "key": st.integers(2, 3),
+    "filter": st.integers(1, 12),
+    "status": st.sampled_from([1, 101, 102]),
 }
 """Ids of what there is; the caller, staff 1, stays as it is."""
 ID = st.integers(1, 3)
@@ -57,15 +59,7 @@ def address(tmp_path_factory: pytest.TempPathFactory, shared_database_url: str) 
     async def serve() -> None:
         nonlocal found
         async with serving(tmp_path_factory.mktemp("fuzz"), shared_database_url) as api:
-            for title in ("App", "Chat"):
-                await api.channel(title=title)
-            for name in ("bob", "eve"):
-                await api.post("staff.json", {"staff": {"staff_email": f"{name}@example.com"}})
-                await api.post("groups.json", {"group": {"group_title": name}})
-                await api.post("labels.json", {"label": {"label_title": name}})
-            for number in range(CASES):
-                case = await api.case(user_custom_id=f"u{number}")
-                await api.message(case["case_id"])
+            await _fill(api)
             found = api.address
             started.set()
             await asyncio.to_thread(done.wait)
@@ -77,6 +71,28 @@ def address(tmp_path_factory: pytest.TempPathFactory, shared_database_url: str) 
     yield found
     done.set()
     thread.join()
+
+
+async def _fill(api: Api) -> None:
+    """Two or three of everything, since most made-up ids are of nothing."""
+    await api.channel(channel_type="async")
+    await api.channel(channel_type="sync")
+    for name in ("bob", "eve", "joe"):
+        select = {"field_type": "select", "field_data": {"1": "Red"}, "field_level": "case"}
+        for path, entity, fields in (
+            ("staff", "staff", {"staff_email": f"{name}@example.com"}),
+            ("groups", "group", {"group_title": name}),
+            ("labels", "label", {"label_title": name}),
+            ("companies", "company", {"company_name": name}),
+            ("custom_fields", "custom_field", {"title": name, **select}),
+            ("filters", "filter", {"filter_name": name, "conditions": {"status": ["open"]}}),
+            ("staff_statuses", "staff_status", {"status": name}),
+        ):
+            await api.post(f"{path}.json", {entity: fields})
+    for number in range(CASES):
+        channel = "cch2" if number % 4 == 0 else "cch1"
+        case = await api.case(user_custom_id=f"u{number}", channel=channel)
+        await api.message(case["case_id"])
 
 
 @pytest.fixture(scope="module")
