@@ -13,7 +13,7 @@ import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, unquote
 
 import msgspec
 from aiohttp import BodyPartReader, MultipartReader, web
@@ -289,7 +289,7 @@ class _Multipart:
             if part.filename is None:
                 await self._text(part, part.name)
             else:
-                await self._file(part, part.name, part.filename)
+                await self._file(part, part.name, _file_name(part.filename))
 
     def _refuse_too_large(self) -> None:
         if self.request.content.total_bytes > self.limits.multipart:
@@ -380,6 +380,17 @@ def _readable(text: str) -> str:
 def _write(file: Any, digest: Any, data: bytearray) -> None:
     file.write(data)
     digest.update(data)
+
+
+def _file_name(sent: str) -> str:
+    """Some Python clients percent-encode what is not ASCII; a `%` that stands for nothing else is left."""
+    if "%" not in sent or not sent.isascii():
+        return sent
+    try:
+        name = unquote(sent, errors="strict")
+    except UnicodeDecodeError:
+        return sent
+    return sent if name.isascii() else name
 
 
 def _path(name: str) -> list[str]:

@@ -477,6 +477,10 @@ class TestParts:
             (b'filename="../../etc/passwd"', "passwd"),
             (b'filename="C:\\\\Users\\\\Ann\\\\a.txt"', "a.txt"),
             (b'filename="a;b.txt"', "a;b.txt"),
+            (b'filename="%D1%8F%20100%25.txt"', "я 100%.txt"),
+            (b'filename="100%25.txt"', "100%25.txt"),
+            (b'filename="%D1%8F%2F..%2Fa.txt"', "a.txt"),
+            (b'filename="%FF.txt"', "%FF.txt"),
             (b'filename="' + b"x" * 300 + b'.txt"', "x" * 251 + ".txt"),
         ],
     )

@@ -8,6 +8,7 @@ import uuid
 from email.utils import parsedate_to_datetime
 from typing import Any
 
+import aiohttp
 import pytest
 from aiohttp import FormData
 from served_api import Api
@@ -272,6 +273,27 @@ async def test_two_equal_posts_are_two_cases(shared_api: Api) -> None:
     one, two = await asyncio.gather(*(shared_api.post("cases.json", given) for _ in range(2)))
     assert one["case"]["case_id"] != two["case"]["case_id"]
     assert one["case"]["user_id"] == two["case"]["user_id"]
+
+
+@pytest.mark.parametrize(("bracket", "quoted"), [("[]", False), ("[0]", True), ("[1]", False)])
+async def test_files_in_every_spelling_of_their_field(
+    shared_api: Api, bracket: str, quoted: bool
+) -> None:
+    """Their names are UTF-8 or, from Python, percent-encoded. The URL of a file is fetched without credentials."""
+    form = FormData(quote_fields=quoted, default_to_multipart=True)
+    form.add_field("case[user_email]", f"{unique()}@example.com")
+    form.add_field("case[subject]", "Contract")
+    form.add_field("case[content]", "See the file")
+    file = b"%PDF-1.4 " + unique().encode()
+    name = f"case[attachments]{bracket}"
+    form.add_field(name, file, filename="договор.pdf", content_type="application/pdf")
+    made = await shared_api.call("POST", "cases.json", data=form)
+    assert made.status == 201, made.text
+    [shown] = made.json["case"]["attachments"]
+    assert shown.keys() >= {"file_id", "file_name", "file_size", "mime_type", "url"}
+    assert (shown["file_name"], shown["file_size"]) == ("договор.pdf", len(file))
+    async with aiohttp.ClientSession() as anybody, anybody.get(shown["url"]) as response:
+        assert await response.read() == file
 
 
 async def test_wrappers_that_are_missing_or_have_another_name(shared_api: Api) -> None:
