@@ -23,8 +23,10 @@ from kanal.domain import (
     cases,
     channels,
     chats,
+    companies,
     conversation,
     custom_fields,
+    deleted_users,
     identities,
     labels,
     links,
@@ -60,6 +62,7 @@ from kanal.projections.users import UserRow
 ids = st.integers(1, 3)
 texts = st.sampled_from(["", "0", " x ", "Заказ", "100%_\\^"])
 emails = st.none() | st.sampled_from(["a@example.com", "B@example.com"]).map(email)
+domains = st.sets(st.sampled_from(["example.com", "example.org"]))
 phones = st.none() | st.sampled_from(["+79161234567"]).map(phone)
 people = st.builds(
     Identification,
@@ -67,7 +70,9 @@ people = st.builds(
     external_id=st.sampled_from(["", "1", "01", "1 "]),
     email=emails,
     phone=phones,
-    details=st.fixed_dictionaries({}, optional={"full_name": texts, "note": texts}),
+    details=st.fixed_dictionaries(
+        {}, optional={"full_name": texts, "note": texts, "company_name": texts}
+    ),
 )
 keys = ids.map("cf_{}".format)
 values = st.builds(
@@ -201,6 +206,21 @@ commands = st.one_of(
     call(identities.change_profile, user_id=ids, email=emails, phone=phones, details=st.just({})),
     call(links.link_users, user_id=ids, other_id=ids),
     call(links.unlink_users, user_id=ids, other_id=ids),
+    call(companies.create_company, name=texts, domains=domains, users=st.lists(ids, max_size=2)),
+    call(
+        companies.change_company,
+        company_id=ids,
+        name=texts,
+        add_domains=domains,
+        remove_domains=domains,
+        remove_users=st.lists(ids, max_size=1),
+    ),
+    call(companies.block_company, company_id=ids),
+    call(companies.restore_company, company_id=ids),
+    call(companies.delete_company, company_id=ids),
+    call(
+        deleted_users.delete_cases_of_user, user_id=ids, case_ids=st.just([1]), last=st.booleans()
+    ),
     call(chats.accept_chat, case_id=ids, staff_id=st.integers(1, 2)),
     call(chats.complete_chat, case_id=ids, user_id=st.integers(0, 2), staff_id=st.just(1)),
     call(chats.offer_chat, case_id=ids, staff_id=st.just(1), offers=st.integers(0, 1)),
