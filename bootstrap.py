@@ -30,6 +30,8 @@ from kanal.delivery.outbox import Outbox
 from kanal.delivery.ping import Pinger
 from kanal.delivery.post import WebhookClient
 from kanal.delivery.sender import Sender
+from kanal.delivery.typing_webhook import TypingWebhook
+from kanal.delivery.typists import Typists
 from kanal.domain.staff import ADMINISTRATORS, NewKey, create_staff
 from kanal.domain.work import Work
 from kanal.eventlog.database import Database
@@ -186,6 +188,12 @@ async def running(store: Store, role: Role = "all") -> AsyncIterator[Running]:
             follower.start()
             stack.push_async_callback(follower.close)
         client = await stack.enter_async_context(WebhookClient(guard, version=__version__))
+        typists = Typists(store.database)
+        typing_webhook = TypingWebhook(client, settings.timezone)
+        if role != "worker":
+            typists.start()
+            stack.push_async_callback(typists.close)
+            stack.push_async_callback(typing_webhook.close)
         if role != "api":
             sender = Sender(
                 store.database,
@@ -215,6 +223,8 @@ async def running(store: Store, role: Role = "all") -> AsyncIterator[Running]:
             follower=follower,
             guard=guard,
             pinger=Pinger(client, settings.timezone, settings.webhook_timeout),
+            typists=typists,
+            typing_webhook=typing_webhook,
             dates=Dates(settings.timezone),
             phone_region=settings.phone_region,
             uploads=uploads,

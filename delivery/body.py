@@ -65,6 +65,28 @@ def render_ping(*, channel_id: int, created_at: int, zone: tzinfo) -> bytes:
     )
 
 
+def render_typing(
+    *,
+    case_id: int,
+    staff_id: int,
+    user_id: int,
+    custom_user_id: str,
+    created_at: int,
+    zone: tzinfo,
+) -> bytes:
+    """That a staff member is typing: a message's fields without a message."""
+    return _form(
+        [
+            ("type", "typing"),
+            ("object[case_id]", str(case_id)),
+            ("object[staff_id]", str(staff_id)),
+            ("object[user_id]", str(user_id)),
+            ("object[custom_user_id]", custom_user_id),
+            ("object[created_at]", rfc_2822(created_at, zone)),
+        ]
+    )
+
+
 def _form(fields: list[tuple[str, str]]) -> bytes:
     return "&".join(f"{_encoded(key)}={_encoded(value)}" for key, value in fields).encode("ascii")
 

@@ -10,6 +10,8 @@ from sqlalchemy import Connection
 
 from kanal.delivery.address_guard import AddressGuard
 from kanal.delivery.ping import Pinger
+from kanal.delivery.typing_webhook import TypingWebhook
+from kanal.delivery.typists import Typists
 from kanal.domain.errors import KeyRevoked
 from kanal.domain.staff import check_key
 from kanal.domain.work import Work
@@ -48,6 +50,8 @@ class Context:
     follower: Follower
     guard: AddressGuard
     pinger: Pinger
+    typists: Typists
+    typing_webhook: TypingWebhook
     dates: Dates
     phone_region: str
     uploads: Path

@@ -23,6 +23,7 @@ from kanal.http.api import (
     messages,
     staff,
     staff_statuses,
+    typing_calls,
     users,
 )
 from kanal.http.contract import Operation
@@ -62,6 +63,8 @@ ROUTES = (
     Route("PUT", "cases/{case}/chat/accept", chats.accept, Right.ANSWER),
     Route("PUT", "cases/{case}/chat/complete", chats.complete, Right.ANSWER),
     Route("GET", "chats", chats.list_chats, Right.SEE),
+    Route("POST", "cases/{case}/typing", typing_calls.tell, Right.ANSWER),
+    Route("GET", "cases/{case}/typing", typing_calls.list_typists, Right.SEE),
     Route("POST", "users", users.create, Right.ANSWER),
     Route("GET", "users", users.list_users, Right.SEE),
     Route("GET", "users/{user}", users.show, Right.SEE),

@@ -1,0 +1,70 @@
+"""Tells a channel's receiver that a staff member is typing: at once or not at all, beside the queue, recorded nowhere."""
+
+import asyncio
+import secrets
+import time
+from collections.abc import Callable
+from datetime import tzinfo
+from typing import Final
+
+from kanal.delivery.body import FORM_CONTENT_TYPE, render_typing
+from kanal.delivery.ledger import Claimed
+from kanal.delivery.post import WebhookClient
+from kanal.delivery.schedule import SECOND
+from kanal.delivery.signing import signature_headers
+
+DEADLINE_SECONDS: Final = 3.0
+"""Later it is not true any more."""
+IN_FLIGHT: Final = 32
+"""Of all channels; what comes while so many are under way is dropped."""
+IN_FLIGHT_OF_CHANNEL: Final = 4
+"""A receiver that hangs takes no more than this."""
+ID_PREFIX: Final = "typing_"
+ID_BYTES: Final = 16
+
+
+class TypingWebhook:
+    def __init__(
+        self,
+        client: WebhookClient,
+        zone: tzinfo,
+        clock: Callable[[], int] = lambda: time.time_ns() // 1000,
+    ) -> None:
+        self._client = client
+        self._zone = zone
+        self._clock = clock
+        self._posts: dict[asyncio.Task[None], int] = {}
+        """And the channel of each."""
+
+    async def close(self) -> None:
+        for post in self._posts:
+            post.cancel()
+        await asyncio.gather(*self._posts, return_exceptions=True)
+
+    def send(
+        self, channel: Claimed, *, case_id: int, staff_id: int, user_id: int, custom_user_id: str
+    ) -> None:
+        """Returns at once. Nothing is sent to a channel that takes no messages at the moment."""
+        lane, now = channel.lane, self._clock()
+        if lane.state != "active" or lane.paused_until > now:
+            return
+        of_channel = list(self._posts.values()).count(lane.channel_id)
+        if len(self._posts) >= IN_FLIGHT or of_channel >= IN_FLIGHT_OF_CHANNEL:
+            return
+        body = render_typing(
+            case_id=case_id,
+            staff_id=staff_id,
+            user_id=user_id,
+            custom_user_id=custom_user_id,
+            created_at=now,
+            zone=self._zone,
+        )
+        typing_id = ID_PREFIX + secrets.token_hex(ID_BYTES)
+        headers = signature_headers(typing_id, now // SECOND, body, channel.secrets)
+        headers["Content-Type"] = FORM_CONTENT_TYPE
+        post = asyncio.create_task(self._post(lane.webhook_url, body, headers))
+        self._posts[post] = lane.channel_id
+        post.add_done_callback(lambda ended: self._posts.pop(ended, None))
+
+    async def _post(self, url: str, body: bytes, headers: dict[str, str]) -> None:
+        await self._client.post(url, body, headers, DEADLINE_SECONDS)
