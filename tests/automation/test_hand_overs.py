@@ -13,7 +13,7 @@ from story import person
 from kanal.automation import hand_overs
 from kanal.automation.agenda import Agenda, Hand
 from kanal.automation.hand_overs import Batch, HandOvers
-from kanal.bootstrap import Store, duties, opened
+from kanal.bootstrap import Store, opened
 from kanal.domain.case_events import CaseAssigned, CaseGroupChanged
 from kanal.domain.cases import change_case
 from kanal.domain.conversation import open_case
@@ -117,7 +117,7 @@ async def test_a_batch_done_twice_or_late_changes_nothing(store: Store) -> None:
 
 async def test_the_agenda_does_it_by_itself(store: Store) -> None:
     left = do(store, disable_staff, staff_id=BORIS, replace_staff_id=ANNA)
-    agenda = Agenda(store.database, CORE, duties(store))
+    agenda = Agenda(store.database, CORE, [HandOvers(Hand(store.writer, HandOvers.name))])
     agenda.start()
     await until(lambda: len(store.database.events_after(left)) == 5)
     await agenda.close(1)
