@@ -154,3 +154,15 @@ def test_pages_go_from_the_oldest_user_on(five: Log, connection: Connection) -> 
     pages = [models.ask(users.listed, UserFilter(), Page(n, 2)) for n in (1, 2, 3, 4)]
     assert [[row.user_id for row in page.rows] for page in pages] == [[1, 2], [3, 4], [5], []]
     assert [page.total for page in pages] == [5, 5, 5, 5]
+
+
+@pytest.mark.parametrize("few", [0, 5000])
+def test_many_and_few_users_are_found_alike(
+    five: Log, connection: Connection, monkeypatch: pytest.MonkeyPatch, few: int
+) -> None:
+    monkeypatch.setattr(users, "FEW", few)
+    models = folded_at_once(connection, five.events)
+    wanted = UserFilter(user_email=["example"], from_time=START)
+    pages = [models.ask(users.listed, wanted, Page(n, 2)) for n in (1, 2, 3)]
+    assert [[row.user_id for row in page.rows] for page in pages] == [[1, 4], [5], []]
+    assert [page.total for page in pages] == [3, 3, 3]
