@@ -71,6 +71,29 @@ async def test_a_list_of_cases_is_filtered_and_further_parameters_narrow_or_repl
         assert refused.refusal == (404, "filter_not_found")
 
 
+async def test_a_filter_takes_whatever_the_list_takes(api: Api) -> None:
+    await api.channel()
+    await api.post("labels.json", {"label": {"label_title": "VIP"}})
+    field = {"title": "Colour", "field_type": "text", "field_level": "case"}
+    await api.post("custom_fields.json", {"custom_field": field})
+    for number in (1, 2):
+        await api.case(user_custom_id=f"u{number}", custom_fields={"cf_1": f"Red {number}"})
+    await api.put("cases/2.json", {"case": {"add_labels": [1]}})
+    for conditions, expected in [
+        ({"labels": "1"}, [2]),
+        ({"custom_fields": {"cf_1": "red 1"}}, [1]),
+        ({"from_time": "2000-01-01 00:00:00", "user_custom_id": ["u1", "u3"]}, [1]),
+        ({"to_time": 946684800}, []),
+    ]:
+        given = {"filter": {"filter_name": "x", "conditions": conditions}}
+        made = (await api.post("filters.json", given))["filter"]
+        found = await api.items(f"cases.json?filter={made['filter_id']}", "case")
+        assert [each["case_id"] for each in found] == expected
+    form = {"filter[filter_name]": "x", "filter[conditions][labels][]": "1"}
+    made = await api.call("POST", "filters.json", data=form)
+    assert made.json["filter"]["conditions"] == {"labels": ["1"]}
+
+
 async def test_me_is_whoever_asks(api: Api) -> None:
     await api.channel()
     await api.case()
