@@ -97,7 +97,8 @@ class Settings(BaseSettings):
         description="Calls of the API that one process takes in a minute, POST, PUT and DELETE counting as two; 0 for no limit.",
     )
     webhook_allow: Networks = Field(
-        (), description="CIDRs that webhooks may reach although they are not public."
+        (),
+        description="CIDRs that webhooks and fetches of `attachment_urls` may reach although they are not public.",
     )
     webhook_timeout: float = Field(
         15,
