@@ -230,17 +230,24 @@ def _body(taken: Takes, schemas: Json) -> Json:
 
 
 def _form(taken: Takes, schemas: Json, *, files: bool = False) -> Json:
-    """The same fields with PHP's brackets: `case[subject]`, `case[labels][]`."""
+    """The same fields with PHP's brackets: `case[subject]`, `case[labels][]`, `case[custom_fields][cf_1]`."""
     model = schemas[taken.model.__name__]
     properties = {}
+    patterns = {}
     names = {}
     for name, each in model.get("properties", {}).items():
         each = _FILES if files and name == "attachments" else _without_null(each)
         names[name] = f"{taken.wrapper}[{name}]" if taken.wrapper else name
         if each.get("type") == "array":
             names[name] += "[]"
-        properties[names[name]] = each
+        if each.get("type") == "object":
+            inner = each.get("additionalProperties")
+            patterns[f"^{re.escape(names[name])}\\["] = inner if isinstance(inner, dict) else {}
+        else:
+            properties[names[name]] = each
     form: Json = {"type": "object", "properties": properties}
+    if patterns:
+        form["patternProperties"] = patterns
     required = [names[name] for name in model.get("required", ())]
     if required:
         form["required"] = required
