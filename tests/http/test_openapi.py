@@ -1,6 +1,8 @@
 """The OpenAPI document and the page that shows it."""
 
+import json
 import re
+from pathlib import Path
 from typing import Any
 
 import aiohttp
@@ -11,6 +13,9 @@ from served_api import Api
 
 from kanal.http import docs_page, openapi
 from kanal.http.routes import ROUTES
+
+PUBLISHED = Path(__file__).parents[2] / "docs" / "openapi.json"
+RELEASED = Path(__file__).parent / "data" / "openapi-released.json"
 
 
 def test_the_document_is_valid_openapi() -> None:
@@ -23,6 +28,15 @@ def test_every_call_is_in_the_document_once() -> None:
     assert made == {(each.method.lower(), f"/api/{each.path}.json") for each in ROUTES}
     ids = [each["operationId"] for methods in paths.values() for each in methods.values()]
     assert len(ids) == len(set(ids)) == len(ROUTES)
+
+
+def test_the_published_document_is_the_present_one() -> None:
+    assert PUBLISHED.read_text() == openapi.text(), "run: kanal openapi > docs/openapi.json"
+
+
+def test_nothing_that_clients_rely_on_has_gone_since_the_last_release() -> None:
+    """A new release copies docs/openapi.json over the released one."""
+    assert breaking(json.loads(RELEASED.read_text()), openapi.document()) == []
 
 
 @pytest.mark.asyncio(loop_scope="module")
