@@ -1,21 +1,25 @@
-"""Cases: one row for each conversation, with all that its answer shows."""
+"""Cases: what lists are filtered and sorted by in one narrow row for each, what is only shown in another.
 
+A list that no index answers walks through the narrow rows, which stay few pages; messages change nothing else.
+"""
+
+from bisect import bisect_right
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal, NamedTuple, get_args
 
 import msgspec
 from sqlalchemy import (
+    Column,
     ColumnElement,
+    Computed,
     Connection,
-    FromClause,
     Index,
     MetaData,
     Table,
-    and_,
-    case,
     false,
     func,
     select,
+    tuple_,
 )
 from sqlalchemy import text as sql_text
 
@@ -55,20 +59,21 @@ from kanal.domain.custom_fields import Values
 from kanal.domain.stream import Recorded
 from kanal.eventlog.projection import Changes, Tables
 from kanal.projections import custom_fields, labels
+from kanal.projections.keyset import After, Listed, Order
 from kanal.projections.links import having_contact
 from kanal.projections.read_model import (
-    Found,
+    NUMBER,
     Names,
     Page,
     ReadModel,
     Views,
-    columns_of,
+    counted,
     flag,
-    found,
     number,
     text,
 )
-from kanal.projections.search import between, searched
+from kanal.projections.search import between
+from kanal.projections.trigrams import containing, searchable
 
 Sort = Literal[
     "updated_at_desc",
@@ -88,6 +93,27 @@ DEFAULT_SORT: Sort = "created_at_desc"
 by `updated_at` a case that changes would jump to a page already read and be missed; by creation none is ever missed.
 """
 
+DELETED, SPAM, MERGED, ACTIVE_CHAT = 1, 2, 4, 8
+HIDDEN = f"""CASE WHEN deleted THEN {DELETED} ELSE 0 END + CASE WHEN spam THEN {SPAM} ELSE 0 END
++ CASE WHEN parent_case_id > 0 THEN {MERGED} ELSE 0 END + CASE WHEN chat = 'active' THEN {ACTIVE_CHAT} ELSE 0 END"""
+"""Why a case is not in the plain list; 0 for most. One small number, so that an index of lists and totals holds it."""
+
+SORTED_BY = {
+    "updated_at": "updated_at",
+    "created_at": "created_at",
+    "response": "last_response_at",
+    "priority": "priority",
+    "status": "status",
+}
+RANKS: dict[str, tuple[str, ...]] = {"priority": get_args(Priority), "status": get_args(Status)}
+"""`Status` and `Priority` name their values in rising order. Among equal ones the newest comes first."""
+GATHERED = 2000
+"""Places of cases that one statement takes and Python sorts, before a page is worth walking to along an index."""
+FILTERED_BY = ("status", "priority", "staff_id", "group_id", "channel")
+"""Kept in those indexes that change with each of these columns anyway: walking along them needs no look at the rows."""
+
+UNCLOSED = sql_text("status <> 'closed'")
+"""Word for word, because a database takes a partial index only where it sees its condition."""
 NO_IDS = "[]"
 """As most cases have no labels, this is not read as JSON."""
 _IDS = msgspec.json.Decoder(tuple[int, ...])
@@ -176,48 +202,28 @@ def define(metadata: MetaData, name: Names) -> Iterable[Table]:
         cases,
         metadata,
         number("case_id", key=True),
-        number("user_id"),
-        number("staff_id"),
-        number("group_id"),
+        Column("hidden", NUMBER, Computed(HIDDEN, persisted=True)),
         text("status"),
         text("priority"),
+        number("staff_id"),
+        number("group_id"),
         text("channel"),
-        number("channel_id"),
-        text("subject"),
-        text("subject_folded"),
-        text("recipient"),
-        text("cc_emails"),
-        text("bcc_emails"),
-        flag("deleted"),
-        flag("spam"),
-        number("parent_case_id"),
-        number("language_id"),
-        text("rating"),
-        text("rating_comment"),
-        number("rated_staff_id"),
-        text("opened_by"),
+        number("user_id"),
         number("created_at"),
         number("updated_at"),
         number("last_response_at"),
-        number("closed_at"),
-        text("labels"),
-        text("locked_labels"),
+        flag("deleted"),
+        flag("spam"),
+        number("parent_case_id"),
         text("chat"),
-        text("custom_fields"),
-        # What hides a case at the end: lists and their totals are counted without a look at the rows.
-        *[
-            Index(
-                f"{cases}_{end}", *columns, "case_id", "deleted", "spam", "parent_case_id", "chat"
-            )
-            for end, columns in {
-                "created": ("created_at",),
-                "updated": ("updated_at",),
-                "user": ("user_id", "created_at"),
-                "channel": ("channel", "created_at"),
-                "status": ("status", "created_at"),
-                "staff": ("staff_id", "created_at"),
-            }.items()
-        ],
+        number("closed_at"),
+        number("channel_id"),
+        number("language_id"),
+        text("opened_by"),
+        Index(f"{cases}_user", "user_id", "created_at", "case_id", "hidden"),
+        Index(f"{cases}_created", "created_at", "case_id", "hidden"),
+        Index(f"{cases}_updated", "updated_at", "case_id", "hidden", *FILTERED_BY),
+        Index(f"{cases}_response", "last_response_at", "case_id", "hidden", *FILTERED_BY),
         # For hand-overs and for what is in use: closed cases are the most, and none of them counts.
         *[
             Index(
@@ -230,18 +236,26 @@ def define(metadata: MetaData, name: Names) -> Iterable[Table]:
             for column in ("staff_id", "group_id")
         ],
     )
-
-
-UNCLOSED = sql_text("status <> 'closed'")
-"""Word for word, because a database takes a partial index only where it sees its condition."""
-
-
-def _shown(cases: FromClause) -> ColumnElement[bool]:
-    return and_(cases.c.deleted.is_(False), cases.c.spam.is_(False))
+    yield Table(
+        name("case_details"),
+        metadata,
+        number("case_id", key=True),
+        text("subject"),
+        text("recipient"),
+        text("cc_emails"),
+        text("bcc_emails"),
+        text("rating"),
+        text("rating_comment"),
+        number("rated_staff_id"),
+        text("labels"),
+        text("locked_labels"),
+        text("custom_fields"),
+    )
+    yield searchable(name("case_subjects"), metadata)
 
 
 def fold(changes: Changes, tables: Tables, recorded: Recorded) -> None:
-    cases = tables["cases"]
+    cases, details, subjects = tables["cases"], tables["case_details"], tables["case_subjects"]
     event, at = recorded.event, recorded.envelope.at
     match event:
         case MessageAdded(kind="note"):
@@ -261,29 +275,34 @@ def fold(changes: Changes, tables: Tables, recorded: Recorded) -> None:
                 "priority": event.priority,
                 "channel": event.channel,
                 "channel_id": event.channel_id,
-                "subject": event.subject,
-                "subject_folded": event.subject.casefold(),
-                "recipient": event.recipient,
-                "cc_emails": event.cc_emails,
-                "bcc_emails": event.bcc_emails,
                 "deleted": False,
                 "spam": False,
                 "parent_case_id": 0,
+                "chat": "",
                 "language_id": event.language_id,
-                "rating": "",
-                "rating_comment": "",
-                "rated_staff_id": 0,
                 "opened_by": event.opened_by,
                 "created_at": opened_at,
                 "updated_at": at,
                 "last_response_at": opened_at,
                 "closed_at": opened_at if event.status == "closed" else 0,
-                "labels": NO_IDS,
-                "locked_labels": NO_IDS,
-                "chat": "",
-                "custom_fields": custom_fields.NO_VALUES,
             }
             changes.insert(cases, row)
+            shown = {
+                "case_id": event.case_id,
+                "subject": event.subject,
+                "recipient": event.recipient,
+                "cc_emails": event.cc_emails,
+                "bcc_emails": event.bcc_emails,
+                "rating": "",
+                "rating_comment": "",
+                "rated_staff_id": 0,
+                "labels": NO_IDS,
+                "locked_labels": NO_IDS,
+                "custom_fields": custom_fields.NO_VALUES,
+            }
+            changes.insert(details, shown)
+            subject = {"rowid": event.case_id, "content": event.subject.casefold()}
+            changes.insert(subjects, subject)
         case CaseStatusChanged():
             closed_at = at if event.new == "closed" else 0
             status = {"status": event.new, "closed_at": closed_at, "updated_at": at}
@@ -295,19 +314,16 @@ def fold(changes: Changes, tables: Tables, recorded: Recorded) -> None:
         case CaseGroupChanged():
             changes.update(cases, (event.case_id,), {"group_id": event.new, "updated_at": at})
         case CaseSubjectChanged():
-            subject = {
-                "subject": event.new,
-                "subject_folded": event.new.casefold(),
-                "updated_at": at,
-            }
-            changes.update(cases, (event.case_id,), subject)
+            changes.update(cases, (event.case_id,), {"updated_at": at})
+            changes.update(details, (event.case_id,), {"subject": event.new})
+            changes.update(subjects, (event.case_id,), {"content": event.new.casefold()})
         case CaseLabelsChanged():
             worn = {
                 "labels": _stored(event.labels),
                 "locked_labels": _stored(event.locked_labels),
-                "updated_at": at,
             }
-            changes.update(cases, (event.case_id,), worn)
+            changes.update(details, (event.case_id,), worn)
+            changes.update(cases, (event.case_id,), {"updated_at": at})
         case CaseLanguageChanged():
             changes.update(cases, (event.case_id,), {"language_id": event.new, "updated_at": at})
         case CaseRated():
@@ -315,9 +331,9 @@ def fold(changes: Changes, tables: Tables, recorded: Recorded) -> None:
                 "rating": event.rating,
                 "rating_comment": event.rating_comment,
                 "rated_staff_id": event.rated_staff_id,
-                "updated_at": at,
             }
-            changes.update(cases, (event.case_id,), rating)
+            changes.update(details, (event.case_id,), rating)
+            changes.update(cases, (event.case_id,), {"updated_at": at})
         case CaseMerged():
             merged = {"parent_case_id": event.parent_case_id, "updated_at": at}
             changes.update(cases, (event.case_id,), merged)
@@ -326,8 +342,9 @@ def fold(changes: Changes, tables: Tables, recorded: Recorded) -> None:
         case ChildCaseMerged() | ChildCaseUnmerged():
             changes.update(cases, (event.case_id,), {"updated_at": at})
         case CaseFieldsChanged():
-            values = {"custom_fields": custom_fields.stored(event.values), "updated_at": at}
-            changes.update(cases, (event.case_id,), values)
+            values = {"custom_fields": custom_fields.stored(event.values)}
+            changes.update(details, (event.case_id,), values)
+            changes.update(cases, (event.case_id,), {"updated_at": at})
         case CaseTrashed():
             changes.update(cases, (event.case_id,), {"deleted": True, "updated_at": at})
         case CaseMarkedAsSpam():
@@ -336,7 +353,8 @@ def fold(changes: Changes, tables: Tables, recorded: Recorded) -> None:
             restored = {"deleted": False, "spam": False, "updated_at": at}
             changes.update(cases, (event.case_id,), restored)
         case CaseDeleted():
-            changes.delete(cases, (event.case_id,))
+            for table in (cases, details, subjects):
+                changes.delete(table, (event.case_id,))
         case ChatStarted() | ChatReopened():
             changes.update(cases, (event.case_id,), {"chat": event.state, "updated_at": at})
         case ChatAccepted():
@@ -349,7 +367,7 @@ def fold(changes: Changes, tables: Tables, recorded: Recorded) -> None:
 
 PROJECTION = ReadModel(
     name="cases",
-    version=5,
+    version=6,
     handles=dict.fromkeys(
         (
             MessageAdded,
@@ -385,10 +403,8 @@ PROJECTION = ReadModel(
 
 def find(connection: Connection, views: Views, case_id: int) -> CaseRow | None:
     """Also what lies in the trash or is spam."""
-    cases = views.cases["cases"]
-    query = columns_of(cases, CaseRow).where(cases.c.case_id == case_id)
-    rows = list(map(_row, connection.execute(query)))
-    return _as_of_now(connection, views, rows)[0] if rows else None
+    found = _rows(connection, views, [case_id])
+    return found[0] if found else None
 
 
 def listed(
@@ -397,16 +413,120 @@ def listed(
     wanted: CaseFilter,
     page: Page,
     sort: Sort = DEFAULT_SORT,
-) -> Found[CaseRow]:
-    """Without `wanted.deleted` or `wanted.spam` neither trash nor spam is listed."""
-    cases = _cases_of_users(views, wanted)
-    conditions = [
-        *_conditions(views, cases, wanted),
-        *_by_custom_fields(connection, views, cases, wanted),
-    ]
-    query = columns_of(cases, CaseRow).where(*conditions)
-    rows, total = found(connection, query.order_by(*_order(cases, sort)), page, _row)
-    return Found(_as_of_now(connection, views, rows), total)
+    after: After | None = None,
+) -> Listed[CaseRow]:
+    """Without `wanted.deleted` or `wanted.spam` neither trash nor spam is listed.
+
+    `after`: the place where the page before ended; `page` then says only how many there may be.
+    """
+    cases = views.cases["cases"]
+    conditions = [*_conditions(views, wanted), *_by_custom_fields(connection, views, wanted)]
+    by, _, direction = sort.rpartition("_")
+    descending = direction == "desc"
+    order = Order(SORTED_BY[by], descending, newest_first=descending or by in RANKS)
+    places = None
+    if len(conditions) > 1:
+        places = _gathered(connection, cases, conditions, order)
+    if places is None:
+        if order.by in RANKS:
+            column = cases.c[order.by]
+            values = RANKS[order.by]
+            each = [func.count().filter(column == value) for value in values]
+            counts = connection.execute(select(*each).where(*conditions)).one()
+            amounts = dict(zip(values, counts, strict=True))
+            total = sum(counts)
+            places = _ranked(connection, cases, conditions, order, page, after, amounts)
+        else:
+            total = counted(connection, select(cases.c.case_id).where(*conditions))
+            places = _walked(connection, cases, conditions, order, page, after)
+    else:
+        total = len(places)
+        first = bisect_right(places, order.key(after), key=order.key) if after else page.offset
+        places = places[first : first + page.limit + 1]
+    end = places[page.limit - 1] if len(places) > page.limit > 0 else None
+    rows = _rows(connection, views, [place.id for place in places[: page.limit]])
+    return Listed(rows, total, end)
+
+
+def _gathered(
+    connection: Connection, cases: Table, conditions: list[ColumnElement[bool]], order: Order
+) -> list[After] | None:
+    """The places of all that are found, in order, if they are few: one statement instead of a count and a long walk."""
+    query = select(cases.c[order.by], cases.c.case_id).where(*conditions)
+    found = connection.execute(query.limit(GATHERED + 1)).all()
+    if len(found) > GATHERED:
+        return None
+    ranks = RANKS.get(order.by)
+    places = [After(ranks.index(value) if ranks else value, key) for value, key in found]
+    return sorted(places, key=order.key)
+
+
+def _walked(
+    connection: Connection,
+    cases: Table,
+    conditions: list[ColumnElement[bool]],
+    order: Order,
+    page: Page,
+    after: After | None,
+) -> list[After]:
+    """The page's places and that of the first row behind it, along the index."""
+    column, key = cases.c[order.by], cases.c.case_id
+    query = select(column, key).where(*conditions)
+    if after:
+        here = tuple_(column, key)
+        there = tuple_(*after)
+        query = query.where(here < there if order.descending else here > there)
+    else:
+        query = query.offset(page.offset)
+    ordered = [c.desc() if order.descending else c.asc() for c in (column, key)]
+    rows = connection.execute(query.order_by(*ordered).limit(page.limit + 1))
+    return [After(*row) for row in rows]
+
+
+def _ranked(
+    connection: Connection,
+    cases: Table,
+    conditions: list[ColumnElement[bool]],
+    order: Order,
+    page: Page,
+    after: After | None,
+    amounts: Mapping[str, int],
+) -> list[After]:
+    """As `_walked`, one value of the column after the other: within each the newest come first, so nothing is sorted."""
+    column, key = cases.c[order.by], cases.c.case_id
+    ranks = list(enumerate(RANKS[order.by]))
+    places: list[After] = []
+    offset = 0 if after else page.offset
+    for rank, value in reversed(ranks) if order.descending else ranks:
+        query = select(key).where(*conditions, column == value)
+        if after and rank == after.value:
+            query = query.where(key < after.id)
+        elif after and (rank > after.value) == order.descending:
+            continue
+        if amounts[value] <= offset:
+            offset -= amounts[value]
+            continue
+        more = query.order_by(key.desc()).limit(page.limit + 1 - len(places)).offset(offset)
+        places += [After(rank, case_id) for case_id in connection.scalars(more)]
+        if len(places) > page.limit:
+            break
+        offset = 0
+    return places
+
+
+def _rows(connection: Connection, views: Views, case_ids: Sequence[int]) -> list[CaseRow]:
+    """In that order; without those that there are not."""
+    if not case_ids:
+        return []
+    cases, details = views.cases["cases"], views.cases["case_details"]
+    columns = [(cases if name in cases.c else details).c[name] for name in CaseRow._fields]
+    query = (
+        select(*columns)
+        .join_from(cases, details, cases.c.case_id == details.c.case_id)
+        .where(cases.c.case_id.in_(case_ids))
+    )
+    rows = {row.case_id: row for row in map(_row, connection.execute(query))}
+    return _as_of_now(connection, views, [rows[i] for i in case_ids if i in rows])
 
 
 def _row(columns: Iterable[Any]) -> CaseRow:
@@ -455,7 +575,7 @@ def amounts_of_cases(
     cases = views.cases["cases"]
     query = (
         select(cases.c.user_id, func.count())
-        .where(cases.c.user_id.in_(user_ids), _shown(cases), cases.c.parent_case_id == 0)
+        .where(cases.c.user_id.in_(user_ids), cases.c.hidden.in_([0, ACTIVE_CHAT]))
         .group_by(cases.c.user_id)
     )
     amounts = dict.fromkeys(user_ids, 0)
@@ -478,7 +598,7 @@ def amounts_of_companies(
     query = (
         select(users.c.company_id, func.count())
         .join_from(users, cases, cases.c.user_id == users.c.user_id)
-        .where(users.c.company_id.in_(company_ids), _shown(cases))
+        .where(users.c.company_id.in_(company_ids), cases.c.hidden.in_([0, ACTIVE_CHAT]))
         .group_by(users.c.company_id)
     )
     amounts = dict.fromkeys(company_ids, 0)
@@ -486,48 +606,15 @@ def amounts_of_companies(
     return amounts
 
 
-def _cases_of_users(views: Views, wanted: CaseFilter) -> FromClause:
-    """The cases of the users who are asked for. They are few, so they are taken first, whatever else is asked for:
-    left to itself SQLite would rather walk through all cases of a channel.
-    """
-    cases = views.cases["cases"]
-    conditions: list[ColumnElement[bool]] = []
-    if wanted.user_id:
-        conditions.append(cases.c.user_id.in_(wanted.user_id))
-    if wanted.user_custom_id:
-        users = views.users["users"].c
-        those = select(users.user_id).where(
-            users.identity.in_(wanted.user_custom_id), users.type == "custom"
-        )
-        conditions.append(cases.c.user_id.in_(those))
-    if wanted.user_email:
-        conditions.append(cases.c.user_id.in_(having_contact(views, "email", wanted.user_email)))
-    if wanted.user_phone:
-        conditions.append(cases.c.user_id.in_(having_contact(views, "phone", wanted.user_phone)))
-    if not conditions:
-        return cases
-    return cases.select().where(*conditions).cte("theirs").prefix_with("MATERIALIZED")
-
-
-def _conditions(views: Views, cases: FromClause, wanted: CaseFilter) -> list[ColumnElement[bool]]:
-    c = cases.c
+def _conditions(views: Views, wanted: CaseFilter) -> list[ColumnElement[bool]]:
+    c = views.cases["cases"].c
     conditions = [
+        c.hidden == 0 if (hidden := _hidden(wanted)) == [0] else c.hidden.in_(hidden),
         *between(c.created_at, wanted.from_time, wanted.to_time),
         *between(c.updated_at, wanted.from_updated_time, wanted.to_updated_time),
     ]
-    if wanted.deleted:
-        conditions.append(c.deleted.is_(True))
-    if wanted.spam:
-        conditions.append(c.spam.is_(True))
-        if not wanted.deleted:
-            conditions.append(c.deleted.is_(False))
-    if not wanted.deleted and not wanted.spam:
-        conditions.append(_shown(cases))
-    if not wanted.show_merged_cases:
-        conditions.append(c.parent_case_id == 0)
-    if not wanted.show_active_chats:
-        conditions.append(c.chat != "active")
     for column, values in (
+        (c.user_id, wanted.user_id),
         (c.channel, wanted.channel),
         (c.status, wanted.status),
         (c.priority, wanted.priority),
@@ -536,39 +623,49 @@ def _conditions(views: Views, cases: FromClause, wanted: CaseFilter) -> list[Col
     ):
         if values:
             conditions.append(column == values[0] if len(values) == 1 else column.in_(values))
+    if wanted.user_custom_id:
+        users = views.users["users"].c
+        those = select(users.user_id).where(
+            users.identity.in_(wanted.user_custom_id), users.type == "custom"
+        )
+        conditions.append(c.user_id.in_(those))
+    if wanted.user_email:
+        conditions.append(c.user_id.in_(having_contact(views, "email", wanted.user_email)))
+    if wanted.user_phone:
+        conditions.append(c.user_id.in_(having_contact(views, "phone", wanted.user_phone)))
     if wanted.labels:
         conditions.append(c.case_id.in_(labels.having(views, wanted.labels)))
     if wanted.subject:
-        conditions.append(searched(c.subject_folded, wanted.subject.casefold()))
+        subjects = views.cases["case_subjects"]
+        those = select(subjects.c.rowid).where(containing(subjects, wanted.subject.casefold()))
+        conditions.append(c.case_id.in_(those))
     return conditions
 
 
 def _by_custom_fields(
-    connection: Connection, views: Views, cases: FromClause, wanted: CaseFilter
+    connection: Connection, views: Views, wanted: CaseFilter
 ) -> list[ColumnElement[bool]]:
     if not wanted.custom_fields:
         return []
     found_by = custom_fields.searches(connection, views, wanted.custom_fields)
     if found_by is None:
         return [false()]
-    columns = {"case": cases.c.case_id, "user": cases.c.user_id}
+    cases = views.cases["cases"].c
+    columns = {"case": cases.case_id, "user": cases.user_id}
     return [columns[search.level].in_(search.ids) for search in found_by]
 
 
-def _order(cases: FromClause, sort: Sort) -> tuple[ColumnElement[int], ColumnElement[int]]:
-    """The id last, so that no case stands on two pages. Among equal statuses and priorities the newest first."""
-    c = cases.c
-    by, _, direction = sort.rpartition("_")
-    ranked: dict[str, ColumnElement[int]] = {
-        "updated_at": c.updated_at,
-        "created_at": c.created_at,
-        "response": c.last_response_at,
-        "priority": _rank(c.priority, get_args(Priority)),
-        "status": _rank(c.status, get_args(Status)),
-    }
-    rank = ranked[by].asc() if direction == "asc" else ranked[by].desc()
-    newest_first = direction == "desc" or by in ("priority", "status")
-    return rank, c.case_id.desc() if newest_first else c.case_id.asc()
+def _hidden(wanted: CaseFilter) -> list[int]:
+    """The values of `hidden` that are listed."""
+    if wanted.deleted:
+        reasons = [DELETED | SPAM] if wanted.spam else [DELETED, DELETED | SPAM]
+    else:
+        reasons = [SPAM] if wanted.spam else [0]
+    if wanted.show_merged_cases:
+        reasons += [reason | MERGED for reason in reasons]
+    if wanted.show_active_chats:
+        reasons += [reason | ACTIVE_CHAT for reason in reasons]
+    return reasons
 
 
 def _stored(ids: Sequence[int]) -> str:
@@ -577,8 +674,3 @@ def _stored(ids: Sequence[int]) -> str:
 
 def _read(stored: Any) -> tuple[int, ...]:
     return () if stored == NO_IDS else _IDS.decode(stored)
-
-
-def _rank(column: ColumnElement[str], values: Sequence[str]) -> ColumnElement[int]:
-    """`Status` and `Priority` name their values in rising order."""
-    return case({value: place for place, value in enumerate(values)}, value=column)

@@ -5,10 +5,21 @@ A person is computed from them, never stored.
 
 import re
 from collections.abc import Iterable, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, get_args
 from unicodedata import normalize
+from zlib import crc32
 
-from sqlalchemy import Connection, Index, MetaData, Select, Table, select
+from sqlalchemy import (
+    CompoundSelect,
+    Connection,
+    Index,
+    MetaData,
+    Select,
+    Table,
+    literal_column,
+    select,
+    union_all,
+)
 
 from kanal.domain.identities import Conflict
 from kanal.domain.stream import Recorded
@@ -23,10 +34,12 @@ from kanal.domain.users import (
 )
 from kanal.eventlog.projection import Changes, Tables
 from kanal.projections.read_model import Names, ReadModel, Views, columns_of, number, text
-from kanal.projections.search import searched
+from kanal.projections.trigrams import containing, searchable
 
 Contact = tuple[str, str]
 """Kind and normalised value."""
+SEARCHED: tuple[ContactKind, ...] = get_args(ContactKind)
+CHECKSUM_BITS = 32
 PHONE_PUNCTUATION = re.compile(r"[\s().-]")
 """What people write in a phone and E.164 leaves out."""
 
@@ -60,6 +73,8 @@ def define(metadata: MetaData, name: Names) -> Iterable[Table]:
         Index(f"{links}_contact", "kind", "value", "user_id"),
         sqlite_with_rowid=False,
     )
+    for kind in SEARCHED:
+        yield searchable(name(f"{kind}_search"), metadata)
     yield Table(
         name("user_links"),
         metadata,
@@ -95,8 +110,13 @@ def fold(changes: Changes, tables: Tables, recorded: Recorded) -> None:
                 "position": recorded.position,
             }
             changes.insert(tables["links"], link)
+            key = search_key(event.user_id, event.value)
+            contact = {"rowid": key, "content": event.value}
+            changes.insert(tables[f"{event.kind}_search"], contact)
         case UserUnlinked():
             changes.delete(tables["links"], (event.user_id, event.kind, event.value))
+            key = search_key(event.user_id, event.value)
+            changes.delete(tables[f"{event.kind}_search"], (key,))
         case UserLinkedToUser():
             pair = {"user_id": event.user_id, "other_id": event.other_id}
             changes.insert(tables["user_links"], pair)
@@ -127,7 +147,7 @@ def _refused(
 
 PROJECTION = ReadModel(
     name="links",
-    version=2,
+    version=3,
     handles=dict.fromkeys(
         (
             UserLinked,
@@ -237,18 +257,30 @@ def conflicts_of(connection: Connection, views: Views, user_id: int, at: int) ->
     return [ConflictRow._make(row) for row in rows]
 
 
-def having_contact(views: Views, kind: ContactKind, wanted: Sequence[str]) -> Select[Any]:
+def search_key(user_id: int, value: str) -> int:
+    """The row of a contact in the table that is searched: the user's id above a checksum of the contact.
+
+    Two e-mails of one user would have to share a checksum of 32 bits to be in each other's way.
+    """
+    return user_id << CHECKSUM_BITS | crc32(value.encode())
+
+
+def having_contact(
+    views: Views, kind: ContactKind, wanted: Sequence[str]
+) -> Select[Any] | CompoundSelect[Any]:
     """Ids of the users with a contact that is found by any of these texts (search marks: search.py).
 
     Compared with the normalised contact: no regard to case in an e-mail, to punctuation in a phone.
     """
-    links = views.links["links"]
+    contacts = views.links[f"{kind}_search"]
     clean = [
         PHONE_PUNCTUATION.sub("", one) if kind == "phone" else normalize("NFC", one).strip().lower()
         for one in wanted
     ]
-    first, *others = [searched(links.c.value, one) for one in clean]
-    found_by = first
-    for other in others:
-        found_by |= other
-    return select(links.c.user_id).where(links.c.kind == kind, found_by)
+    selects = [
+        select(contacts.c.rowid.op(">>")(literal_column(str(CHECKSUM_BITS)))).where(
+            containing(contacts, one)
+        )
+        for one in clean
+    ]
+    return union_all(*selects) if len(selects) > 1 else selects[0]

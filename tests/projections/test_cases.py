@@ -6,6 +6,7 @@ import pytest
 from folding import SECOND, START, Log, ReadModels, email, engine_of, folded_at_once, phone
 from sqlalchemy import Connection, event
 
+from kanal.domain.case_events import Priority, Status
 from kanal.domain.cases import (
     change_case,
     delete_case,
@@ -380,8 +381,8 @@ def test_external_ids_are_found_byte_for_byte(
     assert case_ids(models, user_custom_id=[external_id]) == [AWKWARD_IDS.index(external_id) + 1]
 
 
-def plans(wanted: CaseFilter, sort: Sort) -> list[list[str]]:
-    """How SQLite reads a page and counts its total."""
+def plans(wanted: CaseFilter, sort: Sort, page: Page) -> list[list[str]]:
+    """How SQLite carries out each statement of a list over 3,000 cases, 2,999 of them open."""
     statements: list[tuple[str, Any]] = []
 
     def keep(_c: Any, _k: Any, sql: str, parameters: Any, *_: Any) -> None:
@@ -389,28 +390,127 @@ def plans(wanted: CaseFilter, sort: Sort) -> list[list[str]]:
 
     with engine_of("").connect() as connection:
         models = ReadModels(connection)
+        connection.execute(models.views.cases["cases"].insert(), some_cases(3000))
         event.listen(connection, "before_cursor_execute", keep)
-        # Behind the last page, so that the total is counted too.
-        models.ask(cases.listed, wanted, Page(2), sort)
-        return [[row[3] for row in connection.exec_driver_sql(*s)] for s in statements[:2]]
+        models.ask(cases.listed, wanted, page, sort)
+        return [[row[3] for row in connection.exec_driver_sql(*s)] for s in statements.copy()]
 
 
-@pytest.mark.parametrize(
-    ("wanted", "sort"),
-    [
-        (CaseFilter(), "created_at_desc"),
-        (CaseFilter(), "updated_at_desc"),
-        (CaseFilter(channel=["cch1"]), "created_at_desc"),
-        (CaseFilter(status=["open"]), "created_at_desc"),
-        (CaseFilter(from_updated_time=START), "updated_at_asc"),
-    ],
-)
-def test_a_page_is_read_in_the_order_of_an_index_and_counted_in_it(
+def some_cases(amount: int) -> list[dict[str, Any]]:
+    texts = {"priority": "normal", "channel": "cch1", "chat": "", "opened_by": "user"}
+    flags = {"deleted": False, "spam": False}
+    numbers = dict.fromkeys(
+        ("staff_id", "group_id", "parent_case_id", "closed_at", "channel_id", "language_id"), 0
+    )
+    times = dict.fromkeys(("created_at", "updated_at", "last_response_at"), START)
+    status = {1: "closed"}
+    return [
+        {"case_id": at, "user_id": at, "status": status.get(at, "open")}
+        | texts
+        | flags
+        | numbers
+        | times
+        for at in range(1, amount + 1)
+    ]
+
+
+def some_details(amount: int) -> list[dict[str, Any]]:
+    texts = ("subject", "recipient", "cc_emails", "bcc_emails", "rating", "rating_comment")
+    plain = dict.fromkeys(texts, "") | {"rated_staff_id": 0, "custom_fields": "{}"}
+    ids = {"labels": "[]", "locked_labels": "[]"}
+    return [{"case_id": at} | plain | ids for at in range(1, amount + 1)]
+
+
+WALKED = {"created_at": "created", "updated_at": "updated", "response": "response"}
+
+
+@pytest.mark.parametrize("sort", get_args(Sort))
+@pytest.mark.parametrize("wanted", [CaseFilter(), CaseFilter(status=["open"], staff_id=[0])])
+def test_the_page_of_a_list_that_finds_much_is_walked_to_and_nothing_is_sorted(
     wanted: CaseFilter, sort: Sort
 ) -> None:
-    (page,), (count,) = plans(wanted, sort)
-    assert "USING INDEX cases_v1_" in page
-    assert "USING COVERING INDEX cases_v1_" in count
+    steps = [step for plan in plans(wanted, sort, Page(2)) for step in plan]
+    assert not [step for step in steps if "TEMP B-TREE" in step]
+    by = sort.rpartition("_")[0]
+    if by in WALKED:
+        assert [step for step in steps if f"INDEX cases_v1_{WALKED[by]}" in step]
+
+
+def test_a_list_that_finds_little_is_read_once() -> None:
+    found, rows = plans(CaseFilter(status=["closed"]), "updated_at_desc", Page())
+    assert found == ["SCAN cases_v1"]
+    assert not [step for step in rows if step.startswith("SCAN")]
+
+
+@pytest.mark.parametrize("sort", get_args(Sort))
+@pytest.mark.parametrize("few", [True, False])
+def test_a_list_shows_the_same_however_it_is_read(
+    connection: Connection, monkeypatch: pytest.MonkeyPatch, sort: Sort, few: bool
+) -> None:
+    """Page by page, too, by their numbers or each behind the place where the one before ended."""
+    monkeypatch.setattr(cases, "GATHERED", 100 if few else 0)
+    models = ReadModels(connection)
+    table = models.views.cases["cases"]
+    rows = some_cases(40)
+    for at, row in enumerate(rows):
+        row["status"] = ("open", "closed", "waiting")[at * 7 % 3]
+        row["priority"] = ("low", "critical", "normal", "high")[at * 5 % 4]
+        row["created_at"] += at // 2
+        row["updated_at"] += at * 11 % 20
+        row["last_response_at"] -= at * 13 % 8
+        row["group_id"] = at % 2
+    connection.execute(table.insert(), rows)
+    connection.execute(models.views.cases["case_details"].insert(), some_details(50))
+    wanted = CaseFilter(group_id=[1])
+    whole = models.ask(cases.listed, wanted, Page(), sort)
+    assert sorted(row.case_id for row in whole.rows) == list(range(2, 41, 2))
+    by, _, direction = sort.rpartition("_")
+    name = {"response": "last_response_at"}.get(by, by)
+    ranks = {"status": get_args(Status), "priority": get_args(Priority)}.get(by)
+    values = [getattr(row, name) for row in whole.rows]
+    order = [ranks.index(value) if ranks else value for value in values]
+    assert order == sorted(order, reverse=direction == "desc")
+    pages = [models.ask(cases.listed, wanted, Page(at, 7), sort) for at in (1, 2, 3, 4)]
+    assert [row for page in pages for row in page.rows] == whole.rows
+    after, walked = None, []
+    for _ in range(9):
+        page = models.ask(cases.listed, wanted, Page(1, 3), sort, after)
+        assert page.total == 20
+        walked += page.rows
+        after = page.end
+        if after is None:
+            break
+    assert walked == whole.rows
+
+
+ANY_FILTER: list[dict[str, Any]] = [
+    {},
+    {"status": ["open"], "priority": ["low", "high"], "staff_id": [1], "group_id": [0, 1]},
+    {"channel": ["cch1"]},
+    {"deleted": True},
+    {"show_merged_cases": True, "show_active_chats": True},
+    {"labels": [1]},
+    {"subject": "order"},
+    {"subject": "^order^"},
+    {"user_email": ["example"]},
+    {"user_phone": ["7916", "^+7916"]},
+    {"user_custom_id": ["1"]},
+    {"user_id": [1]},
+    {"from_time": START},
+    {"from_updated_time": START, "to_updated_time": START},
+]
+
+
+@pytest.mark.parametrize("wanted", ANY_FILTER, ids=str)
+@pytest.mark.parametrize("sort", ["created_at_desc", "priority_asc"])
+def test_no_list_reads_a_whole_table_but_the_narrow_one(wanted: dict[str, Any], sort: Sort) -> None:
+    scans = {
+        step
+        for plan in plans(CaseFilter(**wanted), sort, Page())
+        for step in plan
+        if step.startswith("SCAN ") and " VIRTUAL TABLE INDEX 0:M" not in step
+    }
+    assert {step.split()[1] for step in scans} <= {"cases_v1"}
 
 
 @pytest.mark.parametrize(
@@ -422,11 +522,9 @@ def test_a_page_is_read_in_the_order_of_an_index_and_counted_in_it(
         {"user_phone": ["^+79161234567^"]},
     ],
 )
-def test_a_users_cases_are_found_by_user_whatever_else_is_asked_for(
-    whose: dict[str, Any],
-) -> None:
+def test_a_users_cases_are_found_by_user_whatever_else_is_asked_for(whose: dict[str, Any]) -> None:
     wanted = CaseFilter(channel=["cch1"], status=["open"], staff_id=[0], **whose)
-    for plan in plans(wanted, "updated_at_desc"):
-        read = [step for step in plan if " cases_v1 " in step]
-        assert len(read) == 1
-        assert "INDEX cases_v1_user (user_id=?" in read[0]
+    [found, *_] = plans(wanted, "updated_at_desc", Page())
+    assert [step for step in found if " cases_v1 " in step] == [
+        "SEARCH cases_v1 USING INDEX cases_v1_user (user_id=?)"
+    ]
