@@ -4,7 +4,14 @@ from msgspec import Struct
 
 from kanal.domain.errors import StaffStatusFixed, StaffStatusNotFound
 from kanal.domain.event import Event
-from kanal.domain.staff import NO_CHATS, ONLINE, STAFF, StaffStatusChanged, active_staff
+from kanal.domain.staff import (
+    NO_CHATS,
+    ONLINE,
+    STAFF,
+    StaffStatusChanged,
+    active_staff,
+    existing_staff,
+)
 from kanal.domain.stream import Aggregate
 from kanal.domain.work import Work
 
@@ -84,8 +91,9 @@ def change_status(
 
 def set_staff_status(work: Work, *, staff_id: int, status_id: int) -> int:
     """Choosing what is chosen already is no event. Raises StaffNotFound, StaffNotActive, StaffStatusNotFound."""
-    staff = active_staff(work, staff_id)
+    staff = existing_staff(work, staff_id)
     if status_id != staff.status_id:
+        active_staff(work, staff_id)
         known = 0 < status_id <= NO_CHATS or work.load(STAFF_STATUSES, status_id).active
         if not known:
             raise StaffStatusNotFound(status_id)

@@ -11,6 +11,8 @@ from sqlalchemy import Connection, select
 from kanal.domain import staff
 from kanal.domain.errors import KeyNotFound, StaffNotFound
 from kanal.domain.staff import OFFLINE, NewKey, Role
+from kanal.domain.staff_statuses import set_staff_status
+from kanal.domain.work import Work
 from kanal.eventlog.tables import api_keys
 from kanal.http import contacts
 from kanal.http.answers import Date, answer, empty, listing
@@ -52,6 +54,7 @@ class StaffChanges(Fields):
     staff_signature: Content | None = None
     staff_signature_chat: Content | None = None
     thumbnail: Line | None = None
+    status_id: Id | None = None
 
 
 class StaffReplacement(Fields):
@@ -159,7 +162,14 @@ async def change(call: Call) -> web.Response:
         if email:
             move(connection, staff_id, email.normalised)
 
-    command = partial(staff.change_staff, staff_id=_staff_id(call), email=email, **texts)
+    staff_id = _staff_id(call)
+
+    def command(work: Work) -> int:
+        staff.change_staff(work, staff_id=staff_id, email=email, **texts)
+        if given.status_id is not None:
+            set_staff_status(work, staff_id=staff_id, status_id=given.status_id)
+        return staff_id
+
     done = await call.submit(command, beside=keep_email)
     return answer({"staff": await _read(call, done.result)})
 

@@ -43,6 +43,7 @@ def test_who_is_disabled_is_offline_and_stays_so_when_enabled() -> None:
     story.given(disable_staff, staff_id=BORIS)
     assert not takes_chats(story, BORIS)
     story.when(set_staff_status, staff_id=BORIS, status_id=ONLINE).refused(StaffNotActive)
+    story.when(set_staff_status, staff_id=BORIS, status_id=OFFLINE).then()
     story.given(enable_staff, staff_id=BORIS)
     assert story.load(STAFF, BORIS).status_id == OFFLINE
 

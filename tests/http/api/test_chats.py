@@ -113,6 +113,9 @@ async def test_everybody_chooses_their_own_status_and_administrators_that_of_all
         assert refused.refusal == (403, "staff_has_not_access")
     chosen = (await api.put("staff/2/status.json", {"staff": {"status_id": 2}}))["staff"]
     assert (chosen["status"], chosen["status_id"]) == ("offline", 2)
+    renamed = {"staff_full_name": "Robert", "status_id": "1"}
+    changed = (await api.put("staff/2.json", {"staff": renamed}))["staff"]
+    assert (changed["staff_full_name"], changed["status_id"]) == ("Robert", 1)
     unknown = await api.call("PUT", "staff/2/status.json", {"staff": {"status_id": 101}})
     assert unknown.refusal == (404, "staff_status_not_found")
     missing = await api.call("PUT", "staff/2/status.json", {"staff": {}})
