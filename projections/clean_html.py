@@ -5,11 +5,12 @@ out, so who changes this, or takes a library that cleans otherwise, raises the v
 """
 
 import re
-from collections.abc import Iterable
 from functools import lru_cache, partial
-from html import escape, unescape
+from html import escape
 
 import nh3
+
+from kanal.domain.plain_text import plain_text
 
 TAGS = {
     *("a", "abbr", "b", "blockquote", "br", "caption", "center", "cite", "code", "col", "colgroup"),
@@ -64,8 +65,6 @@ CACHED = 32
 
 _BASE64 = re.compile(r"(?<=;base64,)[A-Za-z0-9+/=]{100,}", re.ASCII)
 _STAND_IN = re.compile(r"(?<=;base64,)picture(\d{1,6})(?=\")", re.ASCII)
-_LINE_END = re.compile(r"<(?:br|/p|/div|/tr|/li|/h[1-6])\b[^<>]*>", re.ASCII | re.IGNORECASE)
-_TAG = re.compile(r"<[a-zA-Z/!][^<>]*>", re.ASCII)
 
 
 def _attribute(tag: str, name: str, value: str) -> str | None:
@@ -111,7 +110,4 @@ def _stand_in(pictures: list[str], found: re.Match[str]) -> str:
 
 
 def _only_text(html: str) -> str:
-    text = _TAG.sub(" ", _LINE_END.sub("\n", html))
-    lines: Iterable[str] = unescape(text).splitlines()
-    lines = (escape(" ".join(line.split())) for line in lines)
-    return "<br>".join(line for line in lines if line)
+    return "<br>".join(escape(line) for line in plain_text(html).splitlines() if line)

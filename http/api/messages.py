@@ -32,6 +32,7 @@ from kanal.domain.messages import (
     rate_message,
     schedule_staff_reply,
 )
+from kanal.domain.plain_text import plain_text
 from kanal.http.answers import Date, answer, empty, listing
 from kanal.http.as_of import AsOf, read_case
 from kanal.http.attachments import (
@@ -272,9 +273,11 @@ def original_of(row: MessageRow) -> Original:
 
 
 async def said(given: Texts) -> Said:
-    """What the commands take. The HTML is cleaned here once, so that the writer's thread finds it done."""
+    """What the commands take. The HTML is cleaned and read here once, so that the writer's thread finds it done."""
     if given.content_html:
         await asyncio.to_thread(clean_html, given.content_html)
+        if not given.content:
+            await asyncio.to_thread(plain_text, given.content_html)
     return {
         "content": given.content,
         "content_html": given.content_html,

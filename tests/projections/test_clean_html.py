@@ -122,9 +122,9 @@ def test_no_text_of_a_megabyte_takes_long_or_grows_without_bound(name: str) -> N
 def test_what_is_too_large_to_be_cleaned_becomes_its_text_in_lines() -> None:
     html = "<p>one &lt;b&gt; &amp;  two</p><div onclick=x>three</div>" + "<i>x</i>" * 40_000
     cleaned = clean_html(html)
-    assert cleaned.startswith("one &lt;b&gt; &amp; two<br>three<br>x x x")
+    assert cleaned.startswith("one &lt;b&gt; &amp; two<br>three<br>xxxx")
     assert cleaned.count("<") == 2
-    assert clean_html("<p>" * 4001 + '<img src=x onerror="alert(1)"><script>1</script>') == "1"
+    assert clean_html("<p>" * 4001 + '<img src=x onerror="alert(1)"><script>1</script>x') == "x"
 
 
 def test_a_picture_is_put_back_where_it_was_and_nowhere_else() -> None:
