@@ -5,16 +5,14 @@ from typing import Any, NamedTuple
 
 import msgspec
 from sqlalchemy import (
-    ColumnElement,
+    CompoundSelect,
     Connection,
     Index,
     MetaData,
     Select,
     Table,
-    and_,
-    false,
-    or_,
     select,
+    union_all,
 )
 
 from kanal.domain.case_events import CaseDeleted, CaseFieldsChanged
@@ -26,7 +24,6 @@ from kanal.domain.custom_fields import (
     CustomFieldEnabled,
     FieldLevel,
     FieldType,
-    Value,
     Values,
     id_of,
 )
@@ -45,10 +42,13 @@ from kanal.projections.read_model import (
     number,
     text,
 )
-from kanal.projections.search import MARK, searched
+from kanal.projections.search import anchors, searched
+from kanal.projections.trigrams import SHORTEST, containing, searchable
 
 HEAD = 100
 """Characters of a value that are indexed: PostgreSQL takes at most 2,700 octets into an index, a value may have more."""
+FIELDS = 2**20
+"""More than an account has. A text's row is numbered by the id of its case or user, times this, plus that of its field."""
 FLAGS = {"1": "true", "true": "true", "0": "false", "false": "false"}
 """What clients write for a checkbox -> what is stored."""
 NO_VALUES = "{}"
@@ -74,7 +74,7 @@ class Search(NamedTuple):
     """One filter by a custom field: the ids of the cases or of the users that it finds."""
 
     level: FieldLevel
-    ids: Select[Any]
+    ids: Select[Any] | CompoundSelect[Any]
 
 
 def define(metadata: MetaData, name: Names) -> Iterable[Table]:
@@ -103,10 +103,11 @@ def define(metadata: MetaData, name: Names) -> Iterable[Table]:
             Index(f"{values}_head", "field_id", "head", f"{level}_id"),
             sqlite_with_rowid=False,
         )
+        yield searchable(name(f"{level}_texts"), metadata)
 
 
 def fold(changes: Changes, tables: Tables, recorded: Recorded) -> None:
-    fields, cases, users = tables["custom_fields"], tables["case_values"], tables["user_values"]
+    fields = tables["custom_fields"]
     event, at = recorded.event, recorded.envelope.at
     match event:
         case CustomFieldCreated():
@@ -136,36 +137,41 @@ def fold(changes: Changes, tables: Tables, recorded: Recorded) -> None:
             # Its values stay: there may be very many, and `searches` asks for fields that there are.
             changes.delete(fields, (event.field_id,))
         case CaseFieldsChanged():
-            _fold_values(changes, cases, {"case_id": event.case_id}, event.old, event.values)
+            _fold_values(changes, tables, "case", event.case_id, event.old, event.values)
         case UserFieldsChanged():
-            _fold_values(changes, users, {"user_id": event.user_id}, event.old, event.values)
+            _fold_values(changes, tables, "user", event.user_id, event.old, event.values)
         case CaseDeleted():
-            for key in event.fields:
-                changes.delete(cases, (id_of(key), event.case_id))
+            _fold_values(changes, tables, "case", event.case_id, event.fields, {})
         case UserWasDeleted():
-            for key in event.fields:
-                changes.delete(users, (id_of(key), event.user_id))
+            _fold_values(changes, tables, "user", event.user_id, event.fields, {})
 
 
 def _fold_values(
-    changes: Changes, table: Table, whose: dict[str, int], changed: Iterable[str], values: Values
+    changes: Changes,
+    tables: Tables,
+    level: FieldLevel,
+    whose: int,
+    changed: Iterable[str],
+    values: Values,
 ) -> None:
+    table, texts = tables[f"{level}_values"], tables[f"{level}_texts"]
     for key in changed:
         field_id = id_of(key)
-        changes.delete(table, (field_id, *whose.values()))
-        if key in values:
-            folded = _folded(values[key])
-            row = {"field_id": field_id, **whose, "head": folded[:HEAD], "folded": folded}
-            changes.insert(table, row)
-
-
-def _folded(value: Value) -> str:
-    return str(value).casefold()
+        rowid = whose * FIELDS + field_id
+        changes.delete(table, (field_id, whose))
+        changes.delete(texts, (rowid,))
+        if key not in values:
+            continue
+        folded = str(values[key]).casefold()
+        row = {"field_id": field_id, f"{level}_id": whose}
+        changes.insert(table, {**row, "head": folded[:HEAD], "folded": folded})
+        if isinstance(values[key], str) and len(folded) >= SHORTEST:
+            changes.insert(texts, {"rowid": rowid, "content": folded})
 
 
 PROJECTION = ReadModel(
     name="custom_fields",
-    version=1,
+    version=2,
     handles=dict.fromkeys(
         (
             CustomFieldCreated,
@@ -243,26 +249,29 @@ def searches(
         field = known.get(id_of(key))
         if field is None:
             return None
-        values = views.custom_fields[f"{field.field_level}_values"].c
-        matches = or_(false(), *(_matches(values, field.field_type, each) for each in texts))
-        ids = select(values[f"{field.field_level}_id"])
-        found_by.append(
-            Search(field.field_level, ids.where(values.field_id == field.field_id, matches))
-        )
+        if not texts:
+            continue
+        ids = [_found(views, field, each.casefold()) for each in texts]
+        found_by.append(Search(field.field_level, union_all(*ids) if len(ids) > 1 else ids[0]))
     return found_by
 
 
-def _matches(values: Any, field_type: FieldType, wanted: str) -> ColumnElement[bool]:
-    wanted = wanted.casefold()
-    exact = None
-    if field_type == "checkbox":
-        exact = FLAGS.get(wanted, wanted)
-    elif field_type in ("select", "date"):
-        exact = wanted
-    elif len(wanted) > 1 and wanted.startswith(MARK) and wanted.endswith(MARK):
-        exact = wanted[1:-1]
-    if exact is None:
-        return searched(values.folded, wanted)
-    # A value that is shorter than its head may be is all there: the index alone answers.
-    head = values.head == exact[:HEAD]
-    return head if len(exact) < HEAD else and_(head, values.folded == exact)
+def _found(views: Views, field: CustomFieldRow, wanted: str) -> Select[Any]:
+    """Ids of the cases or users whose value of this field is as wanted."""
+    values = views.custom_fields[f"{field.field_level}_values"].c
+    ids = select(values[f"{field.field_level}_id"]).where(values.field_id == field.field_id)
+    from_start, words, to_end = anchors(wanted)
+    is_text = field.field_type in ("text", "textarea")
+    if not is_text or (from_start and to_end):
+        exact = words if is_text else wanted
+        if field.field_type == "checkbox":
+            exact = FLAGS.get(wanted, wanted)
+        ids = ids.where(values.head == exact[:HEAD])
+        # A value that is shorter than its head may be is all there: the index alone answers.
+        return ids if len(exact) < HEAD else ids.where(values.folded == exact)
+    if len(words) < SHORTEST:
+        return ids.where(searched(values.folded, wanted))
+    texts = views.custom_fields[f"{field.field_level}_texts"]
+    rowid = texts.c.rowid
+    of_field = rowid % FIELDS == field.field_id
+    return select(rowid // FIELDS).where(containing(texts, wanted), of_field)

@@ -128,7 +128,7 @@ def test_cases_and_users_show_their_values(log: Log, connection: Connection) -> 
         ({"cf_5": "vip", "cf_2": "0"}, [2]),
         ({"cf_9": "x"}, []),
         ({"cf_9": "x", "cf_2": "1"}, []),
-        ({"cf_1": []}, []),
+        ({"cf_1": []}, [1, 2, 3]),
     ],
 )
 def test_cases_are_found_by_values_of_theirs_and_of_their_users(
