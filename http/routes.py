@@ -8,6 +8,7 @@ from typing import NamedTuple
 from kanal.domain.staff import Right
 from kanal.http.api import (
     cases,
+    changelog,
     chats,
     client_emails,
     companies,
@@ -54,6 +55,7 @@ ROUTES = (
     Route("GET", "cases/{case}", cases.show, Right.SEE),
     Route("PUT", "cases/{case}", cases.change, Right.ANSWER),
     Route("DELETE", "cases/{case}", cases.delete, Right.DELETE),
+    Route("GET", "cases/{case}/changelog", changelog.list_changes, Right.SEE),
     Route("PUT", "cases/{case}/rate", cases.rate, Right.ANSWER),
     Route("PUT", "cases/{case}/merge", cases.merge, Right.ANSWER),
     Route("PUT", "cases/{case}/unmerge", cases.unmerge, Right.ANSWER),

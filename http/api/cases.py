@@ -33,6 +33,7 @@ from kanal.http.attachments import FileAnswer, shown_files, submit_with_files
 from kanal.http.chosen_filter import conditions_of
 from kanal.http.context import Call, Context
 from kanal.http.contract import Listed, One, Takes, Whole, contract
+from kanal.http.cursors import cursor_of, link_to_next, place_of
 from kanal.http.dates import Dates
 from kanal.http.errors import ApiError
 from kanal.http.fields import (
@@ -149,6 +150,8 @@ class CasesQuery(Paging):
     sort: Sort = DEFAULT_SORT
     filter: Id = 0
     """A filter whose conditions come first; a parameter of the call stands in place of its like."""
+    cursor: Text = ""
+    """From the header `Link` of the page before; `page` does not count then."""
 
     def wanted(self) -> CaseFilter:
         return CaseFilter._make(getattr(self, name) for name in CaseFilter._fields)
@@ -235,8 +238,14 @@ async def list_cases(call: Call) -> web.Response:
     if asked.filter:
         chosen = CasesQuery.read(await conditions_of(call, asked.filter), dates)
         asked = chosen.model_copy(update=asked.given())
-    found = await call.read(read.listed, asked.wanted(), page_of(asked), asked.sort)
-    return answer(listing("case", [shown(row, dates) for row in found.rows], found.total))
+    keyed_hash = call.context.stream_ids.keyed_hash
+    after = place_of(asked.cursor, asked.sort, keyed_hash) if asked.cursor else None
+    found = await call.read(read.listed, asked.wanted(), page_of(asked), asked.sort, after)
+    headers = {}
+    if found.end:
+        headers = link_to_next(call.request, cursor_of(asked.sort, found.end, keyed_hash))
+    items = [shown(row, dates) for row in found.rows]
+    return answer(listing("case", items, found.total), headers=headers)
 
 
 @contract("Show a case", One("case", CaseAnswer), query=AsOf)

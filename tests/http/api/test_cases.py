@@ -322,6 +322,31 @@ QUERIES: list[tuple[str, list[int]]] = [
 ]
 
 
+async def test_pages_go_on_where_the_one_before_ended_whatever_has_moved(api: Api) -> None:
+    await api.channel()
+    for _ in range(5):
+        await api.case()
+    path, seen = "cases.json?sort=updated_at_asc&limit=2&page=1", []
+    while True:
+        page = await api.call("GET", path)
+        assert page.json["total_count"] >= 5
+        seen += [row["case"]["case_id"] for row in list(page.json.values())[:-1]]
+        if "Link" not in page.headers:
+            break
+        path = page.headers["Link"].removeprefix("</api/").removesuffix('>; rel="next"')
+        if len(seen) == 2:
+            await api.put("cases/2.json", {"case": {"priority": "high"}})
+            await api.case()
+    assert seen == [1, 2, 3, 4, 5, 2, 6]
+    cursor = path.partition("cursor=")[2]
+    assert (await api.get(f"cases.json?sort=updated_at_asc&cursor={cursor}"))["total_count"] == 6
+    for wrong in ("x", "Ж", cursor[:-2] + "AA", cursor + "A" * 999, "A" * 44):
+        refused = await api.call("GET", f"cases.json?sort=updated_at_asc&cursor={wrong}")
+        assert refused.refusal == (400, "wrong_cursor"), wrong
+    refused = await api.call("GET", f"cases.json?cursor={cursor}")
+    assert refused.refusal == (400, "wrong_cursor")
+
+
 async def test_cases_are_filtered_sorted_and_paged(api: Api) -> None:
     await api.channel()
     await api.channel()
