@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager
 from functools import partial
 from pathlib import Path
+from random import Random
 from typing import Any, NamedTuple, TypeVar
 from uuid import UUID
 
@@ -32,6 +33,7 @@ from kanal.domain.conversation import (
 )
 from kanal.domain.event import Envelope, Event
 from kanal.domain.identities import Identification
+from kanal.domain.links import Contact
 from kanal.domain.stream import Aggregate
 from kanal.domain.work import Work
 from kanal.eventlog.database import Database
@@ -50,6 +52,8 @@ S = TypeVar("S")
 BATCH = 5000
 """Events in one transaction."""
 CASES_OF_A_USER = 3
+WORDS = 5000
+"""From which varied subjects are made."""
 NOTE_EVERY = 4
 CLOSED_EVERY = 2
 PART_OF_A_LONG_CASE = 100
@@ -74,6 +78,30 @@ def conversation(work: Work, *, at: int, channel_id: int, messages: int) -> Open
         add_note(work, case_id=opened.case_id, staff_id=STAFF_ID, content="Called the carrier.")
     if messages > 1 and at % CLOSED_EVERY == 0:
         change_case(work, case_id=opened.case_id, status="closed")
+    return opened
+
+
+def varied(work: Work, *, at: int, channel_id: int, messages: int) -> OpenedCase:
+    """As `conversation`, but no two are alike: words of the subject from rare to common, priorities, statuses, e-mails."""
+    choose = Random(at)
+    number = at // CASES_OF_A_USER
+    address = f"customer-{number}@example.com"
+    user = Identification(
+        channel_id=channel_id,
+        external_id=f"customer-{number}",
+        email=Contact("email", address, address, "bench") if number % 3 == 0 else None,
+    )
+    words = [f"слово{int(choose.paretovariate(0.5)) % WORDS}" for _ in range(4)]
+    opened = open_case(
+        work,
+        who=user,
+        subject=" ".join(words) + " ",
+        content=CONTENT,
+        priority=choose.choices(("low", "normal", "high", "critical"), (50, 870, 79, 1))[0],
+    )
+    write_on(work, case=opened, messages=messages - 1)
+    status = choose.choices(("open", "waiting", "closed"), (3, 7, 90))[0]
+    change_case(work, case_id=opened.case_id, status=status, staff_id=choose.randint(0, 1))
     return opened
 
 
@@ -159,8 +187,9 @@ class Past:
 def fill_with_conversations(past: Past, job: dict[str, Any], channel_id: int) -> int:
     """Until there are as many events and cases as asked for; returns how many cases it opened."""
     opened = 0
+    make = varied if job.get("varied") else conversation
     while past.events < job.get("events", 0) or opened < job.get("cases", 0):
-        conversation(past, at=opened, channel_id=channel_id, messages=job.get("messages", 5))
+        make(past, at=opened, channel_id=channel_id, messages=job.get("messages", 5))
         opened += 1
         past.store(at_least=BATCH)
     past.store()
@@ -219,10 +248,11 @@ def fill(job: dict[str, Any]) -> dict[str, Any]:
     with closing(open_database(settings)) as database:
         stream_ids = migrate(database)
         inline = runner.Inline(CORE, database)
-        outbox = Outbox(settings.timezone, stream_ids, FileLinks("https://desk.example"))
+        links = FileLinks("https://desk.example")
+        outbox = Outbox(settings.timezone, stream_ids, links)
         began = time.perf_counter()
         with writing(database, stream_ids, [outbox]) as writer:
-            store = Store(settings, database, stream_ids, writer, inline, outbox)
+            store = Store(settings, database, stream_ids, writer, inline, outbox, links)
             appoint_first_administrator(store)
             channel_id = make_channel(writer, job.get("webhook_url", DEFAULT_URL))
         # From here on without the outbox: what was written long ago is not to be sent.

@@ -15,6 +15,7 @@ import databases
 import deliveries
 import growth
 import latency
+import lists
 import machine
 import messages
 import rebuild
@@ -29,6 +30,7 @@ MEASURES: dict[str, Measure] = {
     "rebuild": rebuild.measure,
     "startup": startup.measure,
     "growth": growth.measure,
+    "lists": lists.measure,
 }
 
 

@@ -15,6 +15,7 @@ from eventsourcing.utils import Environment
 from psycopg.rows import dict_row
 from psycopg.sql import SQL, Identifier
 from sqlalchemy import Connection, create_engine, text
+from sqlalchemy.exc import DBAPIError
 
 from kanal.eventlog.database import READER_THREADS, Database, Leadership, driver_error
 from kanal.eventlog.files import TableFiles
@@ -181,6 +182,7 @@ class PostgresDatabase(Database):
         with self.bulk() as connection:
             connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": SETTING_UP})
             self.recorder.create_table()
+            _index_trigrams(connection)
             yield connection
 
     @contextmanager
@@ -197,3 +199,9 @@ class PostgresDatabase(Database):
             connection.autocommit = True
             connection.execute("SELECT pg_advisory_lock(%s)", (REBUILDING,))
             yield
+
+
+def _index_trigrams(connection: Connection) -> None:
+    """Searches for parts of texts are quick with pg_trgm, and right without it: a server may not have it or not allow it."""
+    with suppress(DBAPIError), connection.begin_nested():
+        connection.exec_driver_sql("CREATE EXTENSION IF NOT EXISTS pg_trgm")

@@ -1,0 +1,81 @@
+"""How long the lists take with a large log: plain, filtered, searched, sorted by what they are not filtered by, and deep in."""
+
+import time
+from contextlib import ExitStack
+from urllib.parse import quote
+
+from api import Api
+from databases import Place
+from figures import percentile
+from measuring import Bench
+from processes import Server, ask, kanal
+from report import Report
+
+BOUND_MS = 50.0
+"""p95 of each list, over HTTP, one request at a time."""
+
+CASES: dict[str, str] = {
+    "plain, the newest first": "cases.json",
+    "plain, 500th page": "cases.json?page=500",
+    "by last change, 500th page": "cases.json?sort=updated_at_desc&page=500",
+    "by last response, 500th page": "cases.json?sort=response_asc&page=500",
+    "by status, 500th page": "cases.json?sort=status_asc&page=500",
+    "by priority, 500th page": "cases.json?sort=priority_desc&page=500",
+    "open ones by last change": "cases.json?status=open&sort=updated_at_desc",
+    "closed ones by last change, 500th page": "cases.json?status=closed&sort=updated_at_desc&page=500",
+    "rare filters by last change": "cases.json?status=open&priority=critical&staff_id=1&sort=updated_at_desc",
+    "half of all by creation, 400th page": "cases.json?staff_id=1&page=400",
+    "of one user": "cases.json?user_custom_id=customer-5",
+    "of a person's e-mail": "cases.json?user_email=customer-777@",
+    "e-mail that a third of all users has": "cases.json?user_email=example.com",
+    "subject, few": f"cases.json?subject={quote('слово4711')}",
+    "subject, a thousand": f"cases.json?subject={quote('слово99 ')}",
+    "subject, most of all": f"cases.json?subject={quote('слово1 ')}",
+    "changed in the last second of all": "cases.json?from_updated_time=4000000000",
+}
+OTHERS: dict[str, str] = {
+    "users, plain": "users.json",
+    "users, last page": "users.json?page=500",
+    "users, part of an e-mail": "users.json?user_email=customer-77",
+    "messages of a case": "cases/7/messages.json",
+    "log, by case": "events.json?case_id=7",
+    "changelog of a case": "cases/7/changelog.json",
+    "deliveries": "deliveries.json",
+}
+
+
+def measure(bench: Bench) -> Report:
+    report = Report()
+    cases, repeats = (3_000, 5) if bench.quick else (200_000, 40)
+    for kind in bench.databases.kinds:
+        with ExitStack() as stack:
+            place: Place = stack.enter_context(bench.databases.place(kind))
+            job = {"cases": cases, "messages": 5, "varied": True}
+            made = ask("filling.py", place.job() | job)
+            server = stack.enter_context(kanal(place.variables, place.folder))
+            rows = [_row(report, kind, server, *each, repeats) for each in _all()]
+        title = f"Lists, {kind}: {made['cases']:,} cases, {made['events']:,} events, pages of 100"
+        report.add(title, ("list", "found", "p50 ms", "p95 ms", "most ms"), rows)
+    return report
+
+
+def _all() -> list[tuple[str, str]]:
+    return [*CASES.items(), *OTHERS.items()]
+
+
+def _row(
+    report: Report, kind: str, server: Server, name: str, path: str, repeats: int
+) -> list[str]:
+    api = Api(server)
+    total = api.call("GET", f"/api/{path}").get("total_count")
+    took = []
+    for _ in range(repeats):
+        began = time.perf_counter()
+        api.call("GET", f"/api/{path}")
+        took.append((time.perf_counter() - began) * 1000)
+    took.sort()
+    report.figures[f"{kind}: {name}"] = took
+    p95 = percentile(took, 95)
+    report.target(f"{kind}: {name}, p95", p95, BOUND_MS, at_least=False, digits=1, unit="ms")
+    found = "" if total is None else f"{total:,}"
+    return [name, found, f"{percentile(took, 50):.1f}", f"{p95:.1f}", f"{took[-1]:.1f}"]
