@@ -20,6 +20,7 @@ def multipart(fields: dict[str, str]) -> FormData:
 
 async def test_json_urlencoded_and_multipart_say_the_same(api: Api) -> None:
     await api.channel()
+    await api.post("labels.json", {"label": {"label_title": "VIP"}})
     external_id = " 000123\r\n😀"
     fields = {
         "case[user_custom_id]": external_id,

@@ -196,7 +196,7 @@ UNKNOWN_CASES = [
 
 OTHERS = [
     user(400, "user_identity_required", user_full_name="Ann"),
-    user(400, "user_identity_required", user_telegram="ann"),
+    user(400, "user_identity_required", user_icq="ann"),
     user(400, "channel_required", user_custom_id="u1"),
     user(400, "user_custom_id_required", user_custom_channel="cch1", user_email="b@example.com"),
     user(404, "channel_not_found", user_custom_id="u9", user_custom_channel="cch77"),
