@@ -68,7 +68,7 @@ class Leadership:
         return True
 
     def release(self) -> None:
-        """So that another process has it at once. Blocking."""
+        """For good, so that another process has it at once. Blocking."""
 
 
 class Database(ABC):

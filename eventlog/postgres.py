@@ -3,6 +3,7 @@
 `POSTGRES_ENABLE_DB_FUNCTIONS` must stay off: that path takes no lock, and a reader that follows the log loses events.
 """
 
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from operator import attrgetter
@@ -86,23 +87,37 @@ class PostgresLeadership(Leadership):
         self._connect = connect
         self._connection: psycopg.Connection[Any] | None = None
         self._leads = False
+        self._over = False
+        self._door = threading.Lock()
+        """A question may still be under way on its thread when the process lets go."""
 
     def held(self) -> bool:
-        try:
-            if self._connection is None:
-                self._connection = self._connect()
-                self._connection.autocommit = True
-            if self._leads:
-                self._connection.execute("SELECT 1")  # it lives, so it still holds the lock
-            else:
-                question = "SELECT pg_try_advisory_lock(%s)"
-                row = self._connection.execute(question, (LEADING,)).fetchone()
-                self._leads = bool(row and row[0])
-        except psycopg.Error:
-            self.release()
-        return self._leads
+        with self._door:
+            if self._over:
+                return False
+            try:
+                self._ask()
+            except psycopg.Error:
+                self._disconnect()
+            return self._leads
 
     def release(self) -> None:
+        with self._door:
+            self._over = True
+            self._disconnect()
+
+    def _ask(self) -> None:
+        if self._connection is None:
+            self._connection = self._connect()
+            self._connection.autocommit = True
+        if self._leads:
+            self._connection.execute("SELECT 1")  # it lives, so it still holds the lock
+        else:
+            question = "SELECT pg_try_advisory_lock(%s)"
+            row = self._connection.execute(question, (LEADING,)).fetchone()
+            self._leads = bool(row and row[0])
+
+    def _disconnect(self) -> None:
         self._leads = False
         if self._connection is not None:
             with suppress(psycopg.Error):

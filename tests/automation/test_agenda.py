@@ -166,6 +166,21 @@ async def test_one_process_at_a_time_works_and_the_next_takes_over(
         await waiting.close(1)
 
 
+async def test_who_closes_while_asking_whether_it_leads_leaves_no_connection(
+    postgres_url: str, data_dir: Path
+) -> None:
+    with open_log(postgres_url, data_dir) as opened:
+        closing = agenda(opened, Chores())
+        asking = asyncio.create_task(closing.turn())
+        await asyncio.sleep(0)
+        await closing.close(1)
+        await asking
+        waiting = agenda(opened, chores := Chores())
+        await waiting.turn()
+        assert chores.asked == 1
+        await waiting.close(1)
+
+
 async def test_whoever_loses_its_connection_does_not_lead_any_more(
     postgres_url: str, data_dir: Path
 ) -> None:
