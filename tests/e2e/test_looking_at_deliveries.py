@@ -2,9 +2,12 @@
 
 from pathlib import Path
 
+import pytest
 from kanal_process import Client, serving
 from standardwebhooks import Webhook
 from webhook_receiver import Receiver, status
+
+pytestmark = pytest.mark.timeout(180)  # processes start, on a machine that may be busy
 
 CHANNEL = {"title": "App", "channel_type": "sync"}
 CASE = {"user_custom_id": "u1", "channel": "cch1", "subject": "S", "content": "Hello"}
