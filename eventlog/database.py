@@ -120,6 +120,10 @@ class Database(ABC):
             with self.reading() as connection:
                 return query(connection, *args, **kwargs)
 
+        return await self.in_thread(work)
+
+    async def in_thread(self, work: Callable[[], R]) -> R:
+        """Run what reads, on a reader's thread: `close` waits for it, even if the caller was cancelled meanwhile."""
         return await asyncio.get_running_loop().run_in_executor(self._threads, work)
 
     def events_after(

@@ -7,6 +7,7 @@ nothing. Whoever needs the model now calls `catch_up` and reads what was written
 import asyncio
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from functools import partial
 from typing import NamedTuple
 
 import structlog
@@ -90,7 +91,7 @@ class Follower:
             if model.position >= head:
                 continue
             done = False
-            step = await asyncio.to_thread(self._folded, model)
+            step = await self._database.in_thread(partial(self._folded, model))
             await self._writer.run(step)
         return done
 

@@ -151,7 +151,7 @@ async def test_a_command_sees_what_earlier_commands_of_its_batch_did(log: OpenLo
     answers = await in_one_batch(
         log.writer,
         log.submit(group("Sales")),
-        log.submit(lambda work: work.load(GROUPS, 1).title),
+        log.submit(lambda work: work.load(GROUPS, 1).settings.title),
     )
     assert answers[1].result == "Sales"
 
@@ -492,7 +492,9 @@ async def test_the_identity_map_forgets_what_was_not_used_for_longest(
     for number in range(1, 31):
         assert log.do(create_group, title=f"Group {number}") == number
     assert len(log.writer._identity_map) == 10
-    loaded = log.do(lambda work: [work.load(GROUPS, number).title for number in range(1, 31)])
+    loaded = log.do(
+        lambda work: [work.load(GROUPS, number).settings.title for number in range(1, 31)]
+    )
     assert loaded == [f"Group {number}" for number in range(1, 31)]
     assert len(log.writer._identity_map) == 10
     assert len(log.writer._places) <= 20
