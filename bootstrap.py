@@ -280,7 +280,8 @@ def _folder_for_uploads(settings: Settings) -> Path:
     for left in folder.glob("*"):
         try:
             os.kill(int(left.name), 0)
-        except (ValueError, ProcessLookupError):
+        except (ValueError, ProcessLookupError, PermissionError):
+            # Another user's process has that number by now: whoever writes here is of our own.
             shutil.rmtree(left, ignore_errors=True)
     own = folder / str(os.getpid())
     clear_uploads(own)

@@ -97,7 +97,7 @@ class FileFetcher:
         try:
             async with deadline:
                 return await self._follow(URL(url, encoded=url.isascii()), target)
-        except aiohttp.InvalidURL:
+        except ValueError:  # yarl's: a port or a host that it only finds wrong later
             raise _Refused("the address cannot be read") from None
         except (aiohttp.ClientError, TimeoutError) as error:
             if refusals:

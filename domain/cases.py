@@ -297,7 +297,10 @@ def restore_case(work: Work, *, case_id: int) -> int:
 
 
 def delete_case(work: Work, *, case_id: int) -> int:
+    """For good. Its parent has one case less merged into it; cases merged into this one can be unmerged. Raises CaseNotFound."""
     case = existing_case(work, case_id)
+    if case.parent_case_id:
+        _child_left(work, case)
     labels = (*case.labels, *case.locked_labels)
     deleted = CaseDeleted(**about(case), labels=labels, fields=tuple(case.values))
     work.record(CASES, case_id, deleted)
@@ -355,11 +358,17 @@ def unmerge_case(work: Work, *, case_id: int) -> int:
     case = existing_case(work, case_id)
     if not case.parent_case_id:
         return case_id
-    parent = work.load(CASES, case.parent_case_id)
-    merged = CaseUnmerged(**about(case), parent_case_id=parent.case_id)
-    work.record(CASES, case_id, merged)
-    work.record(CASES, parent.case_id, ChildCaseUnmerged(**about(parent), child_case_id=case_id))
+    work.record(CASES, case_id, CaseUnmerged(**about(case), parent_case_id=case.parent_case_id))
+    _child_left(work, case)
     return case_id
+
+
+def _child_left(work: Work, case: Case) -> None:
+    """What its parent hears of it, unless that is deleted."""
+    parent = work.load(CASES, case.parent_case_id)
+    if not parent.deleted:
+        left = ChildCaseUnmerged(**about(parent), child_case_id=case.case_id)
+        work.record(CASES, parent.case_id, left)
 
 
 def existing_case(work: Work, case_id: int) -> Case:
@@ -389,10 +398,9 @@ def receiving_case(work: Work, case_id: int) -> Case:
 
 def user_with_access(work: Work, case: Case, user_id: int) -> None:
     """The case's user or a profile linked with theirs. Raises UserNotFound, UserHasNoAccess."""
-    if user_id != case.user_id:
-        existing_user(work, user_id)
-        if case.user_id not in person_of(work, user_id):
-            raise UserHasNoAccess(user_id, case.case_id)
+    existing_user(work, user_id)
+    if user_id != case.user_id and case.user_id not in person_of(work, user_id):
+        raise UserHasNoAccess(user_id, case.case_id)
 
 
 def set_status(work: Work, case: Case, status: Status, *, by: str = "") -> None:

@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Mapping
-from html import escape
 
 VARIABLES = (
     "case_id",
@@ -32,13 +31,3 @@ _NAMED = re.compile(r"\[([a-z_]+)\]")
 def filled(text: str, values: Values) -> str:
     """What is no variable stays as it stands; what a value holds is not looked at again."""
     return _NAMED.sub(lambda found: values.get(found[1], found[0]), text)
-
-
-def filled_html(html: str, values: Values) -> str:
-    """Values come in as text: their marks are no HTML, their line breaks are kept."""
-    safe = {name: _as_html(value) for name, value in values.items()}
-    return filled(html, safe)
-
-
-def _as_html(text: str) -> str:
-    return escape(text).replace("\r\n", "\n").replace("\n", "<br>")

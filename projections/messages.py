@@ -95,7 +95,6 @@ def define(metadata: MetaData, name: Names) -> Iterable[Table]:
 
 NEW: dict[str, Any] = {
     "user_id": 0,
-    "rule_id": 0,
     "staff_only": False,
     "pending": False,
     "deleted": False,
@@ -104,7 +103,7 @@ NEW: dict[str, Any] = {
     "rating_comment": "",
     "rated_staff_id": 0,
 }
-ALIKE = ("message_id", "case_id", "staff_id", "content")
+ALIKE = ("message_id", "case_id", "staff_id", "rule_id", "content")
 
 
 def values(event: MessageAdded | MessageScheduled, recorded: Recorded) -> dict[str, Any]:
@@ -118,7 +117,6 @@ def values(event: MessageAdded | MessageScheduled, recorded: Recorded) -> dict[s
         row["sent_at"] = event.send_at or row["created_at"]
         return row | dict.fromkeys(("staff_only", "pending", "revised"), True)
     row["user_id"] = event.user_id
-    row["rule_id"] = event.rule_id
     row["sent_at"] = event.sent_at or row["created_at"]
     row["staff_only"] = event.kind == "note"
     return row
@@ -156,7 +154,7 @@ def fold(changes: Changes, tables: Tables, recorded: Recorded) -> None:
 
 PROJECTION = ReadModel(
     name="messages",
-    version=3,
+    version=4,
     handles=dict.fromkeys(
         (
             MessageAdded,

@@ -104,6 +104,7 @@ async def test_redirects_are_followed_and_the_last_address_names_the_file(
         ([status(204)], "it answered with status 204"),
         ([status(302)], "it answered with status 302 and no new address"),
         ([redirect("http://[")], "it was redirected to what is no address"),
+        ([redirect("http://example.org:99999/")], "the address cannot be read"),
         ([redirect("/again")] * (REDIRECTS + 1), "it was redirected more than 5 times"),
         ([redirect("file:///etc/passwd")], "it must start with http:// or https://"),
         ([redirect("http://10.0.0.1/x")], "10.0.0.1 is a private address"),

@@ -541,6 +541,23 @@ def test_only_cases_of_one_user_are_merged(other: Any) -> None:
     assert isinstance(story.when(merge_case, case_id=2, parent_case_id=1).refusal, CannotMerge)
 
 
+def test_a_merged_case_that_is_deleted_does_not_bind_its_parent() -> None:
+    story = three_cases().given(merge_case, case_id=2, parent_case_id=1)
+    assert story.when(delete_case, case_id=2).new[:-1] == [
+        ChildCaseUnmerged(**ABOUT, child_case_id=2)
+    ]
+    assert story.when(merge_case, case_id=1, parent_case_id=3).refusal is None
+
+
+def test_a_merged_case_outlives_its_parent() -> None:
+    story = (
+        three_cases().given(merge_case, case_id=2, parent_case_id=1).given(delete_case, case_id=1)
+    )
+    assert story.when(unmerge_case, case_id=2).new == [
+        CaseUnmerged(**{**ABOUT, "case_id": 2}, parent_case_id=1)
+    ]
+
+
 def test_a_merged_case_goes_the_way_of_its_parent() -> None:
     story = three_cases().given(merge_case, case_id=2, parent_case_id=1)
     story.given(trash_case, case_id=1)

@@ -255,6 +255,14 @@ def test_a_deleted_user_is_gone_and_its_identity_and_links_are_free() -> None:
     assert person_of(story, 2) == {2, 3}
 
 
+def test_a_user_who_was_deleted_writes_no_more_though_their_cases_are_still_there() -> None:
+    story = (
+        desk().given(open_case, who=person("ann"), content="Hello").given(delete_user, user_id=1)
+    )
+    story.when(add_user_message, case_id=1, user_id=1, content="late")
+    assert isinstance(story.refusal, UserNotFound)
+
+
 @pytest.mark.parametrize(
     ("who", "given", "identity", "other"),
     [

@@ -2,7 +2,7 @@
 
 import pytest
 
-from kanal.domain.variables import VARIABLES, filled, filled_html
+from kanal.domain.variables import VARIABLES, filled
 
 VALUES = {
     "user_name": "Анна <b>",
@@ -30,13 +30,6 @@ VALUES = {
 )
 def test_a_known_name_is_replaced_once_and_all_else_stands(text: str, expected: str) -> None:
     assert filled(text, VALUES) == expected
-
-
-def test_in_html_a_value_is_text() -> None:
-    html = "<p>[user_name]</p><p>[last_message]</p>[x]"
-    assert filled_html(html, VALUES) == (
-        "<p>Анна &lt;b&gt;</p><p>1 &lt; 2<br>[user_name]<br>Bye</p>[x]"
-    )
 
 
 def test_every_variable_has_a_form_that_is_found() -> None:

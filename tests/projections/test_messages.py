@@ -23,6 +23,7 @@ from kanal.domain.messages import (
     rate_message,
     schedule_staff_reply,
     send_scheduled,
+    settle_files,
 )
 from kanal.domain.staff import create_staff
 from kanal.projections import cases, messages, users
@@ -105,6 +106,16 @@ def test_each_kind_of_message_names_its_author(log: Log, connection: Connection)
         ("rule_message", 0, 0, 3),
         ("user_message", 1, 0, 0),
     ]
+
+
+def test_a_rule_message_that_waits_for_its_files_names_its_rule(
+    log: Log, connection: Connection
+) -> None:
+    waits = {"case_id": 1, "rule_id": 3, "content": "auto", "attachment_urls": ("http://a/b",)}
+    message_id = log.do(add_rule_message, **waits).message_id
+    log.do(settle_files, message_id=message_id, fetched={}, missed={"http://a/b": "gone"})
+    sent = folded_at_once(connection, log.events).ask(messages.find, 1, message_id)
+    assert (sent.pending, sent.kind, sent.rule_id) == (False, "rule_message", 3)
 
 
 def test_a_message_is_found_in_its_own_case_only(log: Log, connection: Connection) -> None:
