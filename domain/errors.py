@@ -425,6 +425,7 @@ class CreatedInFuture(DomainError):
     code = "wrong_date"
 
     def __init__(self) -> None:
+        self.fields = {"created_at": "is still to come"}
         super().__init__(
             "created_at is still to come: it is for what was written earlier. "
             "To send a reply later, use send_at."

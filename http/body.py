@@ -502,7 +502,7 @@ def _broken() -> ApiError:
 
 
 def _undecodable(charset: str) -> ApiError:
-    return ApiError(400, "invalid_encoding", f"The body is not valid {charset.upper()}.")
+    return ApiError(400, "invalid_encoding", f"The request is not valid {charset.upper()}.")
 
 
 def _nul() -> ApiError:

@@ -94,14 +94,14 @@ class Call:
         """The query, read by the model that the call's contract names. Raises ApiError."""
         if self._operation.query is not model:
             raise TypeError(f"the contract does not ask for {model.__name__}")
-        return model.read(read_query(self.request), self.context.dates)
+        return model.read(read_query(self.request), self.context)
 
     async def given(self, model: type[F]) -> F:
         """The body's fields, read by the model that the call's contract names. Raises ApiError."""
         takes = self._operation.body
         if takes is None or takes.model is not model:
             raise TypeError(f"the contract does not take {model.__name__}")
-        return model.read(takes.fields_in((await self.body()).fields), self.context.dates)
+        return model.read(takes.fields_in((await self.body()).fields), self.context)
 
     async def body(self) -> Body:
         """Raises ApiError."""

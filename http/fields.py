@@ -4,8 +4,8 @@ Ids come as strings and texts as numbers; null, "" and [] mean `not given`; unkn
 ignored. A text itself is never trimmed or changed. All wrong fields are named at once.
 """
 
-from collections.abc import Callable, Iterable, Mapping
-from typing import Annotated, Any, ClassVar, Self, cast
+from collections.abc import Iterable, Mapping
+from typing import Annotated, Any, ClassVar, Protocol, Self, cast
 
 from aiohttp import web
 from pydantic import (
@@ -50,6 +50,16 @@ NOT_GIVEN: tuple[object, ...] = (None, "", [])
 """PHP clients send all keys of a form, the unset ones as one of these."""
 
 
+class Account(Protocol):
+    """What values are read by that mean different things in different installations."""
+
+    @property
+    def dates(self) -> Dates: ...
+
+    @property
+    def phone_region(self) -> str: ...
+
+
 class Fields(BaseModel):
     """The fields of one call; each is optional unless a model says otherwise.
 
@@ -60,14 +70,14 @@ class Fields(BaseModel):
     CODES: ClassVar[Mapping[str, str]] = {}
 
     @classmethod
-    def read(cls, data: Mapping[str, Any], dates: Dates | None = None) -> Self:
-        """`dates` is needed if there are fields of the type `Moment`.
+    def read(cls, data: Mapping[str, Any], account: Account | None = None) -> Self:
+        """`account` is needed if there are fields of the types `Moment` and `Phone`.
 
         Raises ApiError 400 that names all wrong fields.
         """
         given = {key: value for key, value in data.items() if value not in NOT_GIVEN}
         try:
-            return cast(Self, cls.__pydantic_validator__.validate_python(given, context=dates))
+            return cast(Self, cls.__pydantic_validator__.validate_python(given, context=account))
         except ValidationError as error:
             raise _refusal(cls, error) from None
 
@@ -200,14 +210,18 @@ def _emails(value: object) -> str:
         raise _wrong("must be e-mail addresses, joined by commas", "wrong_email") from None
 
 
-def _sentence(rule: Callable[[str], Contact], code: str) -> Callable[[object], Contact]:
-    def check(value: object) -> Contact:
-        try:
-            return rule(_text(value))
-        except ValueError as error:
-            raise _wrong(str(error), code) from None
+def _email(value: object) -> Contact:
+    try:
+        return contacts.email(_text(value))
+    except ValueError as error:
+        raise _wrong(str(error), "wrong_email") from None
 
-    return check
+
+def _phone(value: object, info: ValidationInfo) -> Contact:
+    try:
+        return contacts.phone(_text(value), cast(Account, info.context).phone_region)
+    except ValueError as error:
+        raise _wrong(str(error), "wrong_phone") from None
 
 
 def _no_files(value: object) -> tuple[()]:
@@ -237,7 +251,7 @@ def _addresses(value: object) -> list[str]:
 
 
 def _moment(value: object, info: ValidationInfo) -> int:
-    dates = cast(Dates, info.context)
+    dates = cast(Account, info.context).dates
     try:
         return dates.parse(value)
     except ValueError as error:
@@ -266,14 +280,14 @@ Many = BeforeValidator(_many)
 """Annotated[list[Id], Many]"""
 Email = Annotated[
     Contact,
-    PlainValidator(_sentence(contacts.email, "wrong_email")),
+    PlainValidator(_email),
     WithJsonSchema({"type": "string", "format": "email"}),
 ]
 Emails = Annotated[str, BeforeValidator(_emails)]
 """Copies of a case: joined by commas."""
 Phone = Annotated[
     Contact,
-    PlainValidator(_sentence(contacts.phone, "wrong_phone")),
+    PlainValidator(_phone),
     WithJsonSchema({"type": "string"}),
 ]
 Moment = Annotated[
@@ -307,6 +321,7 @@ SENTENCES: dict[str, str] = {
     "model_type": "must be an object",
     "dict_type": "must be an object",
     "list_type": "must be a list",
+    "tuple_type": "must be a list",
     "string_type": "must be a text",
 }
 """Our words for what pydantic itself finds wrong; for other kinds its own are fine."""
@@ -340,6 +355,11 @@ def _refusal(model: type[Fields], error: ValidationError) -> ApiError:
 
 
 def _words(error: ErrorDetails) -> str:
-    if error["type"] == "literal_error":
-        return f"must be {error['ctx']['expected']}"
+    match error["type"]:
+        case "literal_error":
+            return f"must be {error['ctx']['expected']}"
+        case "greater_than_equal":
+            return f"must be at least {error['ctx']['ge']}"
+        case "less_than_equal":
+            return f"must be at most {error['ctx']['le']}"
     return SENTENCES.get(error["type"]) or error["msg"]

@@ -75,6 +75,7 @@ CUSTOM_CHANNEL = re.compile(r"cch[1-9]\d*", re.ASCII)
 class NewCase(Person, Texts):
     CODES: ClassVar[Mapping[str, str]] = {
         "user_email": "incorrect_user_email",
+        "user_phone": "incorrect_user_phone",
         "status": "incorrect_status",
         "priority": "incorrect_priority",
         "labels": "incorrect_labels",
@@ -236,7 +237,7 @@ async def list_cases(call: Call) -> web.Response:
     dates = call.context.dates
     asked = call.asked(CasesQuery)
     if asked.filter:
-        chosen = CasesQuery.read(await conditions_of(call, asked.filter), dates)
+        chosen = CasesQuery.read(await conditions_of(call, asked.filter), call.context)
         asked = chosen.model_copy(update=asked.given())
     keyed_hash = call.context.stream_ids.keyed_hash
     after = place_of(asked.cursor, asked.sort, keyed_hash) if asked.cursor else None

@@ -105,7 +105,11 @@ def shown(change: Change, dates: Dates) -> ChangeAnswer:
 
 def _matches(wanted: str, change: Change) -> bool:
     """`new` or `old,new`; a value with a comma in it stands in double quotes."""
-    values = next(csv.reader([wanted], skipinitialspace=True), [])
+    try:
+        values = next(csv.reader([wanted], skipinitialspace=True), [])
+    except csv.Error:
+        # A line break outside of quotes: some value, but no list.
+        values = [wanted]
     *before, new = values or [ANY]
     old = before[-1] if before else ANY
     return _is(old, change.old, change.kind) and _is(new, change.new, change.kind)

@@ -15,9 +15,8 @@ from kanal.http.api.cases import CasesQuery
 from kanal.http.chosen_filter import BUILT_IN, FIRST, for_staff
 from kanal.http.context import Call
 from kanal.http.contract import Empty, Listed, One, Takes, contract
-from kanal.http.dates import Dates
 from kanal.http.errors import ApiError
-from kanal.http.fields import INVALID, NOT_GIVEN, Fields, Flag, Line, Paging
+from kanal.http.fields import INVALID, NOT_GIVEN, Account, Fields, Flag, Line, Paging
 from kanal.http.ids import id_in
 from kanal.projections import filters as read
 from kanal.projections.filters import FilterRow
@@ -91,7 +90,7 @@ async def create(call: Call) -> web.Response:
         filters.create_filter,
         by=call.caller.staff_id,
         title=given.filter_name,
-        conditions=_checked(given.conditions or {}, call.context.dates),
+        conditions=_checked(given.conditions or {}, call.context),
         shared=given.shared,
     )
     done = await call.submit(command)
@@ -107,7 +106,7 @@ async def change(call: Call) -> web.Response:
     given = await call.given(FilterFields)
     conditions = given.conditions
     if conditions is not None:
-        conditions = _checked(conditions, call.context.dates)
+        conditions = _checked(conditions, call.context)
     command = partial(
         filters.change_filter,
         by=call.caller.staff_id,
@@ -135,14 +134,14 @@ async def select(call: Call) -> web.Response:
     return await _answer(call, done.result)
 
 
-def _checked(conditions: Conditions, dates: Dates) -> Conditions:
+def _checked(conditions: Conditions, account: Account) -> Conditions:
     """What the list of cases would take, without what is not given. Raises ApiError that names all that it would not."""
     given = {name: value for name, value in conditions.items() if value not in NOT_GIVEN}
     known = CasesQuery.model_fields.keys() - OF_ONE_CALL
     wrong = {name: "is no parameter of GET cases" for name in given if name not in known}
     try:
         # Whoever asks has some id, so any will do here.
-        CasesQuery.read(for_staff(given, 1), dates)
+        CasesQuery.read(for_staff(given, 1), account)
     except ApiError as error:
         wrong |= error.fields or {}
     if wrong:

@@ -27,7 +27,7 @@ from kanal.domain.identities import (
     link_known_contact,
     register_user,
 )
-from kanal.domain.links import Contact, link_users, unlink_users
+from kanal.domain.links import link_users, unlink_users
 from kanal.domain.users import (
     ContactKind,
     UserType,
@@ -36,14 +36,14 @@ from kanal.domain.users import (
     restore_user,
 )
 from kanal.domain.work import Work
-from kanal.http import contacts, messengers
+from kanal.http import messengers
 from kanal.http.answers import NEVER, Date, DateOrNever, answer, empty, listing
 from kanal.http.api.custom_fields import CustomFields, FieldFilters, FieldKeys, given_values
 from kanal.http.context import Call, Context
 from kanal.http.contract import Empty, Listed, One, Takes, Whole, contract
 from kanal.http.dates import Dates
 from kanal.http.errors import ApiError
-from kanal.http.fields import Content, Email, Fields, Flag, Id, Line, Many, Moment, Paging
+from kanal.http.fields import Content, Email, Fields, Flag, Id, Line, Many, Moment, Paging, Phone
 from kanal.http.fields import Text as AnyText
 from kanal.http.identification import code_of, user_proven
 from kanal.http.ids import MAX_ID_DIGITS, channel_id_in, channel_key, id_in
@@ -98,7 +98,7 @@ class Person(Details):
 
     user_custom_id: Line = ""
     user_email: Email | None = None
-    user_phone: AnyText = ""
+    user_phone: Phone | None = None
     user_telegram: Line = ""
     user_telegram_data: Line = ""
     user_whatsapp_phone: Line = ""
@@ -121,14 +121,14 @@ class NewUser(Person, UserDetails):
 
 class UserChanges(UserDetails):
     user_email: Email | None = None
-    user_phone: AnyText = ""
+    user_phone: Phone | None = None
     delete_custom_fields: FieldKeys = ()
 
 
 class LinkedWith(Fields):
     user_id: Id = 0
     user_email: Email | None = None
-    user_phone: AnyText = ""
+    user_phone: Phone | None = None
 
 
 class UnlinkedFrom(Fields):
@@ -286,7 +286,7 @@ async def change(call: Call) -> web.Response:
         change_profile,
         user_id=_user_id(call),
         email=given.user_email,
-        phone=_given_phone(call.context, given.user_phone),
+        phone=given.user_phone,
         details=details(given),
         given_values=given_values(
             given.custom_fields, given.delete_custom_fields, call.context.dates
@@ -304,11 +304,10 @@ async def link(call: Call) -> web.Response:
     user_id, given = _user_id(call), await call.given(LinkedWith)
     if given.user_id:
         return await _submit(call, partial(link_users, user_id=user_id, other_id=given.user_id))
-    phone = _given_phone(call.context, given.user_phone)
-    if not given.user_email and not phone:
+    if not given.user_email and not given.user_phone:
         sentence = "user_id, user_email or user_phone is required"
         raise ApiError(400, "invalid_parameters", f"{sentence}.", fields={"user_id": sentence})
-    who = Identification(email=given.user_email, phone=phone)
+    who = Identification(email=given.user_email, phone=given.user_phone)
     return await _submit(call, partial(link_known_contact, user_id=user_id, who=who))
 
 
@@ -352,7 +351,7 @@ def identification(
         channel_id=channel_id,
         external_id=given.user_custom_id,
         email=given.user_email,
-        phone=_phone(given.user_phone, region, wrong_phone) if given.user_phone else None,
+        phone=given.user_phone,
         messengers=_messengers(given, region, wrong_phone),
         proven=user_proven(context.stream_ids, code, _now()) if code else 0,
         details=details(given),
@@ -470,18 +469,6 @@ def _contact(row: UserRow, contacts: Mapping[ContactKind, str], kind: ContactKin
 
 def _number(text: str) -> int:
     return int(text) if text.isascii() and text.isdecimal() and len(text) < MAX_ID_DIGITS else 0
-
-
-def _phone(given: str, region: str, code: str) -> Contact:
-    try:
-        return contacts.phone(given, region)
-    except ValueError as error:
-        sentence = f"user_phone {error}."
-        raise ApiError(400, code, sentence, fields={"user_phone": str(error)}) from None
-
-
-def _given_phone(context: Context, given: str) -> Contact | None:
-    return _phone(given, context.phone_region, "wrong_phone") if given else None
 
 
 def _now() -> int:

@@ -1,8 +1,9 @@
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, NamedTuple
 from zoneinfo import ZoneInfo
 
 import pytest
 from aiohttp.test_utils import make_mocked_request
+from pydantic import Field
 
 from kanal.http.dates import Dates
 from kanal.http.errors import ApiError
@@ -24,7 +25,13 @@ from kanal.http.fields import (
     section,
 )
 
-DATES = Dates(ZoneInfo("UTC"))
+
+class AccountOf(NamedTuple):
+    dates: Dates = Dates(ZoneInfo("UTC"))
+    phone_region: str = "RU"
+
+
+ACCOUNT = AccountOf()
 
 
 class Call(Fields):
@@ -45,12 +52,12 @@ class Call(Fields):
 
 
 def given(**data: Any) -> dict[str, Any]:
-    return Call.read(data, DATES).given()
+    return Call.read(data, ACCOUNT).given()
 
 
 def refused(**data: Any) -> ApiError:
     with pytest.raises(ApiError) as caught:
-        Call.read(data, DATES)
+        Call.read(data, ACCOUNT)
     assert caught.value.status == 400
     return caught.value
 
@@ -141,6 +148,33 @@ def test_contacts_come_normalised_and_as_given() -> None:
     found = given(user_email=" A@B.ru", user_phone=79161234567)
     assert (found["user_email"].given, found["user_email"].normalised) == (" A@B.ru", "a@b.ru")
     assert found["user_phone"].normalised == "+79161234567"
+
+
+def test_a_phone_is_read_in_the_accounts_region() -> None:
+    given_phone = Call.read({"user_phone": "030 123456"}, AccountOf(phone_region="DE")).user_phone
+    assert given_phone
+    assert given_phone.normalised == "+4930123456"
+
+
+def test_a_wrong_phone_is_named_beside_all_else_that_is_wrong() -> None:
+    error = refused(user_phone="zz", user_email="no", status="x")
+    assert list(error.fields or {}) == ["status", "user_email", "user_phone"]
+    assert refused(user_phone="zz").code == "wrong_phone"
+
+
+def test_bounds_and_lists_are_told_in_our_words() -> None:
+    class Bounded(Fields):
+        seconds: Annotated[Id, Field(ge=1, le=60)] = 1
+        actions: tuple[Id, ...] = ()
+
+    for data, words in (
+        ({"seconds": 0}, "must be at least 1"),
+        ({"seconds": 61}, "must be at most 60"),
+        ({"actions": "none"}, "must be a list"),
+    ):
+        with pytest.raises(ApiError) as caught:
+            Bounded.read(data)
+        assert list((caught.value.fields or {}).values()) == [words]
 
 
 def test_dates_are_microseconds() -> None:

@@ -23,6 +23,7 @@ FILTERS: list[tuple[str, list[str]]] = [
     ("?status=open", ["status"]),
     ("?status=waiting,open", ["status"]),
     ("?status=closed,open", []),
+    ("?status=a%0Db", []),
     ("?status=any,any", ["status", "status"]),
     ("?staff=empty,1", ["staff"]),
     ("?staff=1", ["staff"]),
