@@ -98,7 +98,7 @@ def link_contact(
     if evidence != "hand":
         if contact.key in user.undone:
             return True
-        clash = _clash(work, user, person_of(work, *work.load(CONTACTS, contact.key)))
+        clash = _clash(work, user, work.load(CONTACTS, contact.key))
         if clash:
             channel_id, taken_by = clash
             work.record(
@@ -139,7 +139,7 @@ def link_users(work: Work, *, user_id: int, other_id: int, evidence: Evidence = 
     if evidence != "hand":
         if link_key("user", other_id) in user.undone:
             return True
-        clash = _clash(work, user, person_of(work, other.user_id))
+        clash = _clash(work, user, (other.user_id,))
         if clash:
             channel_id, taken_by = clash
             refused = UserLinkToUserRefused(
@@ -189,12 +189,17 @@ def _neighbours(work: Work, node: Node) -> tuple[Node, ...]:
     return work.load(CONTACTS, link_key(*node))
 
 
-def _clash(work: Work, user: User, others: frozenset[int]) -> tuple[int, int] | None:
-    """A channel that knows both persons, and its profile in the other one; this user's own channel first."""
+def _clash(work: Work, user: User, start: tuple[int, ...]) -> tuple[int, int] | None:
+    """A channel that knows both this user's person and that of `start`, and its profile in the latter; this user's own
+    channel first. Who is on no channel clashes with nobody, so a phone that thousands gave is not walked through.
+    """
     person = person_of(work, user.user_id)
-    if not others or others & person:
-        return None
     channels = {work.load(USERS, each).channel_id for each in person} - {0}
+    if not channels:
+        return None
+    others = person_of(work, *start)
+    if others & person:
+        return None
     clashes = [
         (channel_id, other)
         for other in others

@@ -1,11 +1,14 @@
 """Links: who is one person, and the seed's rule that no automatic link puts two ids of one channel into one person."""
 
+from typing import Any
+
 import pytest
 from story import APP, FORUM, Story, desk, person
 
 from kanal.domain.conversation import open_case
-from kanal.domain.identities import Identification
+from kanal.domain.identities import Identification, register_user
 from kanal.domain.links import ContactLinked, person_of
+from kanal.domain.stream import Aggregate
 from kanal.domain.users import UserLinked, UserLinkRefused
 
 MAIL, OTHER_MAIL = "a@example.com", "b@example.com"
@@ -152,6 +155,27 @@ def test_the_profile_that_is_in_the_way_on_the_user_s_own_channel_is_named_first
     ).when(open_case, who=person("bob", APP, mail=MAIL))
     [refused] = story.recorded(UserLinkRefused)
     assert (refused.channel_id, refused.taken_by) == (APP, 2)
+
+
+class Counting(Story):
+    def __init__(self) -> None:
+        super().__init__()
+        self.loaded = 0
+
+    def load(self, aggregate: Aggregate[Any], key: object) -> Any:
+        self.loaded += 1
+        return super().load(aggregate, key)
+
+
+def test_a_phone_that_many_gave_costs_the_next_profile_of_an_e_mail_nothing() -> None:
+    story = Counting()
+    costs = []
+    for number in range(100):
+        before = story.loaded
+        story.given(register_user, who=person(mail=f"{number}@example.com", tel=TEL))
+        costs.append(story.loaded - before)
+    assert costs[-1] == costs[0]
+    assert len(person_of(story, 1)) == 100
 
 
 def test_a_refusal_is_about_both_profiles() -> None:
