@@ -121,16 +121,21 @@ class Agenda:
         """Ask once, and begin what is due."""
         if not await asyncio.to_thread(self._leadership.held):
             return
-        for duty, items in zip(self._duties, await self._database.read(self._ask), strict=True):
+        for duty in self._duties:
+            try:
+                items = await self._database.read(self._ask, duty)
+            except Exception as error:  # noqa: BLE001 one duty's trouble is not the others'
+                log.error("duty_not_asked", duty=duty.name, error=repr(error))
+                continue
             self._forget_failures(duty, items)
             for item in items:
                 if sum(name == duty.name for name, _ in self._under_way) >= AT_ONCE:
                     break
                 self._begin(duty, item)
 
-    def _ask(self, connection: Connection) -> list[Sequence[Hashable]]:
-        views, now = runner.views(connection, self._models), self._clock()
-        return [duty.due(connection, views, now) for duty in self._duties]
+    def _ask(self, connection: Connection, duty: Duty[Any]) -> Sequence[Hashable]:
+        views = runner.views(connection, self._models)
+        return duty.due(connection, views, self._clock())
 
     def _begin(self, duty: Duty[Any], item: Hashable) -> None:
         key = (duty.name, item)
@@ -157,7 +162,8 @@ class Agenda:
 
     def _forget_failures(self, duty: Duty[Any], items: Sequence[Hashable]) -> None:
         """Of items that nobody names any more."""
-        gone = [key for key in self._failed if key[0] == duty.name and key[1] not in items]
+        named = set(items)
+        gone = [key for key in self._failed if key[0] == duty.name and key[1] not in named]
         for key in gone:
             del self._failed[key]
 

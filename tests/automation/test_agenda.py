@@ -110,6 +110,23 @@ async def test_a_duty_that_cannot_be_asked_does_not_end_the_agenda(
         await working.close(1)
 
 
+async def test_a_duty_whose_question_fails_does_not_stop_the_others(
+    database_url: str, data_dir: Path, chores: Chores
+) -> None:
+    class Broken(Chores):
+        name = "broken"
+
+        def due(self, connection: Connection, views: Views, now: int) -> Sequence[Todo]:
+            connection.execute(text("SELECT * FROM no_such_table"))
+            return []
+
+    with open_log(database_url, data_dir) as opened:
+        working = agenda(opened, Broken(), chores)
+        await working.turn()
+        await until(lambda: not chores.todo)
+        await working.close(1)
+
+
 async def test_a_flood_of_one_duty_leaves_room_for_another(data_dir: Path) -> None:
     flood, other = Chores(*range(AT_ONCE + 10)), Chores(1)
     other.name = "other"
