@@ -84,7 +84,7 @@ class CaseNotFound(NotFound):
     code = "case_not_found"
 
     def __init__(self, case_id: object) -> None:
-        super().__init__(f"There is no case {case_id!s}, or it is deleted.")
+        super().__init__(f"There is no case {case_id!s}, or it is deleted or in the trash.")
 
 
 class MessageNotFound(NotFound):

@@ -213,6 +213,15 @@ async def test_trash_and_spam_are_not_listed_until_restored(api: Api) -> None:
     assert (await api.get("cases.json"))["total_count"] == 1
 
 
+async def test_who_writes_to_a_case_in_the_trash_is_told_where_it_is(api: Api) -> None:
+    await api.channel()
+    await api.case()
+    await api.put("cases/1/trash.json")
+    refused = await api.call("POST", "cases/1/note.json", {"note": {"content": "x"}})
+    assert refused.refusal == (404, "case_not_found")
+    assert "in the trash" in refused.json["message"]
+
+
 async def test_a_deleted_case_is_not_found_by_any_call(api: Api) -> None:
     await api.channel()
     await api.case()
