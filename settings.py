@@ -157,6 +157,13 @@ class Settings(BaseSettings):
             raise ValueError("must look like name@company.example, without spaces and colons")
         return value
 
+    @field_validator("rate_limit_per_minute")
+    @classmethod
+    def _enough_for_a_post(cls, value: int) -> int:
+        if value == 1:
+            raise ValueError("must be 0 for no limit, or at least 2: one POST counts as two")
+        return value
+
     @field_validator("phone_region")
     @classmethod
     def _a_known_region(cls, value: str) -> str:

@@ -28,11 +28,13 @@ class RateLimit:
         """Raises ApiError 429; what is refused costs nothing."""
         if not self._per_minute:
             return
-        cost = COSTS.get(method, 1)
+        cost, now = COSTS.get(method, 1), self._clock()
+        if now >= self._ends:
+            self._taken, self._ends = 0, now + WINDOW
         if self._left() >= cost:
             self._taken += cost
             return
-        seconds = str(max(1, ceil(self._ends - self._clock())))
+        seconds = str(max(1, ceil(self._ends - now)))
         raise ApiError(
             429,
             "rate_limit_exceeded",
@@ -50,8 +52,6 @@ class RateLimit:
         }
 
     def _left(self) -> int:
-        """A window begins with its first call."""
-        now = self._clock()
-        if now >= self._ends:
-            self._taken, self._ends = 0, now + WINDOW
-        return self._per_minute - self._taken
+        """A window begins with its first call; before it and behind it all calls are left."""
+        taken = self._taken if self._clock() < self._ends else 0
+        return self._per_minute - taken

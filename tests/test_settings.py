@@ -80,6 +80,7 @@ def test_networks_are_separated_by_commas_or_spaces(
         ("KANAL_PUBLIC_URL", "https://desk.example/?a=b"),
         ("KANAL_PUBLIC_URL", "https://ann@desk.example"),
         ("KANAL_TIMEZONE", "Mars/Olympus"),
+        ("KANAL_RATE_LIMIT_PER_MINUTE", "1"),
         ("KANAL_TRUSTED_PROXIES", "10.0.0.300"),
         ("KANAL_WEBHOOK_ALLOW", "10.0.0.1/8"),
         ("KANAL_PHONE_REGION", "Russia"),

@@ -33,6 +33,8 @@ from kanal.projections.custom_fields import CustomFieldRow
 
 MAX_FIELDS = 200
 """In one call: each is looked up while the log waits."""
+MAX_SHOWN = 40
+"""Characters of a wrong key in its error."""
 NO_OBJECT = 'must be an object such as {"cf_1": "..."}'
 
 
@@ -45,6 +47,16 @@ def _by_key(value: Any) -> Any:
     given = {key: each for part in parts for key, each in part.items()}
     kept = {k: each for k, each in given.items() if id_of(k) and each not in NOT_GIVEN}
     return _few(kept)
+
+
+def _filters_by_key(value: Any) -> Any:
+    """As `_by_key`; a filter that cannot be read must not find everything."""
+    parts = value if isinstance(value, list) else [value]
+    for key in (key for part in parts if isinstance(part, dict) for key in part):
+        if not id_of(key):
+            sentence = f'has no field "{key[:MAX_SHOWN]}": name them as custom_fields[cf_1]'
+            raise PydanticCustomError("custom_fields", "{sentence}", {"sentence": sentence})
+    return _by_key(value)
 
 
 def _few(given: Any) -> Any:
@@ -79,7 +91,7 @@ FieldFilters = Annotated[
     dict[
         str, Annotated[tuple[Text, ...], BeforeValidator(lambda v: v if type(v) is list else [v])]
     ],
-    BeforeValidator(_by_key),
+    BeforeValidator(_filters_by_key),
 ]
 """Key -> what its value is to match; several are joined by "or"."""
 Options = Annotated[dict[Text, Line], BeforeValidator(_numbered), AfterValidator(_few)]

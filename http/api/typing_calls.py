@@ -53,7 +53,7 @@ async def tell(call: Call) -> web.Response:
         )
     typist = Typist(given.user_id, 0 if given.user_id else given.staff_id or call.caller.staff_id)
     case = await call.read(_checked, case_id, typist)
-    noted = await call.context.typists.note(case_id, typist)
+    noted = await call.context.typists.note(case.case_id, typist)
     if noted.is_news and typist.staff_id and case.channel_id:
         await _send(call, case, typist.staff_id)
     return answer({"typing": shown(typist, noted.until, call.context.dates)})
@@ -61,10 +61,8 @@ async def tell(call: Call) -> web.Response:
 
 @contract("List who is typing", Listed("typing", TypingAnswer))
 async def list_typists(call: Call) -> web.Response:
-    case_id = case_id_in(call.path("case"))
-    if await call.read(cases.find, case_id) is None:
-        raise CaseNotFound(case_id)
-    found, dates = call.context.typists.of(case_id), call.context.dates
+    case = await call.read(_receiving, case_id_in(call.path("case")))
+    found, dates = call.context.typists.of(case.case_id), call.context.dates
     typing = [shown(typist, until, dates) for typist, until in found.items()]
     return answer(listing("typing", typing, len(typing)))
 
@@ -73,10 +71,20 @@ def shown(typist: Typist, until: int, dates: Dates) -> TypingAnswer:
     return TypingAnswer(typist.user_id, typist.staff_id, dates.render(until))
 
 
+def _receiving(connection: Connection, views: Views, case_id: int) -> CaseRow:
+    """The case that messages go to: of a merged one its parent. Raises CaseNotFound."""
+    case = cases.find(connection, views, case_id)
+    if case is not None and case.parent_case_id:
+        case = cases.find(connection, views, case.parent_case_id)
+    if case is None:
+        raise CaseNotFound(case_id)
+    return case
+
+
 def _checked(connection: Connection, views: Views, case_id: int, typist: Typist) -> CaseRow:
     """Who may not write there does not type there."""
-    case = cases.find(connection, views, case_id)
-    if case is None or case.deleted:
+    case = _receiving(connection, views, case_id)
+    if case.deleted:
         raise CaseNotFound(case_id)
     if typist.staff_id:
         author = staff.find(connection, views, typist.staff_id)

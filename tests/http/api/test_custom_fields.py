@@ -114,6 +114,9 @@ async def test_values_come_with_cases_and_users_in_every_form(api: Api) -> None:
     assert await found("custom_fields[cf_1][]=new&custom_fields[cf_1][]=заказ") == [1, 2]
     assert await found("custom_fields[cf_1]=") == [1, 2]
     assert await found("custom_fields[cf_98]=x") == []
+    for unreadable in ("custom_fields[xx]=x", "custom_fields[25]=x"):
+        refused = await api.call("GET", f"cases.json?{unreadable}")
+        assert (refused.status, list(refused.json["fields"])) == (400, ["custom_fields"])
     assert await found("custom_fields[cf_5]=ann", "user") == [made["user_id"]]
 
     await api.call("DELETE", "custom_fields/3.json")

@@ -21,6 +21,17 @@ async def test_users_and_staff_are_seen_typing_and_the_log_knows_nothing(api: Ap
     assert api.head() == head
 
 
+async def test_typing_in_a_merged_case_is_typing_where_its_messages_go(api: Api) -> None:
+    await api.channel()
+    await api.case()
+    await api.case()
+    await api.put("cases/2/merge.json", {"case": {"parent_case_id": 1}})
+    said = await api.call("POST", "cases/2/typing.json", {"user_id": 1})
+    assert said.status == 200
+    assert await api.get("cases/1/typing.json") == await api.get("cases/2/typing.json")
+    assert (await api.get("cases/1/typing.json"))["total_count"] == 1
+
+
 async def test_who_may_not_write_there_does_not_type_there(api: Api) -> None:
     await api.channel()
     await api.case()
