@@ -99,7 +99,8 @@ def varied(work: Work, *, at: int, channel_id: int, messages: int) -> OpenedCase
         content=CONTENT,
         priority=choose.choices(("low", "normal", "high", "critical"), (50, 870, 79, 1))[0],
     )
-    write_on(work, case=opened, messages=messages - 1)
+    for _ in range(1, messages):
+        add_user_message(work, case_id=opened.case_id, user_id=opened.user_id, content=CONTENT)
     status = choose.choices(("open", "waiting", "closed"), (3, 7, 90))[0]
     change_case(work, case_id=opened.case_id, status=status, staff_id=choose.randint(0, 1))
     return opened
