@@ -483,6 +483,12 @@ def test_a_list_shows_the_same_however_it_is_read(
     assert walked == whole.rows
 
 
+def test_the_plain_list_is_counted_without_a_look_at_the_rows() -> None:
+    everything, hidden, *_ = plans(CaseFilter(), "created_at_desc", Page())
+    assert everything == ["SCAN cases_v1 USING COVERING INDEX cases_v1_created"]
+    assert hidden == ["SCAN cases_v1 USING INDEX cases_v1_hidden"]
+
+
 ANY_FILTER: list[dict[str, Any]] = [
     {},
     {"status": ["open"], "priority": ["low", "high"], "staff_id": [1], "group_id": [0, 1]},
