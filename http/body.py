@@ -240,7 +240,7 @@ async def _collect(request: web.Request, limit: int) -> bytes:
             chunks += chunk
             if len(chunks) > limit:
                 raise _too_large(limit)
-    except (RequestPayloadError, HttpProcessingError):
+    except (RequestPayloadError, HttpProcessingError, ConnectionResetError):
         raise _broken() from None
     return bytes(chunks)
 
@@ -254,7 +254,7 @@ async def _multipart(request: web.Request, limits: Limits) -> Body:
         await reading.run(await request.multipart())
     except ApiError:
         raise
-    except (RequestPayloadError, HttpProcessingError):
+    except (RequestPayloadError, HttpProcessingError, ConnectionResetError):
         raise _broken() from None
     except (ValueError, RuntimeError, AssertionError, LookupError):
         # What aiohttp's reader raises for a missing boundary, cut parts, unknown encodings.
