@@ -60,12 +60,10 @@ class Hand:
         self._writer = writer
         self._duty = duty
 
-    async def submit(
-        self, command: Callable[[Work], R], *, cause: int | None = None, who: str = "system"
-    ) -> Done[R]:
+    async def submit(self, command: Callable[[Work], R], *, cause: int | None = None) -> Done[R]:
         """Raises the command's DomainError, LogBusy, LogUnavailable."""
         return await self._writer.submit(
-            command, who=who, origin="automation", request=self._duty, cause=cause
+            command, who="system", origin="automation", request=self._duty, cause=cause
         )
 
 
@@ -121,21 +119,25 @@ class Agenda:
         """Ask once, and begin what is due."""
         if not await asyncio.to_thread(self._leadership.held):
             return
-        for duty in self._duties:
-            try:
-                items = await self._database.read(self._ask, duty)
-            except Exception as error:  # noqa: BLE001 one duty's trouble is not the others'
-                log.error("duty_not_asked", duty=duty.name, error=repr(error))
-                continue
+        for duty, items in await self._database.read(self._ask):
             self._forget_failures(duty, items)
             for item in items:
                 if sum(name == duty.name for name, _ in self._under_way) >= AT_ONCE:
                     break
                 self._begin(duty, item)
 
-    def _ask(self, connection: Connection, duty: Duty[Any]) -> Sequence[Hashable]:
-        views = runner.views(connection, self._models)
-        return duty.due(connection, views, self._clock())
+    def _ask(self, connection: Connection) -> list[tuple[Duty[Any], Sequence[Hashable]]]:
+        """All duties at one moment, but for those that cannot be asked."""
+        views, now = runner.views(connection, self._models), self._clock()
+        asked: list[tuple[Duty[Any], Sequence[Hashable]]] = []
+        for duty in self._duties:
+            try:
+                # A savepoint: on PostgreSQL a failed statement ends its transaction.
+                with connection.begin_nested():
+                    asked.append((duty, duty.due(connection, views, now)))
+            except Exception as error:  # noqa: BLE001 one duty's trouble is not the others'
+                log.error("duty_not_asked", duty=duty.name, error=repr(error))
+        return asked
 
     def _begin(self, duty: Duty[Any], item: Hashable) -> None:
         key = (duty.name, item)

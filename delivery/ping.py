@@ -1,21 +1,16 @@
 """The test button: one signed POST to a channel's Webhook URL, beside the queue. It is shown whole and recorded nowhere."""
 
-import secrets
 import time
 from collections.abc import Callable
 from datetime import tzinfo
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
-from kanal.delivery.body import FORM_CONTENT_TYPE, render_ping
+from kanal.delivery.body import render_ping
 from kanal.delivery.ledger import Claimed
 from kanal.delivery.outcome import Outcome
 from kanal.delivery.post import WebhookClient
-from kanal.delivery.schedule import DEADLINES, SECOND
-from kanal.delivery.signing import signature_headers
-
-ID_PREFIX: Final = "ping_"
-"""A ping comes of no event; a receiver that remembers ids never takes it for a message."""
-ID_BYTES: Final = 16
+from kanal.delivery.schedule import DEADLINES
+from kanal.delivery.signing import headers_beside_the_queue
 
 
 class Exchange(NamedTuple):
@@ -44,9 +39,7 @@ class Pinger:
         """As a message would be sent now, whether the channel is paused, disabled or well."""
         lane, now = channel.lane, self._clock()
         body = render_ping(channel_id=lane.channel_id, created_at=now, zone=self._zone)
-        ping_id = ID_PREFIX + secrets.token_hex(ID_BYTES)
-        headers = signature_headers(ping_id, now // SECOND, body, channel.secrets)
-        headers["Content-Type"] = FORM_CONTENT_TYPE
+        headers = headers_beside_the_queue("ping", now, body, channel.secrets)
         deadline = min(DEADLINES[lane.channel_type], self._timeout)
         outcome = await self._client.post(lane.webhook_url, body, headers, deadline)
         return Exchange(lane.webhook_url, headers, body, outcome)

@@ -9,12 +9,16 @@ from typing import Final
 
 from standardwebhooks import Webhook
 
+from kanal.delivery.body import FORM_CONTENT_TYPE, MICROSECONDS
+
 SECRET_BYTES: Final = 32
 """Standard Webhooks asks for 24 to 64 random bytes."""
 
 SECRET_PREFIX: Final = "whsec_"
 
 ID_PREFIX: Final = "msg_"
+
+OWN_ID_BYTES: Final = 16
 
 ID_LENGTH: Final = 26
 """Characters of base32 kept: 130 bits, as many as a UUID and a little more."""
@@ -54,6 +58,18 @@ def signature_headers(
         "webhook-timestamp": str(timestamp),
         "webhook-signature": " ".join(signatures),
     }
+
+
+def headers_beside_the_queue(
+    kind: str, at: int, body: bytes, secrets: Sequence[str]
+) -> dict[str, str]:
+    """Of a form that comes of no event: its id is random, `<kind>_...`, so that no receiver which remembers ids takes it
+    for a message. `at` is microseconds.
+    """
+    own_id = f"{kind}_{randomness.token_hex(OWN_ID_BYTES)}"
+    headers = signature_headers(own_id, at // MICROSECONDS, body, secrets)
+    headers["Content-Type"] = FORM_CONTENT_TYPE
+    return headers
 
 
 def _framed(part: bytes) -> bytes:

@@ -1,17 +1,15 @@
 """Tells a channel's receiver that a staff member is typing: at once or not at all, beside the queue, recorded nowhere."""
 
 import asyncio
-import secrets
 import time
 from collections.abc import Callable
 from datetime import tzinfo
 from typing import Final
 
-from kanal.delivery.body import FORM_CONTENT_TYPE, render_typing
+from kanal.delivery.body import render_typing
 from kanal.delivery.ledger import Claimed
 from kanal.delivery.post import WebhookClient
-from kanal.delivery.schedule import SECOND
-from kanal.delivery.signing import signature_headers
+from kanal.delivery.signing import headers_beside_the_queue
 
 DEADLINE_SECONDS: Final = 3.0
 """Later it is not true any more."""
@@ -19,8 +17,6 @@ IN_FLIGHT: Final = 32
 """Of all channels; what comes while so many are under way is dropped."""
 IN_FLIGHT_OF_CHANNEL: Final = 4
 """A receiver that hangs takes no more than this."""
-ID_PREFIX: Final = "typing_"
-ID_BYTES: Final = 16
 
 
 class TypingWebhook:
@@ -59,9 +55,7 @@ class TypingWebhook:
             created_at=now,
             zone=self._zone,
         )
-        typing_id = ID_PREFIX + secrets.token_hex(ID_BYTES)
-        headers = signature_headers(typing_id, now // SECOND, body, channel.secrets)
-        headers["Content-Type"] = FORM_CONTENT_TYPE
+        headers = headers_beside_the_queue("typing", now, body, channel.secrets)
         post = asyncio.create_task(self._post(lane.webhook_url, body, headers))
         self._posts[post] = lane.channel_id
         post.add_done_callback(lambda ended: self._posts.pop(ended, None))

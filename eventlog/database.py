@@ -208,11 +208,6 @@ class Database(ABC):
         """Whether the database is to blame (gone, full, locked), rather than the statement that it was given."""
 
     @contextmanager
-    def bulk(self) -> Iterator[Connection]:
-        """A transaction beside the writer's, for tables that no other process knows; shared logs only."""
-        raise NotImplementedError
-
-    @contextmanager
     def rebuilding(self) -> Iterator[None]:
         """One rebuild at a time: the next one waits, in whichever process it is."""
         with self._rebuilding:

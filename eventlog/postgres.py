@@ -202,6 +202,7 @@ class PostgresDatabase(Database):
 
     @contextmanager
     def bulk(self) -> Iterator[Connection]:
+        """A transaction beside the writer's, for tables that no other process knows."""
         with self.reader.connect() as connection:
             connection = connection.execution_options(isolation_level="READ COMMITTED")
             with connection.begin():

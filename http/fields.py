@@ -118,7 +118,8 @@ def read_query(request: web.Request) -> dict[str, Any]:
     return body.from_urlencoded(text, gather=True) if text else {}
 
 
-def _wrong(sentence: str, code: str = "invalid") -> PydanticCustomError:
+def wrong(sentence: str, code: str = "invalid") -> PydanticCustomError:
+    """What a validator raises of a field: "must be ...". A code of its own is one of OWN_CODES."""
     # The library formats braces in the template, and the sentence may hold some.
     return PydanticCustomError(code, "{sentence}", {"sentence": sentence})
 
@@ -131,24 +132,24 @@ def _text(value: object) -> str:
             try:
                 text.encode()
             except UnicodeEncodeError:
-                raise _wrong("must not hold half a surrogate pair") from None
+                raise wrong("must not hold half a surrogate pair") from None
         return text
     if kind is int and abs(cast(int, value)) < 10**MAX_DIGITS:
         return str(value)
-    raise _wrong("must be a text")
+    raise wrong("must be a text")
 
 
 def _line(value: object) -> str:
     text = _text(value)
     if len(text) > MAX_LINE:
-        raise _wrong(f"may have up to {MAX_LINE} characters", "too_long")
+        raise wrong(f"may have up to {MAX_LINE} characters", "too_long")
     return text
 
 
 def _comment(value: object) -> str:
     text = _text(value)
     if len(text) > MAX_COMMENT:
-        raise _wrong(f"may have up to {MAX_COMMENT} characters", "too_long")
+        raise wrong(f"may have up to {MAX_COMMENT} characters", "too_long")
     return text
 
 
@@ -156,7 +157,7 @@ def _content(value: object) -> str:
     text = _text(value)
     # A character is at most four octets: most texts need no second look.
     if len(text) * 4 > MAX_CONTENT and len(text.encode()) > MAX_CONTENT:
-        raise _wrong(f"may have up to {MAX_CONTENT} octets of UTF-8", "content_too_long")
+        raise wrong(f"may have up to {MAX_CONTENT} octets of UTF-8", "content_too_long")
     return text
 
 
@@ -168,13 +169,13 @@ def _whole(value: object) -> int:
         digits = cast(str, value).strip()
         if len(digits) <= MAX_DIGITS and digits.removeprefix("-").isdecimal():
             return int(digits)
-    raise _wrong("must be a whole number")
+    raise wrong("must be a whole number")
 
 
 def _id(value: object) -> int:
     number = _whole(value)
     if not 0 <= number <= MAX_ID:
-        raise _wrong("must be an id")
+        raise wrong("must be an id")
     return number
 
 
@@ -186,7 +187,7 @@ def _flag(value: object) -> bool:
         return True
     if word in ("0", "false"):
         return False
-    raise _wrong("must be true or false")
+    raise wrong("must be true or false")
 
 
 def _many(value: object) -> object:
@@ -203,32 +204,32 @@ def _emails(value: object) -> str:
     texts = value if isinstance(value, list) else [value]
     given = [each.strip() for text in texts for each in _text(text).split(",") if each.strip()]
     if len(given) > MAX_EMAILS:
-        raise _wrong(f"may have up to {MAX_EMAILS} e-mail addresses", "too_long")
+        raise wrong(f"may have up to {MAX_EMAILS} e-mail addresses", "too_long")
     try:
         return ",".join(contacts.email(each).given for each in given)
     except ValueError:
-        raise _wrong("must be e-mail addresses, joined by commas", "wrong_email") from None
+        raise wrong("must be e-mail addresses, joined by commas", "wrong_email") from None
 
 
 def _email(value: object) -> Contact:
     try:
         return contacts.email(_text(value))
     except ValueError as error:
-        raise _wrong(str(error), "wrong_email") from None
+        raise wrong(str(error), "wrong_email") from None
 
 
 def _phone(value: object, info: ValidationInfo) -> Contact:
     try:
         return contacts.phone(_text(value), cast(Account, info.context).phone_region)
     except ValueError as error:
-        raise _wrong(str(error), "wrong_phone") from None
+        raise wrong(str(error), "wrong_phone") from None
 
 
 def _no_files(value: object) -> tuple[()]:
     """Files themselves come as parts of a multipart body; a form may send their field empty."""
     inner = value.values() if isinstance(value, dict) else value
     if isinstance(inner, str) or not isinstance(inner, Iterable) or any(map(_is_given, inner)):
-        raise _wrong(
+        raise wrong(
             "must be files, sent as parts of multipart/form-data; addresses go into attachment_urls",
             "attachments_not_files",
         )
@@ -246,7 +247,7 @@ def _addresses(value: object) -> list[str]:
     given = value if isinstance(value, list) else [value]
     urls = list(dict.fromkeys(_text(each).strip() for each in given if _is_given(each)))
     if len(urls) > MAX_COUNT:
-        raise _wrong(f"may have up to {MAX_COUNT} addresses", "too_many_files")
+        raise wrong(f"may have up to {MAX_COUNT} addresses", "too_many_files")
     return urls
 
 
@@ -255,7 +256,7 @@ def _moment(value: object, info: ValidationInfo) -> int:
     try:
         return dates.parse(value)
     except ValueError as error:
-        raise _wrong(str(error), "wrong_date") from None
+        raise wrong(str(error), "wrong_date") from None
 
 
 Text = Annotated[str, BeforeValidator(_text)]

@@ -15,7 +15,16 @@ from kanal.domain.channels import (
 )
 from kanal.domain.stream import Recorded
 from kanal.eventlog.projection import Changes, Tables
-from kanal.projections.read_model import Names, ReadModel, Views, columns_of, flag, number, text
+from kanal.projections.read_model import (
+    Names,
+    ReadModel,
+    Views,
+    columns_of,
+    flag,
+    number,
+    one,
+    text,
+)
 
 
 class ChannelRow(NamedTuple):
@@ -119,8 +128,7 @@ def find(connection: Connection, views: Views, channel_id: int) -> ChannelRow | 
     """Deleted ones too."""
     channels = views.channels["channels"]
     query = columns_of(channels, ChannelRow).where(channels.c.channel_id == channel_id)
-    row = connection.execute(query).first()
-    return ChannelRow._make(row) if row else None
+    return one(connection, query, ChannelRow._make)
 
 
 def listed(connection: Connection, views: Views) -> list[ChannelRow]:

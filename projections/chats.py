@@ -40,6 +40,7 @@ from kanal.projections.read_model import (
     columns_of,
     found,
     number,
+    one,
     text,
 )
 from kanal.projections.staff_statuses import taking_chats
@@ -179,8 +180,9 @@ def listed(connection: Connection, views: Views, wanted: ChatFilter, page: Page)
 def find(connection: Connection, views: Views, case_id: int) -> ChatRow | None:
     """None for a chat that is completed, too."""
     chats = views.chats["chats"]
-    row = connection.execute(columns_of(chats, ChatRow).where(chats.c.case_id == case_id)).first()
-    return ChatRow._make(row) if row else None
+    return one(
+        connection, columns_of(chats, ChatRow).where(chats.c.case_id == case_id), ChatRow._make
+    )
 
 
 class IdleChat(NamedTuple):

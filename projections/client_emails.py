@@ -18,6 +18,7 @@ from kanal.projections.read_model import (
     flag,
     found,
     number,
+    one,
     text,
 )
 
@@ -62,8 +63,7 @@ PROJECTION = ReadModel(
 def find(connection: Connection, views: Views, email_id: int) -> ClientEmailRow | None:
     emails = views.client_emails["client_emails"]
     query = columns_of(emails, ClientEmailRow).where(emails.c.email_id == email_id)
-    row = connection.execute(query).first()
-    return ClientEmailRow._make(row) if row else None
+    return one(connection, query, ClientEmailRow._make)
 
 
 def listed(connection: Connection, views: Views, page: Page) -> Found[ClientEmailRow]:

@@ -27,6 +27,7 @@ from kanal.projections.read_model import (
     flag,
     found,
     number,
+    one,
     text,
 )
 from kanal.projections.search import searched
@@ -150,8 +151,7 @@ PROJECTION = ReadModel(
 def find(connection: Connection, views: Views, company_id: int) -> CompanyRow | None:
     companies = views.companies["companies"]
     query = columns_of(companies, CompanyRow).where(companies.c.company_id == company_id)
-    row = connection.execute(query).first()
-    return CompanyRow._make(row) if row else None
+    return one(connection, query, CompanyRow._make)
 
 
 def listed(

@@ -40,6 +40,7 @@ from kanal.projections.read_model import (
     flag,
     found,
     number,
+    one,
     text,
 )
 from kanal.projections.search import anchors, searched
@@ -193,8 +194,7 @@ PROJECTION = ReadModel(
 def find(connection: Connection, views: Views, field_id: int) -> CustomFieldRow | None:
     fields = views.custom_fields["custom_fields"]
     query = columns_of(fields, CustomFieldRow).where(fields.c.field_id == field_id)
-    row = connection.execute(query).first()
-    return _row(row) if row else None
+    return one(connection, query, _row)
 
 
 def listed(connection: Connection, views: Views, page: Page) -> Found[CustomFieldRow]:

@@ -19,7 +19,7 @@ from kanal.domain.message_events import (
 )
 from kanal.domain.stream import Recorded
 from kanal.eventlog.projection import Changes, Tables
-from kanal.projections.read_model import Names, ReadModel, Views, columns_of, number, text
+from kanal.projections.read_model import Names, ReadModel, Views, columns_of, number, one, text
 
 
 class FileRow(NamedTuple):
@@ -147,10 +147,8 @@ _URLS = msgspec.json.Decoder(tuple[str, ...])
 def find(connection: Connection, views: Views, token: str) -> FileRow | None:
     """None also when its message or its case is not shown any more."""
     files = views.files["files"]
-    row = connection.execute(
-        _of_shown_messages(views, files, columns_of(files, FileRow)).where(files.c.token == token)
-    ).first()
-    return FileRow._make(row) if row else None
+    query = _of_shown_messages(views, files, columns_of(files, FileRow))
+    return one(connection, query.where(files.c.token == token), FileRow._make)
 
 
 def of_messages(

@@ -16,7 +16,7 @@ from kanal.domain.filters import (
 from kanal.domain.staff import StaffCreated
 from kanal.domain.stream import Recorded
 from kanal.eventlog.projection import Changes, Tables
-from kanal.projections.read_model import Names, ReadModel, Views, columns_of, number, text
+from kanal.projections.read_model import Names, ReadModel, Views, columns_of, number, one, text
 
 _json = msgspec.json.Encoder(order="deterministic")
 
@@ -103,8 +103,7 @@ def find(connection: Connection, views: Views, filter_id: int, staff_id: int) ->
     query = columns_of(filters, FilterRow).where(
         filters.c.filter_id == filter_id, filters.c.staff_id.in_((0, staff_id))
     )
-    row = connection.execute(query).first()
-    return FilterRow._make(row) if row else None
+    return one(connection, query, FilterRow._make)
 
 
 def selected(connection: Connection, views: Views, staff_id: int) -> int:

@@ -25,6 +25,7 @@ from kanal.projections.read_model import (
     flag,
     found,
     number,
+    one,
     text,
 )
 
@@ -147,8 +148,7 @@ def find(connection: Connection, views: Views, group_id: int) -> GroupRow | None
     query = columns_of(groups, GroupRow).where(
         groups.c.group_id == group_id, groups.c.deleted.is_(False)
     )
-    row = connection.execute(query).first()
-    return GroupRow._make(row) if row else None
+    return one(connection, query, GroupRow._make)
 
 
 def listed(connection: Connection, views: Views, page: Page) -> Found[GroupRow]:

@@ -18,6 +18,7 @@ from kanal.projections.read_model import (
     columns_of,
     found,
     number,
+    one,
     text,
 )
 
@@ -88,8 +89,7 @@ PROJECTION = ReadModel(
 def find(connection: Connection, views: Views, label_id: int) -> LabelRow | None:
     labels = views.labels["labels"]
     query = columns_of(labels, LabelRow).where(labels.c.label_id == label_id)
-    row = connection.execute(query).first()
-    return LabelRow._make(row) if row else None
+    return one(connection, query, LabelRow._make)
 
 
 def listed(connection: Connection, views: Views, page: Page) -> Found[LabelRow]:

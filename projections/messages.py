@@ -27,6 +27,7 @@ from kanal.projections.read_model import (
     flag,
     found,
     number,
+    one,
     text,
 )
 
@@ -184,8 +185,7 @@ def find(connection: Connection, views: Views, case_id: int, message_id: int) ->
         messages.c.case_id == case_id,
         messages.c.deleted.is_(False),
     )
-    row = connection.execute(query).first()
-    return MessageRow._make(row) if row else None
+    return one(connection, query, MessageRow._make)
 
 
 def of_case(

@@ -98,6 +98,12 @@ def columns_of(table: FromClause, row_type: Any) -> Select[Any]:
     return select(*[table.c[name] for name in row_type._fields])
 
 
+def one(connection: Connection, query: Select[Any], make: Callable[[Any], R]) -> R | None:
+    """Of a query that names a key; None if there is no such row."""
+    row = connection.execute(query).first()
+    return make(row) if row else None
+
+
 def found(
     connection: Connection, query: Select[Any], page: Page, make: Callable[[Iterable[Any]], R]
 ) -> Found[R]:

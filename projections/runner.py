@@ -26,6 +26,7 @@ from kanal.domain.event import Event
 from kanal.domain.stream import Recorded
 from kanal.eventlog.database import Database
 from kanal.eventlog.follower import Following
+from kanal.eventlog.postgres import PostgresDatabase
 from kanal.eventlog.projection import Changes, Fold, Projection, Tables
 from kanal.eventlog.tables import generations
 from kanal.projections.read_model import Views
@@ -217,7 +218,7 @@ class Rebuild:
 
     def _aside(self, task: Task) -> None:
         """For tables that nobody else uses, or not any more: no need to hold up the log, if that can be helped."""
-        if self._database.shared:
+        if isinstance(self._database, PostgresDatabase):
             with self._database.bulk() as connection:
                 task(connection)
         else:

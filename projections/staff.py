@@ -28,6 +28,7 @@ from kanal.projections.read_model import (
     flag,
     found,
     number,
+    one,
     text,
 )
 
@@ -171,8 +172,7 @@ def find(connection: Connection, views: Views, staff_id: int) -> StaffRow | None
     query = columns_of(staff, StaffRow).where(
         staff.c.staff_id == staff_id, staff.c.deleted.is_(False)
     )
-    row = connection.execute(query).first()
-    return StaffRow._make(row) if row else None
+    return one(connection, query, StaffRow._make)
 
 
 def listed(connection: Connection, views: Views, page: Page) -> Found[StaffRow]:

@@ -17,6 +17,7 @@ from kanal.domain.cases import case_number
 from kanal.domain.conversation import OpenedCase
 from kanal.domain.errors import CaseNotFound, ChannelNotFound
 from kanal.domain.identities import Conflict
+from kanal.domain.work import Work
 from kanal.http.answers import NEVER, Date, DateOrNever, answer, listing
 from kanal.http.api.custom_fields import CustomFields, FieldFilters, FieldKeys, given_values
 from kanal.http.api.labels import LabelIds
@@ -267,14 +268,14 @@ async def change(call: Call) -> web.Response:
         call.context.dates,
     )
     command = partial(cases.change_case, case_id=case_id, given_values=values, **changes)
-    return await _submit(call, command)
+    return await submit_and_show(call, command)
 
 
 @contract("Rate a case", One("case", CaseAnswer), body=Takes("rate", CaseRating))
 async def rate(call: Call) -> web.Response:
     case_id = _case_id(call)
     given = await call.given(CaseRating)
-    return await _submit(call, partial(cases.rate_case, case_id=case_id, **given.given()))
+    return await submit_and_show(call, partial(cases.rate_case, case_id=case_id, **given.given()))
 
 
 @contract(
@@ -284,12 +285,14 @@ async def merge(call: Call) -> web.Response:
     case_id = _case_id(call)
     given = await call.given(CaseMerge)
     parent = case_id_in(given.parent_case_id)
-    return await _submit(call, partial(cases.merge_case, case_id=case_id, parent_case_id=parent))
+    return await submit_and_show(
+        call, partial(cases.merge_case, case_id=case_id, parent_case_id=parent)
+    )
 
 
 @contract("Take a case out of another", One("case", CaseAnswer))
 async def unmerge(call: Call) -> web.Response:
-    return await _submit(call, partial(cases.unmerge_case, case_id=_case_id(call)))
+    return await submit_and_show(call, partial(cases.unmerge_case, case_id=_case_id(call)))
 
 
 @contract("Put cases into the trash", Whole(ChangedCases))
@@ -369,7 +372,8 @@ def _case_id(call: Call) -> int:
     return case_id_in(call.path("case"))
 
 
-async def _submit(call: Call, command: partial[int]) -> web.Response:
+async def submit_and_show(call: Call, command: Callable[[Work], int]) -> web.Response:
+    """The case whose id the command answers, as it is afterwards."""
     done = await call.submit(command)
     row = await call.context.read(_row, done.result)
     return answer({"case": shown(row, call.context.dates)})

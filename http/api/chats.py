@@ -1,6 +1,7 @@
 """/api/chats and /api/cases/.../chat: Kanal's own calls for the chats of sync channels; Omnidesk has them in its pages."""
 
 import time
+from collections.abc import Callable
 from functools import partial
 from typing import Annotated, Literal
 
@@ -9,7 +10,6 @@ from msgspec import Struct
 
 from kanal.domain import chats
 from kanal.domain.chat_events import LiveState
-from kanal.domain.errors import CaseNotFound
 from kanal.http.answers import NEVER, Date, DateOrNever, answer, listing
 from kanal.http.api import cases
 from kanal.http.api.cases import CaseAnswer
@@ -20,7 +20,6 @@ from kanal.http.errors import ApiError
 from kanal.http.fields import Fields, Id, Many, Paging
 from kanal.http.ids import case_id_in, channel_key
 from kanal.http.paging import page_of
-from kanal.projections import cases as read_cases
 from kanal.projections import chats as read
 from kanal.projections.chats import ChatFilter, ChatRow
 
@@ -104,10 +103,6 @@ def shown(row: ChatRow, now: int, dates: Dates) -> ChatAnswer:
     )
 
 
-async def _submit(call: Call, command: "partial[int]") -> web.Response:
+async def _submit(call: Call, command: Callable[..., int]) -> web.Response:
     case_id = case_id_in(call.path("case"))
-    await call.submit(partial(command, case_id=case_id))
-    row = await call.context.read(read_cases.find, case_id)
-    if row is None:
-        raise CaseNotFound(case_id)
-    return answer({"case": cases.shown(row, call.context.dates)})
+    return await cases.submit_and_show(call, partial(command, case_id=case_id))

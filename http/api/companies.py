@@ -7,7 +7,6 @@ from typing import Annotated, Any
 from aiohttp import web
 from msgspec import UNSET, Struct, UnsetType
 from pydantic import AfterValidator
-from pydantic_core import PydanticCustomError
 from sqlalchemy import Connection
 
 from kanal.domain import companies
@@ -18,7 +17,7 @@ from kanal.http.answers import Date, answer, empty, listing
 from kanal.http.context import Call
 from kanal.http.contract import Empty, Listed, One, Takes, contract
 from kanal.http.dates import Dates
-from kanal.http.fields import Content, Fields, Flag, Id, Line, Many, Paging, Text
+from kanal.http.fields import Content, Fields, Flag, Id, Line, Many, Paging, Text, wrong
 from kanal.http.ids import id_in
 from kanal.http.paging import page_of
 from kanal.projections import cases, users
@@ -32,7 +31,7 @@ MAX_MANY = 1000
 
 def _few(values: tuple[Any, ...]) -> tuple[Any, ...]:
     if len(values) > MAX_MANY:
-        raise PydanticCustomError("too_many", "may name up to {most}", {"most": MAX_MANY})
+        raise wrong(f"may name up to {MAX_MANY}")
     return values
 
 
@@ -40,12 +39,12 @@ def _domain(given: str) -> str:
     try:
         return contacts.domain(given)
     except ValueError as error:
-        raise PydanticCustomError("domain", "{sentence}", {"sentence": str(error)}) from None
+        raise wrong(str(error)) from None
 
 
 def _not_blank(name: str) -> str:
     if not name.strip():
-        raise PydanticCustomError("blank", "must not be blank")
+        raise wrong("must not be blank")
     return name
 
 

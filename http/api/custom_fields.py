@@ -7,7 +7,6 @@ from typing import Annotated, Any, Literal
 from aiohttp import web
 from msgspec import Struct
 from pydantic import AfterValidator, BeforeValidator, WithJsonSchema
-from pydantic_core import PydanticCustomError
 
 from kanal.domain.custom_fields import (
     FieldLevel,
@@ -25,7 +24,7 @@ from kanal.http.answers import answer, empty, listing
 from kanal.http.context import Call
 from kanal.http.contract import Empty, Listed, One, Takes, contract
 from kanal.http.dates import Dates
-from kanal.http.fields import NOT_GIVEN, Fields, Line, Many, Paging, Text
+from kanal.http.fields import NOT_GIVEN, Fields, Line, Many, Paging, Text, wrong
 from kanal.http.ids import id_in
 from kanal.http.paging import page_of
 from kanal.projections import custom_fields as read
@@ -42,8 +41,7 @@ def _by_key(value: Any) -> Any:
     """{"cf_1": ...}, or objects of one key each in a list; what is no key of a field, or not given, is left out."""
     parts = value if isinstance(value, list) else [value]
     if not all(isinstance(part, dict) for part in parts):
-        # The library formats braces in the template itself.
-        raise PydanticCustomError("custom_fields", "{sentence}", {"sentence": NO_OBJECT})
+        raise wrong(NO_OBJECT)
     given = {key: each for part in parts for key, each in part.items()}
     kept = {k: each for k, each in given.items() if id_of(k) and each not in NOT_GIVEN}
     return _few(kept)
@@ -55,13 +53,13 @@ def _filters_by_key(value: Any) -> Any:
     for key in (key for part in parts if isinstance(part, dict) for key in part):
         if not id_of(key):
             sentence = f'has no field "{key[:MAX_SHOWN]}": name them as custom_fields[cf_1]'
-            raise PydanticCustomError("custom_fields", "{sentence}", {"sentence": sentence})
+            raise wrong(sentence)
     return _by_key(value)
 
 
 def _few(given: Any) -> Any:
     if len(given) > MAX_FIELDS:
-        raise PydanticCustomError("custom_fields", f"may name up to {MAX_FIELDS} fields")
+        raise wrong(f"may name up to {MAX_FIELDS} fields")
     return given
 
 

@@ -6,14 +6,13 @@ from typing import Annotated
 from aiohttp import web
 from msgspec import Struct
 from pydantic import AfterValidator
-from pydantic_core import PydanticCustomError
 
 from kanal.domain.errors import LabelNotFound
 from kanal.domain.labels import create_label, delete_label, rename_label
 from kanal.http.answers import answer, empty, listing
 from kanal.http.context import Call
 from kanal.http.contract import Empty, Listed, One, Takes, contract
-from kanal.http.fields import Fields, Id, Line, Many, Paging
+from kanal.http.fields import Fields, Id, Line, Many, Paging, wrong
 from kanal.http.ids import id_in
 from kanal.http.paging import page_of
 from kanal.projections import labels as read
@@ -25,7 +24,7 @@ MAX_LABELS = 100
 
 def _few(label_ids: tuple[int, ...]) -> tuple[int, ...]:
     if len(label_ids) > MAX_LABELS:
-        raise PydanticCustomError("labels", f"may name up to {MAX_LABELS} labels")
+        raise wrong(f"may name up to {MAX_LABELS} labels")
     return label_ids
 
 

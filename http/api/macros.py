@@ -7,7 +7,6 @@ from typing import Annotated, Any, Self, get_args
 from aiohttp import web
 from msgspec import Struct
 from pydantic import AfterValidator, BaseModel, ConfigDict, model_validator
-from pydantic_core import PydanticCustomError
 from sqlalchemy import Connection
 
 from kanal.domain import macros
@@ -21,9 +20,8 @@ from kanal.http.api.cases import CaseAnswer
 from kanal.http.api.labels import MAX_LABELS
 from kanal.http.context import Call
 from kanal.http.contract import Empty, One, Takes, Whole, contract
-from kanal.http.fields import MAX_CONTENT, MAX_ID, NOT_GIVEN, Content, Fields, Flag, Id, Line
+from kanal.http.fields import MAX_CONTENT, MAX_ID, NOT_GIVEN, Content, Fields, Flag, Id, Line, wrong
 from kanal.http.ids import case_id_in, id_in
-from kanal.projections import cases as read_cases
 from kanal.projections import macros as read
 from kanal.projections.macros import MacroRow
 from kanal.projections.read_model import Views
@@ -79,14 +77,14 @@ class MacroActionFields(BaseModel):
         """Raises PydanticCustomError."""
         content = self.content
         if self.action_type == "add_note" and not content:
-            raise _wrong("content is required")
+            raise wrong("content is required")
         destination = _destination(self.action_type, self.action_destination)
         return Action(self.action_type, destination, content, self.subject)
 
 
 def _few(actions: tuple[MacroActionFields, ...]) -> tuple[MacroActionFields, ...]:
     if not 1 <= len(actions) <= MAX_ACTIONS:
-        raise _wrong(f"must have 1 to {MAX_ACTIONS} actions")
+        raise wrong(f"must have 1 to {MAX_ACTIONS} actions")
     return actions
 
 
@@ -207,11 +205,7 @@ async def apply(call: Call) -> web.Response:
         case_id=case_id,
         values=await call.read(_values, case_id, call.caller.staff_id),
     )
-    done = await call.submit(command)
-    row = await call.context.read(read_cases.find, done.result)
-    if row is None:
-        raise CaseNotFound(case_id)
-    return answer({"case": cases.shown(row, call.context.dates)})
+    return await cases.submit_and_show(call, command)
 
 
 def _destination(kind: ActionType, given: Any) -> Any:
@@ -220,11 +214,11 @@ def _destination(kind: ActionType, given: Any) -> Any:
         case "status":
             status = STATUSES.get(str(given), given)
             if status not in STATUSES.values():
-                raise _wrong("action_destination must be 1 (open), 2 (waiting) or 3 (closed)")
+                raise wrong("action_destination must be 1 (open), 2 (waiting) or 3 (closed)")
             return status
         case "priority":
             if given not in get_args(Priority):
-                raise _wrong("action_destination must be low, normal, high or critical")
+                raise wrong("action_destination must be low, normal, high or critical")
             return given
         case "staff_id" if given == ME:
             return given
@@ -243,7 +237,7 @@ def _id(given: Any) -> int:
     if isinstance(given, str) and given.isascii() and given.isdecimal() and len(given) < 20:
         number = int(given)
     if not 0 <= number <= MAX_ID:
-        raise _wrong("action_destination must be an id, 0 for nobody")
+        raise wrong("action_destination must be an id, 0 for nobody")
     return number
 
 
@@ -251,7 +245,7 @@ def _label_ids(given: Any) -> list[int]:
     several = given.split(",") if isinstance(given, str) else given
     label_ids = [_id(each) for each in (several if isinstance(several, list) else [several])]
     if not 1 <= len(label_ids) <= MAX_LABELS:
-        raise _wrong(f"action_destination must be 1 to {MAX_LABELS} ids of labels")
+        raise wrong(f"action_destination must be 1 to {MAX_LABELS} ids of labels")
     return label_ids
 
 
@@ -259,22 +253,16 @@ def _texts(given: Any) -> str | dict[str, str]:
     texts = given if isinstance(given, dict) else {"0": given}
     for language, text in texts.items():
         if not isinstance(text, str) or not text or not language.isdecimal():
-            raise _wrong(
-                "action_destination must be the text, or an object of texts by language_id"
-            )
+            raise wrong("action_destination must be the text, or an object of texts by language_id")
         try:
             octets = len(text.encode())
         except UnicodeEncodeError:
-            raise _wrong("action_destination must not hold half a surrogate pair") from None
+            raise wrong("action_destination must not hold half a surrogate pair") from None
         if octets > MAX_CONTENT:
-            raise _wrong(f"action_destination may have up to {MAX_CONTENT} octets of UTF-8")
+            raise wrong(f"action_destination may have up to {MAX_CONTENT} octets of UTF-8")
     if not texts:
-        raise _wrong("action_destination must be the text of the reply")
+        raise wrong("action_destination must be the text of the reply")
     return given  # type: ignore[no-any-return]
-
-
-def _wrong(sentence: str) -> PydanticCustomError:
-    return PydanticCustomError("macro", "{sentence}", {"sentence": sentence})
 
 
 def _categories(rows: Iterable[MacroRow]) -> Any:

@@ -11,7 +11,6 @@ import msgspec
 from aiohttp import web
 from msgspec import UNSET, Struct, UnsetType
 from pydantic import BeforeValidator
-from pydantic_core import PydanticCustomError
 from sqlalchemy import Connection
 
 from kanal.domain import identities
@@ -43,7 +42,19 @@ from kanal.http.context import Call, Context
 from kanal.http.contract import Empty, Listed, One, Takes, Whole, contract
 from kanal.http.dates import Dates
 from kanal.http.errors import ApiError
-from kanal.http.fields import Content, Email, Fields, Flag, Id, Line, Many, Moment, Paging, Phone
+from kanal.http.fields import (
+    Content,
+    Email,
+    Fields,
+    Flag,
+    Id,
+    Line,
+    Many,
+    Moment,
+    Paging,
+    Phone,
+    wrong,
+)
 from kanal.http.fields import Text as AnyText
 from kanal.http.identification import code_of, user_proven
 from kanal.http.ids import MAX_ID_DIGITS, channel_id_in, channel_key, id_in
@@ -72,7 +83,7 @@ def _channel(value: object) -> object:
     try:
         return channel_id_in(str(value))
     except ChannelNotFound:
-        raise PydanticCustomError("channel", "must be a channel_api_key such as cch1") from None
+        raise wrong("must be a channel_api_key such as cch1") from None
 
 
 ExternalIds = Annotated[tuple[Line, ...], BeforeValidator(_as_list)]
