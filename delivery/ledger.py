@@ -4,25 +4,25 @@ Each function runs inside one transaction of the writer. On PostgreSQL that make
 lane's token that was read in a transaction still holds at its end.
 """
 
-import json
 import secrets
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 
-from sqlalchemy import Connection, func, literal, or_, select, text, update
+from sqlalchemy import Connection, Row, func, literal, or_, select, text, update
 
+from kanal.delivery import queues
 from kanal.delivery.outcome import SENTENCES, OutcomeClass
-from kanal.delivery.tables import NEVER, attempts, deliveries, lanes
+from kanal.delivery.queues import Standing
+from kanal.delivery.tables import NEVER, DeliveryState, attempts, deliveries, lanes
 from kanal.delivery.verdict import Attempted, Delivery, LaneRow, Rules, Verdict, judge
+from kanal.domain import webhook_options
 from kanal.eventlog.projection import Changes
 from kanal.eventlog.tables import channel_secrets
 
 LATE: Final = " Recorded after another process had taken over the channel's sending; not counted."
 
 LANE_COLUMNS: Final[list[Any]] = [lanes.c[name] for name in LaneRow.__struct_fields__]
-
-NEXT: Final = ", ".join(f"d.{name}" for name in Delivery.__struct_fields__ if name != "attempt_id")
 
 HEAD_COLUMNS: Final[list[Any]] = [
     deliveries.c[name] for name in Delivery.__struct_fields__ if name not in ("body", "attempt_id")
@@ -60,7 +60,7 @@ class Written:
     begun: list[Delivery] = field(default_factory=list)
     """Their intents are durable."""
     refused: list[Delivery] = field(default_factory=list)
-    """Intents not written: the lane was lost, disabled or deleted."""
+    """Intents not written: the lane was lost, disabled or deleted, or it was decided otherwise of the delivery."""
     promoted: list[Delivery] = field(default_factory=list)
     """The next messages of cases whose head has ended."""
     exhausted: list[Attempted] = field(default_factory=list)
@@ -190,7 +190,13 @@ def read_lanes(connection: Connection, channel_ids: Collection[int]) -> list[Cla
 
 def lane_rows(connection: Connection, channel_ids: Collection[int]) -> dict[int, LaneRow]:
     query = select(*LANE_COLUMNS).where(lanes.c.channel_id.in_(channel_ids))
-    return {row[0]: LaneRow(*row) for row in connection.execute(query)}
+    return {row[0]: _lane_row(row) for row in connection.execute(query)}
+
+
+def _lane_row(row: Row[Any]) -> LaneRow:
+    lane = LaneRow(*tuple(row))
+    lane.options = webhook_options.read(row.options)
+    return lane
 
 
 def due_heads(connection: Connection, channel_id: int, now: int, limit: int) -> Heads:
@@ -201,30 +207,6 @@ def due_heads(connection: Connection, channel_id: int, now: int, limit: int) -> 
     due = [Delivery(*row) for row in connection.execute(query)]
     later = select(func.min(due_at)).where(deliveries.c.channel_id == channel_id, due_at > now)
     return Heads(due, None if len(due) == limit else connection.scalar(later))
-
-
-def pending_at(
-    connection: Connection, places: Collection[tuple[int, int]], columns: str
-) -> Sequence[Any]:
-    """Of these places (case and sequence number) those whose delivery is pending.
-
-    A list of pairs as SQLAlchemy writes it costs more than all else that is done for an outcome.
-    """
-    cases, sequences = zip(*places, strict=True)
-    if connection.dialect.name == "postgresql":
-        found = connection.exec_driver_sql(
-            f"SELECT {columns} FROM unnest(%s::bigint[], %s::bigint[]) AS p (case_id, sequence) "
-            "JOIN deliveries AS d USING (case_id, sequence) WHERE d.state = 'pending'",
-            (list(cases), list(sequences)),
-        )
-    else:
-        found = connection.exec_driver_sql(
-            f"SELECT {columns} FROM json_each(?) AS p CROSS JOIN deliveries AS d "
-            "ON d.case_id = json_extract(p.value, '$[0]') "
-            "AND d.sequence = json_extract(p.value, '$[1]') WHERE d.state = 'pending'",
-            (json.dumps(list(places)),),
-        )
-    return found.fetchall()
 
 
 # -- attempts ------------------------------------------------------------------------------------
@@ -243,13 +225,18 @@ def write(
     """
     channel_ids = {entry.delivery.channel_id for entry in entries}
     written = Written(lane_rows(connection, channel_ids))
+    standings = queues.standings(connection, {entry.delivery.delivery_id for entry in entries})
     changes = Changes()
-    over: list[Delivery] = []
+    over: set[int] = set()
     for entry in entries:
         if isinstance(entry, Attempted):
-            _record(changes, written, entry, rules, over)
+            standing = standings[entry.delivery.delivery_id]
+            if _record(changes, written, entry, standing, rules) and standing.queue is not None:
+                over.add(standing.queue)
         elif isinstance(entry, Withdrawn):
             _withdraw(changes, written, entry)
+    changes.flush(connection)
+    changes = Changes()
     waiting = _promote(connection, changes, over, now)
     for delivery in waiting:
         lane = written.lanes[delivery.channel_id]
@@ -259,7 +246,7 @@ def write(
             written.promoted.append(delivery)
     for entry in entries:
         if isinstance(entry, Intent):
-            _intend(changes, written, entry, now)
+            _intend(changes, written, entry, standings[entry.delivery.delivery_id], now)
     changes.flush(connection)
     _read_bodies(connection, written.begun)
     return written
@@ -277,39 +264,46 @@ def bury(
     lane = written.lanes[delivery.channel_id]
     if lane.token != attempted.token:
         raise LeaseLost(delivery.channel_id)
+    standing = queues.standings(connection, [delivery.delivery_id])[delivery.delivery_id]
     changes = Changes()
-    verdict = judge(lane, attempted, rules)._replace(due_at=None)
+    verdict = judge(lane, attempted, rules)
     _complete(changes, lane, attempted, verdict, "dead")
     changes.update(deliveries, (delivery.delivery_id,), {"reason": reason})
-    written.promoted += _promote(connection, changes, [delivery], now)
+    changes.flush(connection)
+    changes = Changes()
+    over = set() if standing.queue is None else {standing.queue}
+    written.promoted += _promote(connection, changes, over, now)
     changes.flush(connection)
     return written
 
 
 def _record(
-    changes: Changes, written: Written, attempted: Attempted, rules: Rules, over: list[Delivery]
-) -> None:
+    changes: Changes, written: Written, attempted: Attempted, standing: Standing, rules: Rules
+) -> bool:
+    """Whether the delivery has ended. What was decided of it during the attempt holds, unless it did arrive."""
     delivery = attempted.delivery
     lane = written.lanes.get(delivery.channel_id)
     if lane is None or lane.token != attempted.token:
         _end_attempt(changes, attempted, LATE)
-        return
+        return False
     verdict = judge(lane, attempted, rules)
+    state: DeliveryState = "dead" if lane.state == "deleted" else standing.state
     if verdict.result == "delivered":
-        _complete(changes, lane, attempted, verdict, "delivered")
-        over.append(delivery)
-    elif lane.state == "deleted":
-        _complete(changes, lane, attempted, verdict._replace(due_at=None), "dead")
-    elif verdict.result == "exhausted":
+        state = "delivered"
+    elif verdict.result == "exhausted" and state == "pending":
         written.exhausted.append(attempted)
-    else:
-        _complete(changes, lane, attempted, verdict, "pending")
-        assert verdict.due_at is not None
+        return False
+    if not standing.is_head:
+        # Its queue was made anew meanwhile, and another is its head.
+        verdict = verdict._replace(due_at=None)
+    _complete(changes, lane, attempted, verdict, state)
+    if state == "pending" and verdict.due_at is not None:
         written.again.append((delivery.channel_id, verdict.due_at))
+    return state in ("delivered", "dead")
 
 
 def _complete(
-    changes: Changes, lane: LaneRow, attempted: Attempted, verdict: Verdict, state: str
+    changes: Changes, lane: LaneRow, attempted: Attempted, verdict: Verdict, state: DeliveryState
 ) -> None:
     delivery, outcome = attempted.delivery, attempted.outcome
     _end_attempt(changes, attempted)
@@ -318,7 +312,7 @@ def _complete(
         (delivery.delivery_id,),
         {
             "state": state,
-            "due_at": verdict.due_at,
+            "due_at": verdict.due_at if state == "pending" else None,
             "attempts": delivery.attempts + 1,
             "failures": verdict.failures,
             "first_failed_at": verdict.first_failed_at,
@@ -328,6 +322,8 @@ def _complete(
             "outcome_at": outcome.ended_at,
         },
     )
+    if state in ("delivered", "dead"):
+        changes.update(deliveries, (delivery.delivery_id,), {"turn": None})
     if state == "delivered":
         # Even if the channel was deleted meanwhile: it did arrive.
         arrived = {"delivered_at": outcome.ended_at, "reason": None}
@@ -356,26 +352,25 @@ def _end_attempt(changes: Changes, attempted: Attempted, remark: str = "") -> No
 
 
 def _promote(
-    connection: Connection, changes: Changes, over: list[Delivery], now: int
+    connection: Connection, changes: Changes, over: Collection[int], now: int
 ) -> list[Delivery]:
-    """Sequence numbers of a case have no gaps, so the next message is the next number."""
-    if not over:
-        return []
-    places = [(delivery.case_id, delivery.sequence + 1) for delivery in over]
-    promoted = []
-    for row in pending_at(connection, places, NEXT):
-        delivery = Delivery(*row)
-        delivery.due_since = delivery.due_at = now
-        values = {"due_since": now, "due_at": now}
+    """`over`: queues whose head has ended. What ended is flushed already."""
+    promoted = queues.next_heads(connection, over) if over else []
+    for delivery in promoted:
+        delivery.due_since = delivery.due_since or now
+        delivery.due_at = now
+        values = {"due_since": delivery.due_since, "due_at": now}
         changes.update(deliveries, (delivery.delivery_id,), values)
-        promoted.append(delivery)
     return promoted
 
 
-def _intend(changes: Changes, written: Written, intent: Intent, now: int) -> None:
+def _intend(
+    changes: Changes, written: Written, intent: Intent, standing: Standing, now: int
+) -> None:
     delivery, token = intent
     lane = written.lanes.get(delivery.channel_id)
-    if lane is None or lane.token != token or lane.state != "active":
+    sendable = standing.state == "pending" and standing.is_head
+    if lane is None or lane.token != token or lane.state != "active" or not sendable:
         written.refused.append(delivery)
     else:
         _begin(changes, written, delivery, token, now)

@@ -12,10 +12,12 @@ from sqlalchemy import Connection, func, insert, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from kanal.delivery.body import FORM_CONTENT_TYPE, TEMPLATE_VERSION, render_form
-from kanal.delivery.ledger import attempt_row, lane_rows, pending_at
+from kanal.delivery.ledger import attempt_row, lane_rows
+from kanal.delivery.queues import Place, places, queue_of, reorder
 from kanal.delivery.signing import webhook_id
-from kanal.delivery.tables import PENDING, attempts, deliveries, lanes
+from kanal.delivery.tables import OPEN, attempts, deliveries, lanes
 from kanal.delivery.verdict import Delivery, LaneRow
+from kanal.domain import webhook_options
 from kanal.domain.case_events import MessageAdded
 from kanal.domain.channels import (
     ChannelChanged,
@@ -111,16 +113,13 @@ class Outbox:
             return
         events = [_message(recorded) for recorded in messages]
         found = lane_rows(connection, {event.channel_id for event in events})
-        waiting = _waiting(connection, events)
+        places = _Places(connection, events, found)
         changes = Changes()
         rows = []
         idle: dict[int, int] = {}
         for recorded, event in zip(messages, events, strict=True):
             lane = found[event.channel_id]
-            is_head = (event.case_id, event.outgoing - 1) not in waiting
-            if lane.state != "deleted":
-                waiting.add((event.case_id, event.outgoing))
-            row = self._row(recorded, event, lane, is_head)
+            row = self._row(recorded, event, lane, places)
             rows.append(row)
             if row["due_at"] is None:
                 continue
@@ -146,23 +145,24 @@ class Outbox:
         return True
 
     def _row(
-        self, recorded: Recorded, event: MessageAdded, lane: LaneRow, is_head: bool
+        self, recorded: Recorded, event: MessageAdded, lane: LaneRow, places: "_Places"
     ) -> dict[str, Any]:
         at, dead = recorded.envelope.at, lane.state == "deleted"
+        delivery_id = self._webhook_id(recorded.stream_id, recorded.version, event)
+        place = places.next(event, lane, delivery_id)
         # The log's time never goes back, so it may be ahead of the clock that the sender goes by.
-        due_at = min(at, self._clock()) if is_head and not dead else None
+        due_at = None if place.waits or dead else min(at, self._clock())
         return {
-            "delivery_id": self._webhook_id(recorded.stream_id, recorded.version, event),
+            "delivery_id": delivery_id,
             "position": recorded.position,
             "channel_id": event.channel_id,
             "case_id": event.case_id,
             "message_id": event.message_id,
-            "sequence": event.outgoing,
-            "previous_id": (
-                self._webhook_id(recorded.stream_id, event.previous, event)
-                if event.previous
-                else ""
-            ),
+            "kind": "message_new",
+            "sequence": place.sequence + 1,
+            "previous_id": place.previous_id,
+            "queue": queue_of(lane.options.order, lane.channel_id, event.case_id),
+            "turn": None if dead else recorded.position,
             "created_at": at,
             "state": "dead" if dead else "pending",
             "due_since": due_at,
@@ -215,14 +215,30 @@ def _message(recorded: Recorded) -> MessageAdded:
     return recorded.event
 
 
-def _waiting(connection: Connection, events: list[MessageAdded]) -> set[tuple[int, int]]:
-    """Places in their cases of those predecessors that are pending: while one is, the next has to wait."""
-    own = {(event.case_id, event.outgoing) for event in events}
-    places = [(event.case_id, event.outgoing - 1) for event in events if event.outgoing > 1]
-    before = [place for place in places if place not in own]
-    if not before:
-        return set()
-    return {(row[0], row[1]) for row in pending_at(connection, before, "d.case_id, d.sequence")}
+class _Places:
+    """Where what a batch enqueues comes to stand, one after the other."""
+
+    def __init__(
+        self, connection: Connection, events: list[MessageAdded], found: dict[int, LaneRow]
+    ) -> None:
+        wanted = {(event.case_id, event.channel_id): found[event.channel_id] for event in events}
+        rows = [
+            (case_id, channel_id, queue_of(lane.options.order, channel_id, case_id))
+            for (case_id, channel_id), lane in wanted.items()
+        ]
+        self._last = places(connection, rows)
+        self._waited_for = {
+            queue for case_id, _, queue in rows if queue and self._last[case_id].waits
+        }
+
+    def next(self, event: MessageAdded, lane: LaneRow, delivery_id: str) -> Place:
+        last = self._last[event.case_id]
+        queue = queue_of(lane.options.order, lane.channel_id, event.case_id)
+        place = last._replace(waits=queue in self._waited_for)
+        self._last[event.case_id] = Place(last.sequence + 1, delivery_id, True)
+        if queue is not None and lane.state != "deleted":
+            self._waited_for.add(queue)
+        return place
 
 
 def _insert_new(connection: Connection, rows: list[dict[str, Any]]) -> None:
@@ -246,6 +262,7 @@ def _created(connection: Connection, event: ChannelCreated, at: int) -> None:
         "channel_id": event.channel_id,
         "webhook_url": event.webhook_url,
         "channel_type": event.channel_type,
+        "options": webhook_options.stored(event.webhook),
         "state": "active",
         "open_since": at,
         "failures": 0,
@@ -261,8 +278,14 @@ def _created(connection: Connection, event: ChannelCreated, at: int) -> None:
 
 def _changed(connection: Connection, event: ChannelChanged, at: int) -> None:
     row = lane_rows(connection, [event.channel_id])[event.channel_id]
-    values = {"webhook_url": event.webhook_url, "channel_type": event.channel_type}
+    values = {
+        "webhook_url": event.webhook_url,
+        "channel_type": event.channel_type,
+        "options": webhook_options.stored(event.webhook),
+    }
     _set(connection, event.channel_id, values)
+    if row.options.order != event.webhook.order:
+        reorder(connection, event.channel_id, event.webhook.order, at)
     if row.webhook_url != event.webhook_url:
         _start_anew(connection, event.channel_id, at)
 
@@ -280,8 +303,8 @@ def _deleted(connection: Connection, event: ChannelWasDeleted, at: int) -> None:
     _set(connection, event.channel_id, {"state": "deleted"})
     connection.execute(
         update(deliveries)
-        .where(deliveries.c.channel_id == event.channel_id, deliveries.c.state == PENDING)
-        .values(state="dead", due_at=None, reason=CHANNEL_DELETED)
+        .where(deliveries.c.channel_id == event.channel_id, OPEN)
+        .values(state="dead", turn=None, due_at=None, reason=CHANNEL_DELETED)
     )
 
 

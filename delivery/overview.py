@@ -2,12 +2,12 @@
 
 from typing import Any, Final, Literal, NamedTuple
 
-from sqlalchemy import ColumnElement, Connection, Select, and_, case, func, select
+from sqlalchemy import ColumnElement, Connection, Select, and_, case, func, or_, select
 
-from kanal.delivery.tables import DEAD, NEVER, PENDING, attempts, deliveries, lanes
+from kanal.delivery.tables import DEAD, NEVER, OPEN, PENDING, attempts, deliveries, lanes
 
 State = Literal["pending", "held", "delivered", "dead"]
-"""`held`: it waits because its channel is disabled."""
+"""`held`: it waits because somebody holds it or its channel is disabled."""
 
 
 class DeliveryRow(NamedTuple):
@@ -62,7 +62,7 @@ class Filter(NamedTuple):
 WITH_LANES: Final = deliveries.join(
     lanes, deliveries.c.channel_id == lanes.c.channel_id, isouter=True
 )
-HELD: Final = and_(deliveries.c.state == PENDING, lanes.c.state == "disabled")
+HELD: Final = and_(OPEN, or_(deliveries.c.state == "held", lanes.c.state == "disabled"))
 SENDABLE: Final = and_(
     deliveries.c.due_at.is_not(None), lanes.c.state == "active", lanes.c.paused_until < NEVER
 )
@@ -136,7 +136,7 @@ def _filtered(query: Select[Any], wanted: Filter) -> Select[Any]:
         case "held":
             query = query.where(HELD)
         case "pending":
-            query = query.where(deliveries.c.state == PENDING, lanes.c.state != "disabled")
+            query = query.where(OPEN, deliveries.c.state == PENDING, lanes.c.state != "disabled")
         case "dead":
             query = query.where(deliveries.c.state == DEAD)
         case "delivered":

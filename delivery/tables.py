@@ -19,7 +19,8 @@ from sqlalchemy import (
 
 from kanal.eventlog.tables import METADATA
 
-DeliveryState = Literal["pending", "delivered", "dead"]
+DeliveryState = Literal["pending", "held", "delivered", "dead"]
+Kind = Literal["message_new"]
 LaneState = Literal["active", "disabled", "deleted"]
 
 NEVER: Final = 2**62
@@ -37,8 +38,11 @@ deliveries = Table(
     Column("channel_id", BigInteger, nullable=False),
     Column("case_id", BigInteger, nullable=False),
     Column("message_id", BigInteger, nullable=False),
+    Column("kind", Text, nullable=False),
     Column("sequence", BigInteger, nullable=False),
     Column("previous_id", Text, nullable=False),
+    Column("queue", BigInteger),
+    Column("turn", BigInteger),
     Column("created_at", BigInteger, nullable=False),
     Column("state", Text, nullable=False),
     Column("due_since", BigInteger),
@@ -55,9 +59,23 @@ deliveries = Table(
     Column("template_version", Integer, nullable=False),
     Column("content_type", Text, nullable=False),
     Column("body", LargeBinary, nullable=False),
-    Index("deliveries_case", "case_id", "sequence", unique=True),
+    Index("deliveries_case", "case_id", "channel_id", "sequence", unique=True),
     Index("deliveries_message", "message_id"),
     Index("deliveries_channel", "channel_id", "message_id"),
+    Index(
+        "deliveries_queue",
+        "queue",
+        "turn",
+        "position",
+        sqlite_where=text("turn IS NOT NULL"),
+        postgresql_where=text("turn IS NOT NULL"),
+    ),
+    Index(
+        "deliveries_heads",
+        "queue",
+        sqlite_where=text("due_at IS NOT NULL"),
+        postgresql_where=text("due_at IS NOT NULL"),
+    ),
     Index(
         "deliveries_due",
         "channel_id",
@@ -66,10 +84,10 @@ deliveries = Table(
         postgresql_where=text("due_at IS NOT NULL"),
     ),
     Index(
-        "deliveries_pending",
+        "deliveries_open",
         "channel_id",
-        sqlite_where=text("state = 'pending'"),
-        postgresql_where=text("state = 'pending'"),
+        sqlite_where=text("turn IS NOT NULL"),
+        postgresql_where=text("turn IS NOT NULL"),
     ),
     Index(
         "deliveries_dead",
@@ -80,11 +98,16 @@ deliveries = Table(
 )
 """One row for each message that goes out; its key is the `webhook-id`, its bytes are made once.
 
-`due_at` is NULL unless the delivery is the head of its case: the oldest that is pending. A later one becomes due when
-the one before it ends, in the same transaction, so nothing ever polls for its turn. `due_since` is when it first could
+`sequence` counts what goes out of one case, as the receiver sees it. What stands in one `queue` is sent one after
+another: a case's, or all of a channel's, by its option; NULL waits for nothing. `turn` says in which order, beside the
+position; it is NULL once the delivery has ended, and so an open one is pending or held. `due_at` is NULL unless the
+delivery is the head of its queue; a queue has at most one. Another becomes due when the head ends, in the same
+transaction, so nothing ever polls for its turn. A held head keeps its queue waiting. `due_since` is when it first could
 have been sent. `failures` are the attempts that count against it; what is Kanal's own fault does not. `body` stands
 last, so that reading the other columns of a long row does not read its overflow pages.
 """
+
+OPEN: Final = deliveries.c.turn.is_not(None)
 
 attempts = Table(
     "attempts",
@@ -118,6 +141,7 @@ lanes = Table(
     Column("channel_id", BigInteger, primary_key=True, autoincrement=False),
     Column("webhook_url", Text, nullable=False),
     Column("channel_type", Text, nullable=False),
+    Column("options", Text, nullable=False),
     Column("state", Text, nullable=False),
     Column("open_since", BigInteger, nullable=False),
     Column("failures", Integer, nullable=False),
@@ -131,7 +155,7 @@ lanes = Table(
 )
 """One row for each custom channel: where it sends, whether it may, and which process does.
 
-`open_since`: nothing waits longer than since then, because the channel was disabled or its URL was another before.
+`options`: the channel's `WebhookOptions`. `open_since`: nothing waits longer than since then, because the channel was disabled or its URL was another before.
 `failures`: of the endpoint, in a row, and `charged_at` the end of the last of them. `due_at` counts only while nobody
 owns the lane (`owner` is empty). `token` grows with every owner: whoever writes with an older one has lost the lane.
 """

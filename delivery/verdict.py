@@ -20,8 +20,9 @@ from kanal.delivery.schedule import (
     SECOND,
     next_attempt_at,
 )
-from kanal.delivery.tables import NEVER, LaneState
+from kanal.delivery.tables import NEVER, Kind, LaneState
 from kanal.domain.channels import ChannelType
+from kanal.domain.webhook_options import WebhookOptions
 
 LOCAL_DELAY: Final = 1 * SECOND
 LOCAL_DELAY_LIMIT: Final = 1 * MINUTE
@@ -46,8 +47,11 @@ class Delivery(msgspec.Struct):
     channel_id: int
     case_id: int
     message_id: int
+    kind: Kind
     sequence: int
     previous_id: str
+    queue: int | None
+    turn: int
     due_since: int
     due_at: int
     attempts: int
@@ -61,11 +65,12 @@ class Delivery(msgspec.Struct):
 
 
 class LaneRow(msgspec.Struct):
-    """One row of `lanes`."""
+    """One row of `lanes`, its options read."""
 
     channel_id: int
     webhook_url: str
     channel_type: ChannelType
+    options: WebhookOptions
     state: LaneState
     open_since: int
     failures: int

@@ -60,8 +60,6 @@ class MessageAdded(Event, frozen=True):
     """The case's user as the channel knows it; "" unless the message goes out."""
     outgoing: int
     """Its number among the messages of this case that go out to the channel, from 1; 0 if it does not go out."""
-    previous: int
-    """Version of the message of this case that went out before it, 0 for none."""
     chat: ChatState = ""
     """Of its case when the message came."""
     created_at: int = 0

@@ -77,8 +77,6 @@ class Case(Struct, frozen=True):
     deleted: bool = False
     version: int = 0
     outgoing: int = 0
-    last_outgoing: int = 0
-    """Version of the last message that went out, 0 for none."""
     labels: tuple[int, ...] = ()
     """May hold labels that have been deleted since; so may the next."""
     locked_labels: tuple[int, ...] = ()
@@ -106,9 +104,7 @@ def evolve(case: Case, event: Event) -> Case:
             if event.chat and event.kind in ("user_message", "staff_reply"):
                 case = replace(case, chat_activity=version)
             if event.outgoing:
-                return replace(
-                    case, version=version, outgoing=event.outgoing, last_outgoing=version
-                )
+                return replace(case, version=version, outgoing=event.outgoing)
         case CaseOpened():
             return Case(
                 case_id=event.case_id,
@@ -176,7 +172,7 @@ def _chat(case: Case, version: int, state: ChatState) -> Case:
     return replace(case, version=version, chat=state, chat_activity=version, offered=())
 
 
-CASES = Aggregate("case", Case(), evolve, version=2)
+CASES = Aggregate("case", Case(), evolve, version=3)
 
 
 # Numbers that people read out on the phone: `case_number` scrambles the id, so that a number does not

@@ -1,5 +1,6 @@
 """Custom channels: how a company's own app, account area, bot or forum is connected."""
 
+from collections.abc import Mapping
 from typing import Any, Literal
 
 from msgspec import Struct
@@ -8,6 +9,7 @@ from msgspec.structs import replace
 from kanal.domain.errors import ChannelDeleted, ChannelDisabled, ChannelNotFound
 from kanal.domain.event import Event
 from kanal.domain.stream import Aggregate
+from kanal.domain.webhook_options import DEFAULTS, WebhookOptions
 from kanal.domain.work import Work
 
 ChannelType = Literal["async", "sync"]
@@ -29,7 +31,7 @@ class ChannelCreated(Event, frozen=True):
     chat_idle_minutes: int = 0
     chat_offer_seconds: int = CHAT_OFFER_SECONDS
     chat_limit: int = 0
-    webhook_typing: bool = False
+    webhook: WebhookOptions = DEFAULTS
 
 
 class ChannelChanged(Event, frozen=True):
@@ -44,7 +46,7 @@ class ChannelChanged(Event, frozen=True):
     chat_idle_minutes: int = 0
     chat_offer_seconds: int = CHAT_OFFER_SECONDS
     chat_limit: int = 0
-    webhook_typing: bool = False
+    webhook: WebhookOptions = DEFAULTS
 
 
 class ChannelWasDisabled(Event, frozen=True):
@@ -74,8 +76,7 @@ class Channel(Struct, frozen=True):
     """How long a chat is offered to one staff member before the next one is asked."""
     chat_limit: int = 0
     """Whoever has so many chats is offered none of this channel's; 0: no limit."""
-    webhook_typing: bool = False
-    """Whether the channel's receiver is told that staff are typing."""
+    webhook: WebhookOptions = DEFAULTS
     active: bool = False
     deleted: bool = False
 
@@ -92,7 +93,7 @@ def evolve(channel: Channel, event: Event) -> Channel:
                 chat_idle_minutes=event.chat_idle_minutes,
                 chat_offer_seconds=event.chat_offer_seconds,
                 chat_limit=event.chat_limit,
-                webhook_typing=event.webhook_typing,
+                webhook=event.webhook,
                 active=True,
             )
         case ChannelChanged():
@@ -105,7 +106,7 @@ def evolve(channel: Channel, event: Event) -> Channel:
                 chat_idle_minutes=event.chat_idle_minutes,
                 chat_offer_seconds=event.chat_offer_seconds,
                 chat_limit=event.chat_limit,
-                webhook_typing=event.webhook_typing,
+                webhook=event.webhook,
             )
         case ChannelWasDisabled():
             return replace(channel, active=False)
@@ -116,7 +117,7 @@ def evolve(channel: Channel, event: Event) -> Channel:
     return channel
 
 
-CHANNELS = Aggregate("channel", Channel(), evolve)
+CHANNELS = Aggregate("channel", Channel(), evolve, version=2)
 
 
 def create_channel(
@@ -129,7 +130,7 @@ def create_channel(
     chat_idle_minutes: int = 0,
     chat_offer_seconds: int = CHAT_OFFER_SECONDS,
     chat_limit: int = 0,
-    webhook_typing: bool = False,
+    webhook: Mapping[str, Any] = {},
     secret_fingerprint: str,
 ) -> int:
     """The new channel's id."""
@@ -146,17 +147,21 @@ def create_channel(
             chat_idle_minutes=chat_idle_minutes,
             chat_offer_seconds=chat_offer_seconds,
             chat_limit=chat_limit,
-            webhook_typing=webhook_typing,
+            webhook=WebhookOptions(**webhook),
             secret_fingerprint=secret_fingerprint,
         ),
     )
     return channel_id
 
 
-def change_channel(work: Work, *, channel_id: int, **changes: Any) -> int:
-    """`changes`: any of title, webhook_url, channel_type, icon and the options of chats. What stays the same is no event."""
+def change_channel(
+    work: Work, *, channel_id: int, webhook: Mapping[str, Any] = {}, **changes: Any
+) -> int:
+    """`webhook`: any options of WebhookOptions; `changes`: any of title, webhook_url, channel_type, icon and the options of
+    chats. What stays the same is no event.
+    """
     channel = existing_channel(work, channel_id)
-    changed = replace(channel, **changes)
+    changed = replace(channel, webhook=replace(channel.webhook, **webhook), **changes)
     if changed != channel:
         work.record(
             CHANNELS,
@@ -170,7 +175,7 @@ def change_channel(work: Work, *, channel_id: int, **changes: Any) -> int:
                 chat_idle_minutes=changed.chat_idle_minutes,
                 chat_offer_seconds=changed.chat_offer_seconds,
                 chat_limit=changed.chat_limit,
-                webhook_typing=changed.webhook_typing,
+                webhook=changed.webhook,
             ),
         )
     return channel_id

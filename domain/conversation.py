@@ -367,7 +367,6 @@ def _add_message(
         case_user_id=case.user_id,
         custom_user_id=work.load(USERS, case.user_id).identity if goes_out else "",
         outgoing=case.outgoing + 1 if goes_out else 0,
-        previous=case.last_outgoing if goes_out else 0,
         chat=case.chat,
         created_at=earlier(work, said.get("created_at", 0)),
         sent_at=work.now if message_id else 0,

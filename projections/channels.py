@@ -1,7 +1,7 @@
 """Custom channels as `GET /api/custom_channels.json` lists them."""
 
 from collections.abc import Iterable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, MetaData, Table
 
@@ -14,6 +14,7 @@ from kanal.domain.channels import (
     ChannelWasEnabled,
 )
 from kanal.domain.stream import Recorded
+from kanal.domain.webhook_options import WebhookOptions, read, stored
 from kanal.eventlog.projection import Changes, Tables
 from kanal.projections.read_model import (
     Names,
@@ -36,7 +37,7 @@ class ChannelRow(NamedTuple):
     chat_idle_minutes: int
     chat_offer_seconds: int
     chat_limit: int
-    webhook_typing: bool
+    webhook: WebhookOptions
     active: bool
     deleted: bool
     """Its cases are still there, so the row stays."""
@@ -56,7 +57,7 @@ def define(metadata: MetaData, name: Names) -> Iterable[Table]:
         number("chat_idle_minutes"),
         number("chat_offer_seconds"),
         number("chat_limit"),
-        flag("webhook_typing"),
+        text("webhook"),
         flag("active"),
         flag("deleted"),
         number("created_at"),
@@ -78,7 +79,7 @@ def fold(changes: Changes, tables: Tables, recorded: Recorded) -> None:
                 "chat_idle_minutes": event.chat_idle_minutes,
                 "chat_offer_seconds": event.chat_offer_seconds,
                 "chat_limit": event.chat_limit,
-                "webhook_typing": event.webhook_typing,
+                "webhook": stored(event.webhook),
                 "active": True,
                 "deleted": False,
                 "created_at": at,
@@ -94,7 +95,7 @@ def fold(changes: Changes, tables: Tables, recorded: Recorded) -> None:
                 "chat_idle_minutes": event.chat_idle_minutes,
                 "chat_offer_seconds": event.chat_offer_seconds,
                 "chat_limit": event.chat_limit,
-                "webhook_typing": event.webhook_typing,
+                "webhook": stored(event.webhook),
                 "updated_at": at,
             }
             changes.update(channels, (event.channel_id,), settings)
@@ -109,7 +110,7 @@ def fold(changes: Changes, tables: Tables, recorded: Recorded) -> None:
 
 PROJECTION = ReadModel(
     name="channels",
-    version=2,
+    version=3,
     handles=dict.fromkeys(
         (
             ChannelCreated,
@@ -128,7 +129,7 @@ def find(connection: Connection, views: Views, channel_id: int) -> ChannelRow | 
     """Deleted ones too."""
     channels = views.channels["channels"]
     query = columns_of(channels, ChannelRow).where(channels.c.channel_id == channel_id)
-    return one(connection, query, ChannelRow._make)
+    return one(connection, query, _row)
 
 
 def listed(connection: Connection, views: Views) -> list[ChannelRow]:
@@ -136,4 +137,9 @@ def listed(connection: Connection, views: Views) -> list[ChannelRow]:
     channels = views.channels["channels"]
     query = columns_of(channels, ChannelRow).where(channels.c.deleted.is_(False))
     rows = connection.execute(query.order_by(channels.c.channel_id))
-    return [ChannelRow._make(row) for row in rows]
+    return [_row(row) for row in rows]
+
+
+def _row(row: Any) -> ChannelRow:
+    found = ChannelRow._make(row)
+    return found._replace(webhook=read(row.webhook))

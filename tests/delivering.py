@@ -112,7 +112,8 @@ class Desk:
         )
         return done.result
 
-    async def channel(self, url: str, channel_type: ChannelType = "sync") -> int:
+    async def channel(self, url: str, channel_type: ChannelType = "sync", **webhook: Any) -> int:
+        """`webhook`: options of delivery."""
         secret = new_secret()
 
         def keep(connection: Any, channel_id: int) -> None:
@@ -125,6 +126,7 @@ class Desk:
                 title="App",
                 webhook_url=url,
                 channel_type=channel_type,
+                webhook=webhook,
                 secret_fingerprint="",
             ),
             who="staff:1",

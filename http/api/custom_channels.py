@@ -3,10 +3,11 @@
 import time
 from collections.abc import Callable
 from functools import partial
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from aiohttp import web
 from msgspec import UNSET, Struct, UnsetType, field
+from msgspec.structs import asdict
 from pydantic import Field
 from sqlalchemy import Connection, insert
 
@@ -15,6 +16,7 @@ from kanal.delivery.signing import new_secret
 from kanal.domain import channels
 from kanal.domain.channels import ChannelType
 from kanal.domain.errors import ChannelNotFound
+from kanal.domain.webhook_options import Order, WebhookOptions
 from kanal.eventlog.tables import channel_secrets
 from kanal.http.answers import answer, empty, listing
 from kanal.http.context import Call, Context
@@ -29,6 +31,9 @@ MAX_COUNT = 1_000_000
 """Minutes or chats: two years, and more than anybody has."""
 MAX_OFFER_SECONDS = 3600
 
+OPTION = "webhook_"
+OPTIONS = frozenset(WebhookOptions.__struct_fields__)
+
 Count = Annotated[Id, Field(le=MAX_COUNT)]
 Seconds = Annotated[Id, Field(ge=1, le=MAX_OFFER_SECONDS)]
 
@@ -42,6 +47,16 @@ class ChannelFields(Fields):
     chat_offer_seconds: Seconds | None = None
     chat_limit: Count | None = None
     webhook_typing: Flag | None = None
+    webhook_order: Order | None = None
+
+    def settings(self) -> dict[str, Any]:
+        """What was given, the options of the webhook together."""
+        given = self.given()
+        names = [
+            name for name in given if name.startswith(OPTION) and name[len(OPTION) :] in OPTIONS
+        ]
+        webhook = {name.removeprefix(OPTION): given.pop(name) for name in names}
+        return {**given, "webhook": webhook}
 
 
 class NewChannel(ChannelFields):
@@ -63,6 +78,8 @@ class ChannelAnswer(Struct):
     chat_offer_seconds: int
     chat_limit: int
     webhook_typing: bool
+    """Kanal's own, as all that begin so (domain/webhook_options.py)."""
+    webhook_order: Order
     secret: str | UnsetType = UNSET
     """Only in the answer to the creation."""
 
@@ -97,7 +114,7 @@ async def create(call: Call) -> web.Response:
         connection.execute(insert(channel_secrets).values(row))
 
     done = await call.submit(
-        partial(channels.create_channel, **given.given(), secret_fingerprint=fingerprint),
+        partial(channels.create_channel, **given.settings(), secret_fingerprint=fingerprint),
         beside=keep_secret,
     )
     channel = await _channel(call, done.result)
@@ -115,7 +132,7 @@ async def change(call: Call) -> web.Response:
     given = await call.given(ChannelFields)
     if given.webhook_url is not None:
         _check_url(call.context, given.webhook_url)
-    return await _submit(call, partial(channels.change_channel, **given.given()))
+    return await _submit(call, partial(channels.change_channel, **given.settings()))
 
 
 @contract("Disable a custom channel", One("custom_channel", ChannelAnswer))
@@ -191,7 +208,7 @@ def shown(row: read.ChannelRow) -> ChannelAnswer:
         chat_idle_minutes=row.chat_idle_minutes,
         chat_offer_seconds=row.chat_offer_seconds,
         chat_limit=row.chat_limit,
-        webhook_typing=row.webhook_typing,
+        **{f"{OPTION}{name}": value for name, value in asdict(row.webhook).items()},
     )
 
 

@@ -105,7 +105,7 @@ async def _send(call: Call, case: CaseRow, staff_id: int) -> None:
     def query(connection: Connection, views: Views) -> tuple[Claimed, str] | None:
         channel = channels.find(connection, views, case.channel_id)
         user = users.find(connection, views, case.user_id)
-        if channel is None or not channel.webhook_typing or user is None:
+        if channel is None or not channel.webhook.typing or user is None:
             return None
         return read_lanes(connection, [case.channel_id])[0], user.identity
 

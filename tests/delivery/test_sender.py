@@ -104,6 +104,54 @@ async def test_a_message_arrives_signed_numbered_and_once(desk: Desk, receiver: 
     assert [row["attempts"] for row in rows] == [1, 1]
 
 
+async def test_a_channel_may_ask_for_all_of_its_messages_in_their_order(
+    desk: Desk, receiver: Receiver
+) -> None:
+    dice = random.Random(5)
+
+    async def react(request: Received, line: Line) -> None:
+        await (status(500) if dice.random() < 0.3 else OK)(request, line)
+
+    receiver.default = react
+    channel_id = await desk.channel(receiver.url, order="channel")
+    case_ids = [await desk.case(channel_id) for _ in range(3)]
+    async with desk.sending():
+        for number in range(12):
+            await desk.say(case_ids[number % 3], f"number {number}")
+        await desk.until_delivered()
+    expected = [f"number {number}" for number in range(12)]
+    assert list(dict.fromkeys(contents(receiver.received))) == expected
+    assert contents(receiver.received) == sorted(contents(receiver.received), key=expected.index)
+    assert [row["sequence"] for row in await desk.deliveries()] == [1 + n // 3 for n in range(12)]
+
+
+async def test_a_channel_may_ask_for_no_order(desk: Desk, receiver: Receiver) -> None:
+    receiver.default = by_content(first=status(404))
+    case_id = await desk.case(await desk.channel(receiver.url, order="none"))
+    for text in ("first", "second", "third"):
+        await desk.say(case_id, text)
+
+    async def others_delivered() -> bool:
+        return await desk.states() == ["pending", "delivered", "delivered"]
+
+    async with desk.sending(schedule=next_day):
+        await desk.until(others_delivered)
+
+
+async def test_another_order_holds_for_what_waits_already(desk: Desk, receiver: Receiver) -> None:
+    channel_id = await desk.channel(receiver.url)
+    case_ids = [await desk.case(channel_id) for _ in range(2)]
+    for number in range(8):
+        await desk.say(case_ids[number // 4], f"number {number}")
+    for order, heads in (("none", 8), ("channel", 1), ("case", 2), ("channel", 1)):
+        await desk.do(channels.change_channel, channel_id=channel_id, webhook={"order": order})
+        due = [row["due_at"] for row in await desk.deliveries() if row["due_at"]]
+        assert len(due) == heads
+    async with desk.sending():
+        await desk.until_delivered()
+    assert contents(receiver.received) == [f"number {number}" for number in range(8)]
+
+
 async def test_what_was_enqueued_before_the_start_is_sent(desk: Desk, receiver: Receiver) -> None:
     case_id = await desk.case(await desk.channel(receiver.url))
     for number in range(3):

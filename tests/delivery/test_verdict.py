@@ -17,6 +17,7 @@ from kanal.delivery.verdict import (
     judge,
     reason_for,
 )
+from kanal.domain.webhook_options import WebhookOptions
 
 START = 1_700_000_000 * SECOND
 URL = "https://example.com/hook"
@@ -28,6 +29,7 @@ def lane(**given: Any) -> LaneRow:
         "channel_id": 1,
         "webhook_url": URL,
         "channel_type": "sync",
+        "options": WebhookOptions(),
         "state": "active",
         "open_since": 0,
         "failures": 0,
@@ -46,8 +48,11 @@ def delivery(**given: Any) -> Delivery:
         "channel_id": 1,
         "case_id": 1,
         "message_id": 1,
+        "kind": "message_new",
         "sequence": 1,
         "previous_id": "",
+        "queue": 1,
+        "turn": 5,
         "due_since": START,
         "due_at": START,
         "attempts": 0,

@@ -249,7 +249,6 @@ def test_what_is_due_is_sent_once_under_the_number_that_it_has() -> None:
         case_user_id=1,
         custom_user_id="u",
         outgoing=2,
-        previous=3,
         created_at=written_at,
         sent_at=story.now,
     )

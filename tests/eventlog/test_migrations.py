@@ -10,15 +10,13 @@ from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from open_log import DEADLINE, database_of
-from sqlalchemy import inspect, select
+from sqlalchemy import inspect, select, text
 
-import kanal.delivery.tables
+from kanal.delivery.tables import deliveries
 from kanal.domain.links import CONTACTS
-from kanal.eventlog.migrate import HEAD, migrate
+from kanal.eventlog.migrate import HEAD, migrate, upgrade
 from kanal.eventlog.sqlite import DataDirectoryInUse, SqliteDatabase
 from kanal.eventlog.tables import DERIVED, EVENTS_TABLE, METADATA, installation
-
-assert kanal.delivery.tables  # its tables are of the same metadata
 
 
 def test_the_migrated_database_is_what_the_code_describes(
@@ -90,3 +88,26 @@ def test_a_killed_process_lets_go_of_its_data_directory(tmp_path: Path) -> None:
         process.kill()
         process.wait(DEADLINE)
     SqliteDatabase(path).close()
+
+
+def test_deliveries_made_before_there_were_queues_stand_in_those_of_their_cases(
+    database_url: str, data_dir: Path
+) -> None:
+    database = database_of(database_url, data_dir)
+    with database.setting_up() as connection:
+        upgrade(connection, "0003")
+        names = [
+            column.name
+            for column in deliveries.columns
+            if column.name not in ("kind", "queue", "turn")
+        ]
+        for number, state in enumerate(("delivered", "pending"), start=1):
+            values = dict.fromkeys(names, number) | {"state": state, "case_id": 7, "body": b"x"}
+            columns, marks = ", ".join(values), ", ".join(f":{name}" for name in values)
+            connection.execute(text(f"INSERT INTO deliveries ({columns}) VALUES ({marks})"), values)
+    migrate(database)
+    with database.reading() as connection:
+        stood = select(deliveries.c.kind, deliveries.c.queue, deliveries.c.turn)
+        rows = connection.execute(stood.order_by(deliveries.c.position)).all()
+    assert [tuple(row) for row in rows] == [("message_new", 7, None), ("message_new", 7, 2)]
+    database.close()

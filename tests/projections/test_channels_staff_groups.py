@@ -25,6 +25,7 @@ from kanal.domain.staff import (
     disable_staff,
     enable_staff,
 )
+from kanal.domain.webhook_options import WebhookOptions
 from kanal.projections import channels, groups, staff
 from kanal.projections.read_model import Page
 
@@ -54,7 +55,7 @@ def test_a_channel_shows_its_latest_settings(log: Log, connection: Connection) -
         chat_idle_minutes=0,
         chat_offer_seconds=30,
         chat_limit=0,
-        webhook_typing=False,
+        webhook=WebhookOptions(),
         active=False,
         deleted=False,
         created_at=at,

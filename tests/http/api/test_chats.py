@@ -77,6 +77,7 @@ async def test_the_options_of_chats_are_checked(api: Api) -> None:
         "chat_offer_seconds": 30,
         "chat_limit": 3,
         "webhook_typing": True,
+        "webhook_order": "case",
     }
     assert changed["custom_channel"].items() >= options.items()
 

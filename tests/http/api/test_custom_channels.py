@@ -21,6 +21,7 @@ async def test_a_new_channel_is_answered_with_its_keys_and_once_its_secret(api: 
         "chat_offer_seconds": 30,
         "chat_limit": 0,
         "webhook_typing": False,
+        "webhook_order": "case",
     }
     assert await api.get("custom_channels/1.json") == made
     assert await api.get("custom_channels/cch1.json") == made

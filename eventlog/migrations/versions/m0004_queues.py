@@ -1,0 +1,31 @@
+"""Deliveries of several kinds stand in queues; lanes know their channel's options."""
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0004"
+down_revision = "0003"
+
+
+def upgrade() -> None:
+    op.add_column(
+        "deliveries", sa.Column("kind", sa.Text, nullable=False, server_default="message_new")
+    )
+    op.add_column("deliveries", sa.Column("queue", sa.BigInteger))
+    op.add_column("deliveries", sa.Column("turn", sa.BigInteger))
+    op.execute("UPDATE deliveries SET queue = case_id")
+    op.execute("UPDATE deliveries SET turn = position WHERE state = 'pending'")
+    op.drop_index("deliveries_case", "deliveries")
+    op.create_index(
+        "deliveries_case", "deliveries", ["case_id", "channel_id", "sequence"], unique=True
+    )
+    _partial_index("deliveries_queue", ["queue", "turn", "position"], "turn IS NOT NULL")
+    op.drop_index("deliveries_pending", "deliveries")
+    _partial_index("deliveries_open", ["channel_id"], "turn IS NOT NULL")
+    _partial_index("deliveries_heads", ["queue"], "due_at IS NOT NULL")
+    op.add_column("lanes", sa.Column("options", sa.Text, nullable=False, server_default="{}"))
+
+
+def _partial_index(name: str, columns: list[str], where: str) -> None:
+    condition = sa.text(where)
+    op.create_index(name, "deliveries", columns, sqlite_where=condition, postgresql_where=condition)
