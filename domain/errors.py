@@ -302,6 +302,7 @@ class ChannelWithoutId(DomainError):
     code = "user_custom_id_required"
 
     def __init__(self, channel_id: int) -> None:
+        self.fields = {"user_custom_id": "is required on a custom channel"}
         super().__init__(
             f"Channel cch{channel_id} is a custom channel: give user_custom_id, "
             "the user's id in your own system."
@@ -312,6 +313,7 @@ class IdWithoutChannel(DomainError):
     code = "channel_required"
 
     def __init__(self) -> None:
+        self.fields = {"channel": "is required with user_custom_id"}
         super().__init__(
             "user_custom_id is an id within one custom channel: "
             "give its channel_api_key (cch...) as channel."

@@ -364,3 +364,15 @@ def _words(error: ErrorDetails) -> str:
         case "less_than_equal":
             return f"must be at most {error['ctx']['le']}"
     return SENTENCES.get(error["type"]) or error["msg"]
+
+
+def one_author(user_id: int, staff_id: int) -> None:
+    """Of what is said or done in a case. Raises ApiError."""
+    if user_id and staff_id:
+        sentence = "is given beside the other"
+        raise ApiError(
+            400,
+            "ambiguous_author",
+            "Give user_id for the user or staff_id for a staff member, whoever it is, not both.",
+            fields={"user_id": sentence, "staff_id": sentence},
+        )

@@ -16,8 +16,7 @@ from kanal.http.api.cases import CaseAnswer
 from kanal.http.context import Call
 from kanal.http.contract import Listed, One, Takes, contract
 from kanal.http.dates import Dates
-from kanal.http.errors import ApiError
-from kanal.http.fields import Fields, Id, Many, Paging
+from kanal.http.fields import Fields, Id, Many, Paging, one_author
 from kanal.http.ids import case_id_in, channel_key
 from kanal.http.paging import page_of
 from kanal.projections import chats as read
@@ -75,12 +74,7 @@ async def accept(call: Call) -> web.Response:
 @contract("Complete a chat", One("case", CaseAnswer), body=Takes("chat", Completing, bare=True))
 async def complete(call: Call) -> web.Response:
     given = await call.given(Completing)
-    if given.user_id and given.staff_id:
-        raise ApiError(
-            400,
-            "ambiguous_author",
-            "Give user_id if the user ends the chat or staff_id if a staff member does, not both.",
-        )
+    one_author(given.user_id, given.staff_id)
     if given.user_id:
         return await _submit(call, partial(chats.complete_chat, user_id=given.user_id))
     staff_id = given.staff_id or call.caller.staff_id

@@ -47,7 +47,7 @@ from kanal.http.body import Body
 from kanal.http.context import Call, Context
 from kanal.http.contract import Empty, Listed, One, Takes, contract
 from kanal.http.errors import ApiError
-from kanal.http.fields import Comment, Content, Fields, Flag, Id, Moment, Paging
+from kanal.http.fields import Comment, Content, Fields, Flag, Id, Moment, Paging, one_author
 from kanal.http.ids import case_id_in, id_in
 from kanal.http.paging import page_of
 from kanal.projections import cases, files, messages
@@ -145,12 +145,7 @@ async def create(call: Call) -> web.Response:
     case_id = case_id_in(call.path("case"))
     given = await call.given(NewMessage)
     require_content(await call.body(), given)
-    if given.user_id and given.staff_id:
-        raise ApiError(
-            400,
-            "ambiguous_author",
-            "Give user_id for the user's message or staff_id for a staff member's reply, not both.",
-        )
+    one_author(given.user_id, given.staff_id)
     if "user_id" in given.given() and not given.user_id and not given.staff_id:
         # A client that lost the id must not make the user's words the company's.
         raise UserNotFound(0)

@@ -17,8 +17,7 @@ from kanal.http.answers import Date, answer, listing
 from kanal.http.context import Call
 from kanal.http.contract import Listed, One, Takes, contract
 from kanal.http.dates import Dates
-from kanal.http.errors import ApiError
-from kanal.http.fields import Fields, Id
+from kanal.http.fields import Fields, Id, one_author
 from kanal.http.ids import case_id_in
 from kanal.projections import cases, channels, links, staff, users
 from kanal.projections.cases import CaseRow
@@ -47,10 +46,7 @@ async def tell(call: Call) -> web.Response:
     """The user, the staff member, or with neither the caller. That of staff goes out to a channel which asks for it."""
     case_id = case_id_in(call.path("case"))
     given = await call.given(TypingFields)
-    if given.user_id and given.staff_id:
-        raise ApiError(
-            400, "ambiguous_author", "Give user_id or staff_id, whoever is typing, not both."
-        )
+    one_author(given.user_id, given.staff_id)
     typist = Typist(given.user_id, 0 if given.user_id else given.staff_id or call.caller.staff_id)
     case = await call.read(_checked, case_id, typist)
     noted = await call.context.typists.note(case.case_id, typist)

@@ -380,13 +380,16 @@ def _identification(context: Context, given: NewUser) -> Identification:
             "channel_required",
             "user_custom_id is an id within one custom channel: "
             "give its channel_api_key (cch...) as user_custom_channel.",
+            fields={"user_custom_channel": "is required with user_custom_id"},
         )
     return identification(given, channel_id, context, wrong_phone="wrong_phone")
 
 
 def _messengers(given: Person, region: str, wrong_phone: str) -> tuple[MessengerId, ...]:
-    """Raises ApiError."""
+    """Raises ApiError, which names all that are wrong."""
     found: dict[str, MessengerId] = {}
+    wrong: dict[str, str] = {}
+    code = ""
     for field in messengers.FIELDS:
         text = getattr(given, field)
         if not text:
@@ -394,9 +397,14 @@ def _messengers(given: Person, region: str, wrong_phone: str) -> tuple[Messenger
         try:
             messenger = messengers.messenger_id(field, text, region)
         except ValueError as error:
-            code = "invalid_parameters" if isinstance(error, messengers.Blank) else wrong_phone
-            raise ApiError(400, code, f"{field} {error}.", fields={field: str(error)}) from None
-        found.setdefault(messenger.claim().key, messenger)
+            blank = isinstance(error, messengers.Blank)
+            code = code or ("invalid_parameters" if blank else wrong_phone)
+            wrong[field] = str(error)
+        else:
+            found.setdefault(messenger.claim().key, messenger)
+    if wrong:
+        sentence = "; ".join(f"{field} {words}" for field, words in wrong.items())
+        raise ApiError(400, code, f"{sentence}.", fields=wrong)
     return tuple(found.values())
 
 

@@ -306,6 +306,20 @@ async def test_all_wrong_fields_are_named_at_once(api: Api) -> None:
     wrong = {**NEW_CASE, "subject": "x" * 256, "staff_id": "Bob", "status": "done"}
     answer = await api.call("POST", "cases.json", {"case": wrong})
     assert list(answer.json["fields"]) == ["subject", "staff_id", "status"]
+    for given, fields in (
+        (
+            {"user_viber": " ", "user_whatsapp_phone": "call me"},
+            ["user_whatsapp_phone", "user_viber"],
+        ),
+        ({"user_custom_id": None}, ["user_custom_id"]),
+        ({"channel": None}, ["channel"]),
+    ):
+        answer = await api.call("POST", "cases.json", {"case": {**NEW_CASE, **given}})
+        assert list(answer.json["fields"]) == fields
+    await api.case()
+    both = {"message": {"content": "x", "user_id": 1, "staff_id": 1}}
+    answer = await api.call("POST", "cases/1/messages.json", both)
+    assert list(answer.json["fields"]) == ["user_id", "staff_id"]
 
 
 RAW: list[tuple[str, bytes, dict[str, str], int, str]] = [
