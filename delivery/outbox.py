@@ -186,7 +186,7 @@ class Outbox:
                 custom_user_id=event.custom_user_id,
                 content=event.content or plain_text(event.content_html),
                 note=event.kind == "note",
-                sent_via_rule=event.kind == "rule_message",
+                sent_via_rule=bool(event.rule_id),
                 created_at=event.sent_at or event.created_at or at,
                 zone=self._zone,
                 attachments=event.attachments,

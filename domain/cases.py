@@ -31,6 +31,7 @@ from kanal.domain.case_events import (
     ChildCaseMerged,
     ChildCaseUnmerged,
     MessageAdded,
+    MessageKind,
     Priority,
     Rating,
     Status,
@@ -95,12 +96,25 @@ class Case(Struct, frozen=True):
     """To whom the chat was offered since it began to wait."""
     values: Values = {}
     """Of custom fields, also of those that have been deleted since."""
+    channel: str = ""
+    """`cch<id>` or the name of a standard channel."""
+    user_messages: int = 0
+    staff_replies: int = 0
+    first_message: int = 0
+    """Version of the user's first message; so are the next ones versions, 0 while there is none."""
+    user_wrote: int = 0
+    replied: int = 0
+    """What staff wrote last to the user."""
+    unanswered: int = 0
+    """The user's first message since staff replied last."""
+    status_since: int = 0
 
 
 def evolve(case: Case, event: Event) -> Case:
     version = case.version + 1
     match event:
         case MessageAdded():
+            case = _spoken(case, event.kind, version)
             if event.chat and event.kind in ("user_message", "staff_reply"):
                 case = replace(case, chat_activity=version)
             if event.outgoing:
@@ -117,9 +131,11 @@ def evolve(case: Case, event: Event) -> Case:
                 subject=event.subject,
                 version=version,
                 language_id=event.language_id,
+                channel=event.channel,
+                status_since=version,
             )
         case CaseStatusChanged():
-            return replace(case, version=version, status=event.new)
+            return replace(case, version=version, status=event.new, status_since=version)
         case CasePriorityChanged():
             return replace(case, version=version, priority=event.new)
         case CaseSubjectChanged():
@@ -166,6 +182,20 @@ def evolve(case: Case, event: Event) -> Case:
         case ChatOffered():
             return replace(case, version=version, offered=(*event.passed, event.staff_id))
     return replace(case, version=version)
+
+
+def _spoken(case: Case, kind: MessageKind, version: int) -> Case:
+    if kind == "user_message":
+        return replace(
+            case,
+            user_messages=case.user_messages + 1,
+            first_message=case.first_message or version,
+            user_wrote=version,
+            unanswered=case.unanswered or version,
+        )
+    if kind == "staff_reply":
+        return replace(case, staff_replies=case.staff_replies + 1, replied=version, unanswered=0)
+    return case
 
 
 def _chat(case: Case, version: int, state: ChatState) -> Case:

@@ -236,6 +236,12 @@ def add_rule_message(
     return _say(work, case, "rule_message", rule_id=rule_id, **said)
 
 
+def add_rule_note(work: Work, *, case_id: int, rule_id: int, **said: Unpack[Said]) -> AddedMessage:
+    """A note written by a rule. No call from outside leads here. Raises CaseNotFound."""
+    case = receiving_case(work, case_id)
+    return _say(work, case, "note", rule_id=rule_id, **said)
+
+
 def add_delayed(work: Work, case: Case, message_id: int, pending: Pending, texts: Texts) -> None:
     """What has waited under that number, for its time or for its files, and is sent now.
 

@@ -11,6 +11,7 @@
     │   ├── FilterNotFound
     │   ├── CompanyNotFound
     │   ├── MacroNotFound
+    │   ├── RuleNotFound
     │   ├── LabelNotFound
     │   ├── DeliveryNotFound
     │   ├── StaffStatusNotFound
@@ -47,6 +48,8 @@
     ├── StaffStatusFixed
     ├── NoOptions
     ├── WrongFieldValues
+    ├── WrongRule
+    ├── TooManyRules
     ├── CreatedInFuture
     ├── MessageNotRateable
     ├── LastAdministrator
@@ -203,6 +206,15 @@ class KeyNotFound(NotFound):
 
 class NotAllowed(DomainError):
     pass
+
+
+class RuleNotFound(NotFound):
+    code = "rule_not_found"
+
+    def __init__(self, rule_id: object) -> None:
+        super().__init__(
+            f"There is no rule {rule_id!s}, or it is deleted. GET /api/rules.json lists the rules."
+        )
 
 
 class NoRight(NotAllowed):
@@ -421,6 +433,22 @@ class WrongFieldValues(DomainError):
     def __init__(self, wrong: Mapping[str, str]) -> None:
         self.fields = {f"custom_fields.{key}": words for key, words in wrong.items()}
         super().__init__("; ".join(f"{name} {words}" for name, words in self.fields.items()) + ".")
+
+
+class WrongRule(DomainError):
+    code = "incorrect_rule"
+
+    def __init__(self, wrong: Mapping[str, str]) -> None:
+        """`wrong`: place in the rule (`conditions.all.0.value`) -> what is wrong there."""
+        self.fields = dict(wrong)
+        super().__init__("; ".join(f"{place} {words}" for place, words in wrong.items()) + ".")
+
+
+class TooManyRules(DomainError):
+    code = "too_many_rules"
+
+    def __init__(self, most: int) -> None:
+        super().__init__(f"There are {most} rules already: delete one that is needed no more.")
 
 
 class CreatedInFuture(DomainError):

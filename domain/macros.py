@@ -1,54 +1,22 @@
 """Macros: several changes of a case under one title, made in one go; of one staff member or for everybody."""
 
-from collections.abc import Sequence
-from functools import partial
-from typing import Any, Literal
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 from msgspec import Struct
-from msgspec.structs import replace
+from msgspec.structs import asdict, replace
 
-from kanal.domain.case_events import Priority, Status
-from kanal.domain.cases import Case, change_case, receiving_case
-from kanal.domain.conversation import add_note, add_staff_reply
+from kanal.domain.actions import Action, Actor, checked_actions, perform
+from kanal.domain.cases import receiving_case
 from kanal.domain.errors import MacroNotFound
 from kanal.domain.event import Event
-from kanal.domain.groups import existing_group
-from kanal.domain.labels import existing_labels
-from kanal.domain.staff import Right, check_right, existing_staff
+from kanal.domain.staff import Right, check_right
 from kanal.domain.stream import Aggregate
-from kanal.domain.variables import Values, filled
+from kanal.domain.variables import Values
 from kanal.domain.work import Work
 
-ActionType = Literal[
-    "add_note",
-    "email_to_user",
-    "status",
-    "priority",
-    "staff_id",
-    "group_id",
-    "add_labels",
-    "delete_labels",
-]
-"""Omnidesk's words where they are known; `email_to_user` is a reply, whatever the channel."""
 
-ME = "me"
-"""As the destination of `staff_id`: whoever applies the macro."""
-
-Texts = dict[str, str]
-"""Id of a language -> text."""
-
-
-class Action(Struct, frozen=True):
-    """`destination`: what the type needs: a status or priority; an id, 0 for nobody and none; ids of labels; the text of a
-    reply or its texts by language.
-    """
-
-    type: ActionType
-    destination: Any = ""
-    content: str = ""
-    """Of a note."""
-    subject: str = ""
-    """Kept for who shows it: replies have no subject here."""
+class MacroAction(Action, frozen=True):
     macro_action_id: int = 0
 
 
@@ -60,7 +28,7 @@ class MacroCreated(Event, frozen=True):
     title: str
     group_name: str
     position: int
-    actions: tuple[Action, ...]
+    actions: tuple[MacroAction, ...]
 
 
 class MacroChanged(Event, frozen=True):
@@ -71,7 +39,7 @@ class MacroChanged(Event, frozen=True):
     title: str
     group_name: str
     position: int
-    actions: tuple[Action, ...]
+    actions: tuple[MacroAction, ...]
 
 
 class MacroDeleted(Event, frozen=True):
@@ -85,7 +53,7 @@ class Macro(Struct, frozen=True):
     title: str = ""
     group_name: str = ""
     position: int = 0
-    actions: tuple[Action, ...] = ()
+    actions: tuple[MacroAction, ...] = ()
     deleted: bool = False
 
 
@@ -132,6 +100,7 @@ def create_macro(
     """
     if shared:
         check_right(work, by, Right.SHARE)
+    kept = _checked(work, actions)
     macro_id = work.take("macro")
     created = MacroCreated(
         macro_id=macro_id,
@@ -139,7 +108,7 @@ def create_macro(
         title=title,
         group_name=group_name,
         position=position,
-        actions=_numbered(work, actions),
+        actions=_numbered(work, kept),
     )
     work.record(MACROS, macro_id, created)
     return macro_id
@@ -159,8 +128,9 @@ def change_macro(
     """
     macro = _own_macro(work, by, macro_id)
     changed = replace(macro, **changes)
-    if actions is not None and list(actions) != [_unnumbered(action) for action in macro.actions]:
-        changed = replace(changed, actions=_numbered(work, actions))
+    kept = None if actions is None else _checked(work, actions)
+    if kept is not None and kept != [_unnumbered(action) for action in macro.actions]:
+        changed = replace(changed, actions=_numbered(work, kept))
     if changed != macro:
         event = MacroChanged(
             macro_id=macro_id,
@@ -190,58 +160,28 @@ def apply_macro(work: Work, *, by: int, macro_id: int, case_id: int, values: Val
     macro = _visible_macro(work, by, macro_id)
     case = receiving_case(work, case_id)
     for action in macro.actions:
-        _act(work, action, case, by, values)
+        perform(work, action, case.case_id, Actor(staff_id=by), values)
     return case.case_id
 
 
-def _act(work: Work, action: Action, case: Case, by: int, values: Values) -> None:
-    change = partial(change_case, work, case_id=case.case_id)
-    destination = action.destination
-    match action.type:
-        case "add_note":
-            content = filled(action.content, values)
-            add_note(work, case_id=case.case_id, staff_id=by, content=content)
-        case "email_to_user":
-            content = filled(_in_language(destination, case.language_id), values)
-            add_staff_reply(work, case_id=case.case_id, staff_id=by, content=content)
-        case "status":
-            status: Status = destination
-            change(status=status)
-        case "priority":
-            priority: Priority = destination
-            change(priority=priority)
-        case "staff_id":
-            change(staff_id=by if destination == ME else destination)
-        case "group_id":
-            change(group_id=destination)
-        case "add_labels":
-            change(add_labels=destination)
-        case "delete_labels":
-            change(delete_labels=destination)
+def _checked(work: Work, actions: Iterable[Action]) -> list[Action]:
+    """Raises what is wrong with the first one that is."""
+    kept, wrong = checked_actions(work, actions, str)
+    for error in wrong.values():
+        raise error
+    return kept
 
 
-def _in_language(texts: str | Texts, language_id: int) -> str:
-    """In the case's language, else in the one that was given first."""
-    if isinstance(texts, str):
-        return texts
-    return texts.get(str(language_id)) or next(iter(texts.values()))
+def _numbered(work: Work, actions: Iterable[Action]) -> tuple[MacroAction, ...]:
+    """With new ids."""
+    return tuple(
+        MacroAction(**asdict(action), macro_action_id=work.take("macro_action"))
+        for action in actions
+    )
 
 
-def _numbered(work: Work, actions: Sequence[Action]) -> tuple[Action, ...]:
-    """With new ids, checked: whom they name exists."""
-    for action in actions:
-        match action.type:
-            case "staff_id" if action.destination and action.destination != ME:
-                existing_staff(work, action.destination)
-            case "group_id" if action.destination:
-                existing_group(work, action.destination)
-            case "add_labels" | "delete_labels":
-                existing_labels(work, action.destination)
-    return tuple(replace(action, macro_action_id=work.take("macro_action")) for action in actions)
-
-
-def _unnumbered(action: Action) -> Action:
-    return replace(action, macro_action_id=0)
+def _unnumbered(action: MacroAction) -> Action:
+    return Action(action.type, action.destination, action.content, action.subject)
 
 
 def _visible_macro(work: Work, by: int, macro_id: int) -> Macro:

@@ -40,6 +40,7 @@ class Right(Enum):
     MANAGE_STAFF = "make and disable staff, groups and API keys"
     SHARE = "make, change and delete filters and macros that are everybody's"
     MANAGE_FIELDS = "delete labels and define custom fields, languages and e-mail addresses"
+    MANAGE_RULES = "make, change and delete rules, and see what they would do"
     SEE_DELIVERIES = "see deliveries and their outcomes"
     AUDIT = "read the event log"
 

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import msgspec
 from sqlalchemy import Connection, Index, MetaData, Table
 
-from kanal.domain.macros import Action, MacroChanged, MacroCreated, MacroDeleted
+from kanal.domain.macros import MacroAction, MacroChanged, MacroCreated, MacroDeleted
 from kanal.domain.stream import Recorded
 from kanal.eventlog.projection import Changes, Tables
 from kanal.projections.read_model import Names, ReadModel, Views, columns_of, number, text
@@ -24,8 +24,8 @@ class MacroRow(NamedTuple):
     actions: str
     """JSON."""
 
-    def parsed(self) -> list[Action]:
-        return msgspec.json.decode(self.actions, type=list[Action])
+    def parsed(self) -> list[MacroAction]:
+        return msgspec.json.decode(self.actions, type=list[MacroAction])
 
 
 def define(metadata: MetaData, name: Names) -> Iterable[Table]:

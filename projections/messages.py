@@ -217,6 +217,20 @@ def of_case(
     return found(connection, ordered, page or Page(limit=LAST), MessageRow._make)
 
 
+def last(
+    connection: Connection, views: Views, case_id: int, kind: MessageKind
+) -> MessageRow | None:
+    """The last one of that kind, without those that were deleted or are not sent yet."""
+    messages = views.messages["messages"]
+    query = columns_of(messages, MessageRow).where(
+        messages.c.case_id == case_id,
+        messages.c.deleted.is_(False),
+        messages.c.pending.is_(False),
+        messages.c.kind == kind,
+    )
+    return one(connection, query.order_by(messages.c.message_id.desc()).limit(1), MessageRow._make)
+
+
 def revised(connection: Connection, views: Views, case_id: int) -> list[int]:
     """Those of its messages that have a stream of their own, also the deleted ones."""
     messages = views.messages["messages"]

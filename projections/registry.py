@@ -17,6 +17,7 @@ from kanal.projections import (
     links,
     macros,
     messages,
+    rules,
     scheduled,
     staff,
     staff_statuses,
@@ -42,6 +43,7 @@ CORE: tuple[Projection, ...] = (
     client_emails.PROJECTION,
     filters.PROJECTION,
     macros.PROJECTION,
+    rules.PROJECTION,
 )
 """Applied inside the writer's transaction: what was answered can be read."""
 

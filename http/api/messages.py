@@ -247,7 +247,7 @@ def shown(row: MessageRow, attached: Attached, context: Context) -> MessageAnswe
         content_html=row.content_html,
         attachments=shown_files(attached.files, context.links),
         note=row.kind == "note",
-        sent_via_rule=row.kind == "rule_message",
+        sent_via_rule=bool(row.rule_id),
         message_type=MESSAGE_TYPES[row.kind],
         created_at=dates.render(row.created_at),
         sent_at=dates.render(row.sent_at),

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 from story import ANNA, BORIS, Story, desk, person
 
+from kanal.domain.actions import ME, Action
 from kanal.domain.case_events import CaseAssigned, MessageAdded
 from kanal.domain.cases import CASES, change_case, trash_case
 from kanal.domain.conversation import open_case
@@ -21,8 +22,7 @@ from kanal.domain.errors import (
 from kanal.domain.groups import disable_group
 from kanal.domain.labels import create_label, delete_label
 from kanal.domain.macros import (
-    ME,
-    Action,
+    MacroAction,
     MacroChanged,
     MacroCreated,
     MacroDeleted,
@@ -48,8 +48,8 @@ def applied(story: Story, **arguments: Any) -> Story:
     return story.when(apply_macro, **given)
 
 
-def numbered(action: Action, number: int) -> Action:
-    return Action(action.type, action.destination, action.content, action.subject, number)
+def numbered(action: Action, number: int) -> MacroAction:
+    return MacroAction(action.type, action.destination, action.content, action.subject, number)
 
 
 def test_a_macro_is_its_makers_unless_it_is_shared() -> None:

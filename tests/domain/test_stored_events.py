@@ -14,8 +14,8 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 import kanal.domain
+from kanal.domain.conditions import Condition
 from kanal.domain.event import EVENTS, Envelope, Event
-from kanal.domain.macros import Action
 from kanal.eventlog.mapper import EventMapper
 
 for module in pkgutil.iter_modules(kanal.domain.__path__):
@@ -43,6 +43,9 @@ def value_of(hint: Any, number: int) -> Any:
         return get_args(hint)[0]
     if get_origin(hint) is tuple and issubclass(inner := get_args(hint)[0], Struct):
         return (value_of(inner, number),)
+    if hint is Condition:
+        inner = Condition(field="status", operator="is", value=["open"])
+        return Condition(all=(inner, Condition(any=(inner,))))
     if isinstance(hint, type) and issubclass(hint, Struct):
         return sample(hint)
     values = {
@@ -54,7 +57,6 @@ def value_of(hint: Any, number: int) -> Any:
         dict[str, str]: {"1": f"Да {number}"},
         dict[str, str | bool]: {"cf_1": f"Текст {number}", "cf_2": True},
         dict[str, str | bool | None]: {"cf_1": None, "cf_2": False},
-        tuple[Action, ...]: (Action("add_note", content=f"Текст {number}", macro_action_id=7),),
         Any: {"case_id": number},
     }
     return values[hint]

@@ -31,10 +31,12 @@ from kanal.domain import (
     labels,
     links,
     messages,
+    rules,
     staff,
     staff_statuses,
     users,
 )
+from kanal.domain.actions import Action
 from kanal.domain.case_events import MessageAdded
 from kanal.domain.errors import DomainError
 from kanal.domain.files import NewFile
@@ -54,6 +56,7 @@ from kanal.projections.languages import LanguageRow
 from kanal.projections.links import ConflictRow
 from kanal.projections.messages import MessageRow, of_case
 from kanal.projections.registry import CORE
+from kanal.projections.rules import RuleRow
 from kanal.projections.scheduled import ScheduledRow
 from kanal.projections.staff import StaffRow
 from kanal.projections.staff_statuses import StatusRow
@@ -224,6 +227,16 @@ commands = st.one_of(
     call(chats.accept_chat, case_id=ids, staff_id=st.integers(1, 2)),
     call(chats.complete_chat, case_id=ids, user_id=st.integers(0, 2), staff_id=st.just(1)),
     call(chats.offer_chat, case_id=ids, staff_id=st.just(1), offers=st.integers(0, 1)),
+    call(
+        rules.create_rule,
+        kind=st.just("incoming"),
+        title=texts,
+        actions=st.just([Action("stop")]),
+    ),
+    call(rules.change_rule, rule_id=ids, title=texts),
+    call(rules.disable_rule, rule_id=ids),
+    call(rules.delete_rule, rule_id=ids),
+    call(rules.order_rules, rule_ids=st.lists(ids, max_size=2)),
     call(staff_statuses.set_staff_status, staff_id=st.just(1), status_id=st.integers(1, 3)),
     call(channels.change_channel, channel_id=st.integers(1, 2), title=texts),
     call(channels.disable_channel, channel_id=st.integers(1, 2)),
@@ -324,6 +337,7 @@ HIDDEN = {
     [
         ("channels", "channels", ChannelRow),
         ("chats", "chats", ChatRow),
+        ("rules", "rules", RuleRow),
         ("staff_statuses", "staff_statuses", StatusRow),
         ("users", "users", UserRow),
         ("links", "conflicts", ConflictRow),

@@ -4,11 +4,12 @@ from folding import Log, email, folded_at_once
 from sqlalchemy import Connection
 from story import person
 
+from kanal.domain.actions import Action
 from kanal.domain.cases import case_number, change_case
 from kanal.domain.channels import create_channel
 from kanal.domain.conversation import add_note, add_staff_reply, open_case
 from kanal.domain.groups import create_group
-from kanal.domain.macros import Action, change_macro, create_macro, delete_macro
+from kanal.domain.macros import change_macro, create_macro, delete_macro
 from kanal.domain.staff import create_staff
 from kanal.domain.variables import VARIABLES
 from kanal.projections import macros

@@ -1,0 +1,360 @@
+"""Conditions of rules: what a rule asks of a case and of what has just happened to it."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cached_property
+from typing import Any, Literal, NamedTuple, Protocol, TypeVar, get_args
+
+from msgspec import Struct
+
+from kanal.domain.case_events import Priority, Status
+from kanal.domain.cases import Case
+from kanal.domain.channels import CHANNELS, ChannelType
+from kanal.domain.companies import COMPANIES, Company
+from kanal.domain.custom_fields import KEY
+from kanal.domain.stream import Aggregate
+from kanal.domain.users import USERS, User
+
+S = TypeVar("S")
+
+Author = Literal["user", "staff", "rule", "system"]
+Change = Literal[
+    "user_message",
+    "staff_reply",
+    "note",
+    "rule_message",
+    "status",
+    "priority",
+    "group",
+    "staff",
+    "labels",
+    "subject",
+    "custom_fields",
+    "language",
+    "rating",
+]
+"""What can happen to a case and make rules run."""
+
+Operator = Literal[
+    "is",
+    "is_not",
+    "include",
+    "exclude",
+    "contains",
+    "not_contains",
+    "matches",
+    "not_matches",
+    "is_empty",
+    "is_not_empty",
+    "at_least",
+    "at_most",
+]
+
+MAX_VALUES = 100
+"""Of one condition."""
+MAX_TEXT = 1000
+"""Characters of what a text is compared with."""
+MAX_NUMBER = 2**63 - 1
+LOOKED_AT = 64 * 1024
+"""Characters of a text that conditions look at: who writes more says what it is about before."""
+
+Matches = Callable[[str, str], bool]
+"""Whether a pattern is found in a text; in linear time, whatever the pattern."""
+
+
+class Condition(Struct, frozen=True, omit_defaults=True):
+    """All of `all` and any of `any` and, if there is a field, what it says of that one. Empty, it always holds."""
+
+    all: "tuple[Condition, ...]" = ()
+    any: "tuple[Condition, ...]" = ()
+    field: str = ""
+    operator: Operator | Literal[""] = ""
+    value: Any = None
+    """A list for choices, ids and labels."""
+
+
+ALWAYS = Condition()
+
+
+class Cause(Struct, frozen=True):
+    """What has happened to a case."""
+
+    position: int
+    case_id: int
+    change: Change
+    version: int
+    """Its place in the case's stream."""
+    author: Author
+    text: str = ""
+    """Of a message or note; of HTML alone what is read of it."""
+
+
+class States(Protocol):
+    """A `Work` is one."""
+
+    def load(self, aggregate: Aggregate[S], key: object) -> S: ...
+
+
+class Facts:
+    """What conditions can ask."""
+
+    def __init__(self, states: States, case: Case, cause: Cause) -> None:
+        self.states = states
+        self.case = case
+        self.cause = cause
+
+    @cached_property
+    def user(self) -> User:
+        return self.states.load(USERS, self.case.user_id)
+
+    @cached_property
+    def company(self) -> Company:
+        """An empty one if the user has none."""
+        if not self.user.company_id:
+            return Company()
+        company = self.states.load(COMPANIES, self.user.company_id)
+        return Company() if company.deleted else company
+
+    def channel_type(self) -> str:
+        if not self.case.channel_id:
+            return "standard"
+        return self.states.load(CHANNELS, self.case.channel_id).channel_type
+
+    def contacts(self, kind: str) -> tuple[str, ...]:
+        linked = tuple(value for each, value in self.user.contacts if each == kind)
+        return (self.user.identity, *linked) if self.user.type == kind else linked
+
+    def custom_field(self, key: str) -> tuple[str, ...]:
+        """As a text; of the case, else of its user."""
+        value = self.case.values.get(key, self.user.values.get(key))
+        if value is None:
+            return ()
+        return (value if isinstance(value, str) else str(value).lower(),)
+
+
+Kind = Literal["choice", "channel", "id", "labels", "text", "number", "flag"]
+
+OPERATORS: Mapping[Kind, tuple[Operator, ...]] = {
+    "choice": ("is", "is_not"),
+    "channel": ("is", "is_not"),
+    "id": ("is", "is_not"),
+    "labels": ("include", "exclude"),
+    "text": (
+        "is",
+        "is_not",
+        "contains",
+        "not_contains",
+        "matches",
+        "not_matches",
+        "is_empty",
+        "is_not_empty",
+    ),
+    "number": ("is", "is_not", "at_least", "at_most"),
+    "flag": ("is",),
+}
+OPPOSITES: Mapping[str, str] = {
+    "is_not": "is",
+    "exclude": "include",
+    "not_contains": "contains",
+    "not_matches": "matches",
+    "is_not_empty": "is_empty",
+}
+"""Operators that hold when the other one does not."""
+
+
+class Field(NamedTuple):
+    kind: Kind
+    known: Callable[[Facts], Any]
+    """Ids and texts as a tuple: a user may have several e-mails."""
+    choices: tuple[str, ...] = ()
+    of_cause: bool = False
+    """Whether it says something of what has happened, not of the case."""
+
+
+def _text(known: Callable[[Facts], str]) -> Field:
+    return Field("text", lambda facts: tuple(filter(None, (known(facts),))))
+
+
+FIELDS: Mapping[str, Field] = {
+    "channel": Field("channel", lambda facts: (facts.case.channel,)),
+    "channel_type": Field(
+        "choice", lambda facts: (facts.channel_type(),), (*get_args(ChannelType), "standard")
+    ),
+    "status": Field("choice", lambda facts: (facts.case.status,), get_args(Status)),
+    "priority": Field("choice", lambda facts: (facts.case.priority,), get_args(Priority)),
+    "group_id": Field("id", lambda facts: (facts.case.group_id,)),
+    "staff_id": Field("id", lambda facts: (facts.case.staff_id,)),
+    "language_id": Field("id", lambda facts: (facts.case.language_id,)),
+    "user_id": Field("id", lambda facts: (facts.case.user_id,)),
+    "company_id": Field("id", lambda facts: (facts.company.company_id,)),
+    "labels": Field("labels", lambda facts: (*facts.case.labels, *facts.case.locked_labels)),
+    "subject": _text(lambda facts: facts.case.subject),
+    "user_name": _text(lambda facts: facts.user.details.full_name),
+    "user_note": _text(lambda facts: facts.user.details.note),
+    "user_position": _text(lambda facts: facts.user.details.company_position),
+    "user_custom_id": _text(
+        lambda facts: facts.user.identity if facts.user.type == "custom" else ""
+    ),
+    "user_email": Field("text", lambda facts: facts.contacts("email")),
+    "user_phone": Field("text", lambda facts: facts.contacts("phone")),
+    "company_name": _text(lambda facts: facts.company.details.name),
+    "user_messages": Field("number", lambda facts: facts.case.user_messages),
+    "staff_replies": Field("number", lambda facts: facts.case.staff_replies),
+    "text": _text(lambda facts: facts.cause.text)._replace(of_cause=True),
+    "author": Field("choice", lambda facts: (facts.cause.author,), get_args(Author), of_cause=True),
+    "change": Field("choice", lambda facts: (facts.cause.change,), get_args(Change), of_cause=True),
+    "first_message": Field(
+        "flag", lambda facts: facts.cause.version == facts.case.first_message, of_cause=True
+    ),
+}
+"""Beside these there are custom fields, `cf_1`, of cases and users, as texts."""
+
+
+def field_called(name: str) -> Field:
+    """Raises ValueError with a sentence."""
+    if name in FIELDS:
+        return FIELDS[name]
+    if KEY.fullmatch(name):
+        return Field("text", lambda facts: facts.custom_field(name))
+    raise ValueError(f"field must be one of {', '.join(FIELDS)} or a custom field like cf_1")
+
+
+def read_leaf(
+    name: str, operator: str, value: Any, wrong_pattern: Callable[[str], str]
+) -> Condition:
+    """One condition as a caller gives it. `wrong_pattern`: why a pattern is none, "" if it is one.
+
+    Raises ValueError with a sentence.
+    """
+    field = field_called(name)
+    known = OPERATORS[field.kind]
+    if operator not in known:
+        raise ValueError(f"operator must be {' or '.join(known)} for {name}")
+    read: Any = None
+    if operator not in ("is_empty", "is_not_empty"):
+        read = _read(field, value)
+    if operator in ("matches", "not_matches") and (reason := wrong_pattern(read)):
+        raise ValueError(f"value is no pattern: {reason}")
+    return Condition(field=name, operator=operator, value=read)
+
+
+def _read(field: Field, value: Any) -> Any:
+    match field.kind:
+        case "choice":
+            return _several(value, lambda each: _choice(each, field.choices), "values")
+        case "channel":
+            return _several(value, _channel, "channels like cch1")
+        case "id" | "labels":
+            return _several(value, _id, "ids")
+        case "number":
+            return _id(value)
+        case "flag":
+            return _flag(value)
+    if isinstance(value, bool) or not isinstance(value, str | int) or not str(value):
+        raise ValueError("value must be a text")
+    if len(str(value)) > MAX_TEXT:
+        raise ValueError(f"value may have up to {MAX_TEXT} characters")
+    return str(value)
+
+
+def _several(value: Any, read: Callable[[Any], Any], words: str) -> list[Any]:
+    given = value if isinstance(value, list) else [value]
+    if not 1 <= len(given) <= MAX_VALUES:
+        raise ValueError(f"value must be 1 to {MAX_VALUES} {words}")
+    return list(dict.fromkeys(read(each) for each in given))
+
+
+def _choice(value: Any, choices: Sequence[str]) -> str:
+    if value not in choices:
+        raise ValueError(f"value must be of {', '.join(choices)}")
+    return str(value)
+
+
+def _channel(value: Any) -> str:
+    if not isinstance(value, str) or not value or len(value) > MAX_TEXT:
+        raise ValueError("value must be channels like cch1 or email")
+    return value
+
+
+def _id(value: Any) -> int:
+    if isinstance(value, str) and value.isascii() and value.isdecimal() and len(value) < 20:
+        value = int(value)
+    if type(value) is not int or not 0 <= value <= MAX_NUMBER:
+        raise ValueError("value must be a number, or several where there may be")
+    return value
+
+
+def _flag(value: Any) -> bool:
+    words = {"1": True, "true": True, "0": False, "false": False}
+    if str(value).lower() not in words:
+        raise ValueError("value must be true or false")
+    return words[str(value).lower()]
+
+
+def holds(condition: Condition, facts: Facts, matches: Matches) -> bool:
+    if condition.field and not _leaf_holds(condition, facts, matches):
+        return False
+    if not all(holds(each, facts, matches) for each in condition.all):
+        return False
+    return not condition.any or any(holds(each, facts, matches) for each in condition.any)
+
+
+class Verdict(NamedTuple):
+    place: str
+    """`conditions.all.0`"""
+    holds: bool
+
+
+def verdicts(
+    condition: Condition, facts: Facts, matches: Matches, place: str = "conditions"
+) -> Iterator[Verdict]:
+    """Of the condition and of each one in it."""
+    yield Verdict(place, holds(condition, facts, matches))
+    for inner, at in parts(condition, place):
+        yield from verdicts(inner, facts, matches, at)
+
+
+def parts(condition: Condition, place: str) -> Iterator[tuple[Condition, str]]:
+    """What stands directly in it, with the places."""
+    for name, inner in (("all", condition.all), ("any", condition.any)):
+        for number, each in enumerate(inner):
+            yield each, f"{place}.{name}.{number}"
+
+
+def leaves(condition: Condition, place: str = "conditions") -> Iterator[tuple[Condition, str]]:
+    """The conditions of single fields, with their places."""
+    if condition.field:
+        yield condition, place
+    for inner, at in parts(condition, place):
+        yield from leaves(inner, at)
+
+
+def _leaf_holds(condition: Condition, facts: Facts, matches: Matches) -> bool:
+    field = field_called(condition.field)
+    known, value = field.known(facts), condition.value
+    operator = OPPOSITES.get(condition.operator, condition.operator)
+    if field.kind == "text":
+        found = _text_holds(operator, known, value, matches)
+    elif operator == "at_least":
+        found = known >= value
+    elif operator == "at_most":
+        found = known <= value
+    elif field.kind in ("number", "flag"):
+        found = known == value
+    else:
+        found = any(each in value for each in known)
+    return bool(found) != (condition.operator in OPPOSITES)
+
+
+def _text_holds(operator: str, known: tuple[str, ...], value: str, matches: Matches) -> bool:
+    """Letter case does not count, but in patterns."""
+    texts = [text[:LOOKED_AT] for text in known]
+    match operator:
+        case "is_empty":
+            return not texts
+        case "matches":
+            return any(matches(value, text) for text in texts)
+        case "contains":
+            part = value.casefold()
+            return any(part in text.casefold() for text in texts)
+    whole = value.strip().casefold()
+    return any(text.strip().casefold() == whole for text in texts)

@@ -1,0 +1,337 @@
+"""Rules: what Kanal does by itself with cases in which something happens.
+
+A rule's version grows with each change of what it asks or does. Rules run in their order (`automation/rules.py`).
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, Literal
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from kanal.domain.actions import Action, Day, checked_actions
+from kanal.domain.cases import existing_case
+from kanal.domain.channels import CHANNELS
+from kanal.domain.companies import COMPANIES
+from kanal.domain.conditions import (
+    ALWAYS,
+    Cause,
+    Change,
+    Condition,
+    Facts,
+    Matches,
+    Verdict,
+    leaves,
+    verdicts,
+)
+from kanal.domain.custom_fields import CUSTOM_FIELDS, KEY, id_of
+from kanal.domain.errors import DomainError, RuleNotFound, TooManyRules, WrongFieldValues, WrongRule
+from kanal.domain.event import Event
+from kanal.domain.groups import existing_group
+from kanal.domain.labels import existing_label
+from kanal.domain.staff import existing_staff
+from kanal.domain.stream import Aggregate
+from kanal.domain.work import Work
+
+RuleKind = Literal["incoming", "changed"]
+"""When it runs: a user has written; something else has happened to a case."""
+
+MAX_RULES = 200
+"""Each is asked for everything that happens to a case."""
+MAX_CHANNELS = 100
+CUSTOM = "cch"
+"""What the key of a custom channel begins with."""
+
+
+class RuleEvent(Event, frozen=True):
+    """Holds the whole rule."""
+
+    PERSONAL = ("conditions",)
+    rule_id: int
+    title: str
+    channels: tuple[str, ...]
+    """To which it is limited; empty: all."""
+    once_per_case: bool
+    conditions: Condition
+    actions: tuple[Action, ...]
+
+
+class RuleCreated(RuleEvent, frozen=True):
+    NAME = "rule.created.1"
+    kind: RuleKind
+    active: bool
+
+
+class RuleChanged(RuleEvent, frozen=True):
+    NAME = "rule.changed.1"
+    version: int
+
+
+class RuleEnabled(Event, frozen=True):
+    NAME = "rule.enabled.1"
+    rule_id: int
+
+
+class RuleDisabled(Event, frozen=True):
+    NAME = "rule.disabled.1"
+    rule_id: int
+
+
+class RuleDeleted(Event, frozen=True):
+    NAME = "rule.deleted.1"
+    rule_id: int
+
+
+class RulesOrdered(Event, frozen=True):
+    """All rules there are, in the order in which they run."""
+
+    NAME = "rules.ordered.1"
+    rule_ids: tuple[int, ...]
+
+
+class Rule(Struct, frozen=True):
+    rule_id: int = 0
+    version: int = 0
+    kind: RuleKind = "incoming"
+    title: str = ""
+    channels: tuple[str, ...] = ()
+    once_per_case: bool = False
+    conditions: Condition = ALWAYS
+    actions: tuple[Action, ...] = ()
+    active: bool = False
+    deleted: bool = False
+
+
+def evolve(rule: Rule, event: Event) -> Rule:
+    match event:
+        case RuleCreated():
+            return Rule(
+                rule_id=event.rule_id,
+                version=1,
+                kind=event.kind,
+                title=event.title,
+                channels=event.channels,
+                once_per_case=event.once_per_case,
+                conditions=event.conditions,
+                actions=event.actions,
+                active=event.active,
+            )
+        case RuleChanged():
+            return replace(
+                rule,
+                version=event.version,
+                title=event.title,
+                channels=event.channels,
+                once_per_case=event.once_per_case,
+                conditions=event.conditions,
+                actions=event.actions,
+            )
+        case RuleEnabled():
+            return replace(rule, active=True)
+        case RuleDisabled():
+            return replace(rule, active=False)
+        case RuleDeleted():
+            return replace(rule, active=False, deleted=True)
+    return rule
+
+
+RULES = Aggregate("rule", Rule(), evolve)
+
+
+def evolve_order(rule_ids: tuple[int, ...], event: Event) -> tuple[int, ...]:
+    return event.rule_ids if isinstance(event, RulesOrdered) else rule_ids
+
+
+RULE_ORDER: Aggregate[tuple[int, ...]] = Aggregate("rule_order", (), evolve_order)
+"""One stream, key "all": the rules that are not deleted, in the order in which they run."""
+
+
+def create_rule(
+    work: Work,
+    *,
+    kind: RuleKind,
+    title: str,
+    actions: Sequence[Action],
+    conditions: Condition = ALWAYS,
+    channels: Sequence[str] = (),
+    once_per_case: bool = False,
+    active: bool = True,
+    day: Day = str,
+) -> int:
+    """The new rule's id; it runs behind those that there are. `day`: as in `GivenValues`.
+
+    Raises WrongRule, TooManyRules.
+    """
+    order = work.load(RULE_ORDER, "all")
+    if len(order) >= MAX_RULES:
+        raise TooManyRules(MAX_RULES)
+    rule = Rule(
+        kind=kind,
+        title=title,
+        channels=tuple(channels),
+        once_per_case=once_per_case,
+        conditions=conditions,
+        actions=tuple(actions),
+    )
+    rule = checked_rule(work, rule, day)
+    rule_id = work.take("rule")
+    created = RuleCreated(**_whole(rule, rule_id), kind=kind, active=active)
+    work.record(RULES, rule_id, created)
+    work.record(RULE_ORDER, "all", RulesOrdered((*order, rule_id)))
+    return rule_id
+
+
+def change_rule(work: Work, *, rule_id: int, day: Day = str, **changes: Any) -> int:
+    """`changes`: any of title, channels, once_per_case, conditions, actions. What stays the same is no event.
+
+    Raises RuleNotFound, WrongRule.
+    """
+    rule = existing_rule(work, rule_id)
+    changed = checked_rule(work, replace(rule, **changes), day)
+    if changed != rule:
+        event = RuleChanged(**_whole(changed, rule_id), version=rule.version + 1)
+        work.record(RULES, rule_id, event)
+    return rule_id
+
+
+def enable_rule(work: Work, *, rule_id: int) -> int:
+    """It runs for what happens from now on. Raises RuleNotFound."""
+    if not existing_rule(work, rule_id).active:
+        work.record(RULES, rule_id, RuleEnabled(rule_id))
+    return rule_id
+
+
+def disable_rule(work: Work, *, rule_id: int) -> int:
+    """Raises RuleNotFound."""
+    if existing_rule(work, rule_id).active:
+        work.record(RULES, rule_id, RuleDisabled(rule_id))
+    return rule_id
+
+
+def delete_rule(work: Work, *, rule_id: int) -> int:
+    """What it did stays. Raises RuleNotFound."""
+    existing_rule(work, rule_id)
+    work.record(RULES, rule_id, RuleDeleted(rule_id))
+    rest = tuple(each for each in work.load(RULE_ORDER, "all") if each != rule_id)
+    work.record(RULE_ORDER, "all", RulesOrdered(rest))
+    return rule_id
+
+
+def order_rules(work: Work, *, rule_ids: Sequence[int]) -> None:
+    """These first, in this order; the others behind them, in theirs. Raises RuleNotFound."""
+    before = work.load(RULE_ORDER, "all")
+    for rule_id in rule_ids:
+        existing_rule(work, rule_id)
+    after = tuple(dict.fromkeys([*rule_ids, *before]))
+    if after != before:
+        work.record(RULE_ORDER, "all", RulesOrdered(after))
+
+
+def existing_rule(work: Work, rule_id: int) -> Rule:
+    """A rule that is not deleted. Raises RuleNotFound."""
+    rule = work.load(RULES, rule_id)
+    if not rule.rule_id or rule.deleted:
+        raise RuleNotFound(rule_id)
+    return rule
+
+
+def checked_rule(work: Work, rule: Rule, day: Day) -> Rule:
+    """As it is kept. Raises WrongRule that names the places of all that is wrong."""
+    wrong: dict[str, str] = {}
+    for number, channel in enumerate(rule.channels):
+        if not _is_channel(work, channel):
+            wrong[f"channels.{number}"] = "is no channel"
+    for leaf, place in leaves(rule.conditions):
+        if reason := _unknown(work, rule.kind, leaf):
+            wrong[place] = reason
+    actions, errors = checked_actions(work, rule.actions, day)
+    for number, error in errors.items():
+        for place, words in _faults(error):
+            wrong[f"actions.{number}{place}"] = words
+    if wrong:
+        raise WrongRule(wrong)
+    return replace(rule, actions=tuple(actions))
+
+
+def try_rule(
+    work: Work, *, rule_id: int, case_id: int, change: Change, text: str, matches: Matches
+) -> list[Verdict]:
+    """Whether the rule would run if that happened now, and whether each of its conditions holds; nothing is done.
+
+    `change` counts for rules of the kind `changed`, `text` is that of the last message of the kind.
+    Raises RuleNotFound, CaseNotFound.
+    """
+    rule = existing_rule(work, rule_id)
+    case = existing_case(work, case_id)
+    if rule.kind == "incoming":
+        cause = Cause(0, case_id, "user_message", case.user_wrote, "user", text)
+    else:
+        cause = Cause(0, case_id, change, case.version, "staff", text)
+    limited = Verdict("channels", not rule.channels or case.channel in rule.channels)
+    return [limited, *verdicts(rule.conditions, Facts(work, case, cause), matches)]
+
+
+def _whole(rule: Rule, rule_id: int) -> dict[str, Any]:
+    """The fields of `RuleEvent`."""
+    return {
+        "rule_id": rule_id,
+        "title": rule.title,
+        "channels": rule.channels,
+        "once_per_case": rule.once_per_case,
+        "conditions": rule.conditions,
+        "actions": rule.actions,
+    }
+
+
+def _is_channel(work: Work, channel: str) -> bool:
+    """Standard channels are known outside; of a custom one there must be the channel."""
+    if not channel.startswith(CUSTOM):
+        return True
+    number = channel.removeprefix(CUSTOM)
+    return number.isdecimal() and bool(work.load(CHANNELS, int(number)).channel_id)
+
+
+def _unknown(work: Work, kind: RuleKind, leaf: Condition) -> str:
+    """What a condition names that is not there; "" if all is."""
+    if kind == "incoming" and leaf.field == "change":
+        return "field change is for rules of the kind changed"
+    if KEY.fullmatch(leaf.field):
+        field = work.load(CUSTOM_FIELDS, id_of(leaf.field))
+        return "" if field.field_id and not field.deleted else "field is no custom field"
+    is_there = EXISTING.get(leaf.field)
+    missing = [each for each in leaf.value if each and not is_there(work, each)] if is_there else []
+    return f"value {', '.join(map(str, missing))} does not exist" if missing else ""
+
+
+def _is_there(existing: Callable[[Work, int], object]) -> Callable[[Work, Any], bool]:
+    def check(work: Work, key: int) -> bool:
+        try:
+            existing(work, key)
+        except DomainError:
+            return False
+        return True
+
+    return check
+
+
+def _is_company(work: Work, company_id: int) -> bool:
+    company = work.load(COMPANIES, company_id)
+    return bool(company.company_id) and not company.deleted
+
+
+EXISTING: dict[str, Callable[[Work, Any], bool]] = {
+    "channel": _is_channel,
+    "staff_id": _is_there(existing_staff),
+    "group_id": _is_there(existing_group),
+    "labels": _is_there(existing_label),
+    "company_id": _is_company,
+}
+"""Fields whose values must be there, 0 for none aside."""
+
+
+def _faults(error: DomainError) -> Iterator[tuple[str, str]]:
+    if isinstance(error, WrongFieldValues) and error.fields:
+        for name, words in error.fields.items():
+            yield f".action_destination.{name.removeprefix('custom_fields.')}", words
+    else:
+        yield ".action_destination", f"names what is not there: {str(error).rstrip('.')}"
