@@ -35,6 +35,11 @@ class Received:
     connection: int
     started: float
     ended: float | None = None
+    """When it was answered, or the client went away."""
+    answered: int | None = None
+    """With this status; None if the client got no answer that `status` makes."""
+    retry_after: float = 0.0
+    """Seconds that the answer asked for."""
 
     @property
     def pairs(self) -> list[tuple[str, str]]:
@@ -79,7 +84,15 @@ def answer(code: int, body: bytes, headers: Mapping[str, str]) -> bytes:
 
 
 def status(code: int, body: bytes = b"", headers: Mapping[str, str] | None = None) -> Reaction:
-    return raw(answer(code, body, {"Content-Length": str(len(body)), **(headers or {})}))
+    data = answer(code, body, {"Content-Length": str(len(body)), **(headers or {})})
+    wish = (headers or {}).get("Retry-After", "")
+
+    async def react(request: Received, line: Line) -> None:
+        await line.send(data)
+        request.answered = code
+        request.retry_after = float(wish) if wish.isdigit() else 0.0
+
+    return react
 
 
 def redirect(location: str, code: int = 302) -> Reaction:
@@ -163,17 +176,37 @@ def once_then_drop(code: int = 200) -> Reaction:
 
 
 def delayed(seconds: float, then: Reaction) -> Reaction:
+    """`then`, unless the client goes away before."""
+
     async def react(request: Received, line: Line) -> None:
-        await asyncio.sleep(seconds)
-        await then(request, line)
+        try:
+            await asyncio.wait_for(line.ended(), seconds)
+        except TimeoutError:
+            await then(request, line)
+        else:
+            line.keep = False
 
     return react
+
+
+class _Connection(asyncio.StreamReaderProtocol):
+    """A client that closes its side is gone, as one that was killed is."""
+
+    def eof_received(self) -> bool:
+        super().eof_received()
+        return False
 
 
 class Receiver:
     """Requests are logged when they are complete, before the reaction starts."""
 
-    def __init__(self, default: Reaction | None = None, tls: ssl.SSLContext | None = None) -> None:
+    def __init__(
+        self,
+        default: Reaction | None = None,
+        tls: ssl.SSLContext | None = None,
+        port: int = 0,
+    ) -> None:
+        self.port = port
         self.received: list[Received] = []
         self.default = default or status(200, b'{"result":"ok"}')
         self.connections = 0
@@ -184,10 +217,14 @@ class Receiver:
         self._lines: set[asyncio.Task[None]] = set()
 
     async def __aenter__(self) -> Self:
-        self._server = await asyncio.start_server(
-            self._accept, "127.0.0.1", 0, ssl=self._tls, backlog=BACKLOG
+        self._server = await asyncio.get_running_loop().create_server(
+            lambda: _Connection(asyncio.StreamReader(), self._accept),
+            "127.0.0.1",
+            self.port,
+            ssl=self._tls,
+            backlog=BACKLOG,
         )
-        self.port: int = self._server.sockets[0].getsockname()[1]
+        self.port = self._server.sockets[0].getsockname()[1]
         scheme = "https" if self._tls else "http"
         self.url = f"{scheme}://127.0.0.1:{self.port}/hook"
         return self
@@ -240,16 +277,18 @@ class Receiver:
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, connection: int
     ) -> None:
         line = Line(writer, asyncio.Event())
-        while line.keep:
-            request = await self._read(reader, connection)
-            await self._log(request)
-            watch = asyncio.create_task(_watch(writer, line.over))
-            try:
-                await self._reaction(request)(request, line)
-            finally:
-                watch.cancel()
-                request.ended = time.monotonic()
-                await self._tell()
+        watch = asyncio.create_task(_watch(writer, line.over))
+        try:
+            while line.keep:
+                request = await self._read(reader, connection)
+                await self._log(request)
+                try:
+                    await self._reaction(request)(request, line)
+                finally:
+                    request.ended = time.monotonic()
+                    await self._tell()
+        finally:
+            watch.cancel()
 
     async def _read(self, reader: asyncio.StreamReader, connection: int) -> Received:
         head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
