@@ -213,9 +213,8 @@ class Correspondence:
             after = events[-1]["position"]
             for event in events:
                 data = event["data"]
-                if event["type"] == "case.message_added.1" and data.get("outgoing"):
-                    names = ("message_id", "case_id", "channel_id", "outgoing")
-                    found.append(Message(*(data[name] for name in names)))
+                if event["type"] == "case.message_added.1" and data["kind"] != "user_message":
+                    found.append(Message(*(data[name] for name in Message._fields)))
 
     async def _deliveries_of(self, case_id: int) -> list[Delivery]:
         """The oldest first."""

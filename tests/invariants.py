@@ -39,7 +39,6 @@ class Message(NamedTuple):
     message_id: int
     case_id: int
     channel_id: int
-    sequence: int
 
 
 class Attempt(NamedTuple):
