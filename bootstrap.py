@@ -51,6 +51,7 @@ from kanal.http.dates import Dates
 from kanal.http.middleware import ApiRunner
 from kanal.http.rate_limit import RateLimit
 from kanal.projections import runner
+from kanal.projections.clean_html import clean_html
 from kanal.projections.registry import CORE, FOLLOWED
 from kanal.settings import Settings, SettingsError
 
@@ -112,7 +113,7 @@ def opened(
         stream_ids = migrate(database)
         inline = runner.Inline(CORE, database)
         links = FileLinks(settings.public_url or _own_address(settings, settings.port))
-        outbox = Outbox(settings.timezone, stream_ids, links)
+        outbox = Outbox(settings.timezone, stream_ids, links, clean_html)
         writer = Writer(database, stream_ids, (inline, outbox))
         writer.start()
         stack.callback(writer.close)

@@ -44,6 +44,7 @@ from kanal.eventlog.stream_ids import StreamIds
 from kanal.eventlog.tables import channel_secrets, counters
 from kanal.eventlog.writer import Writer
 from kanal.projections import runner
+from kanal.projections.clean_html import clean_html
 from kanal.projections.registry import CORE, FOLLOWED
 from kanal.settings import Settings
 
@@ -250,7 +251,7 @@ def fill(job: dict[str, Any]) -> dict[str, Any]:
         stream_ids = migrate(database)
         inline = runner.Inline(CORE, database)
         links = FileLinks("https://desk.example")
-        outbox = Outbox(settings.timezone, stream_ids, links)
+        outbox = Outbox(settings.timezone, stream_ids, links, clean_html)
         began = time.perf_counter()
         with writing(database, stream_ids, [outbox]) as writer:
             store = Store(settings, database, stream_ids, writer, inline, outbox, links)

@@ -6,17 +6,35 @@ from email.utils import format_datetime
 from typing import Final
 from urllib.parse import quote_plus
 
+from msgspec import json
+
 from kanal.domain.files import FileRef
+from kanal.domain.webhook_options import Format
 
 TEMPLATE_VERSION: Final = 1
 """Stored beside the bytes; raised when the same event would render to other bytes."""
 
-FORM_CONTENT_TYPE: Final = "application/x-www-form-urlencoded"
+CONTENT_TYPES: Final[dict[Format, str]] = {
+    "form": "application/x-www-form-urlencoded",
+    "json": "application/json",
+}
 
 MICROSECONDS: Final = 1_000_000
 
+Scalar = str | int | bool
+Value = Scalar | list[dict[str, Scalar]]
+Fields = dict[str, Value]
+"""Of a body's `object`. In their order they are rendered: some receivers parse the printed form, so the seed's stays."""
 
-def render_form(
+
+def render(kind: str, fields: Fields, form: Format) -> bytes:
+    """`type` and `object`: as a form with bracket keys, as PHP's http_build_query makes it, or as compact JSON."""
+    if form == "json":
+        return json.encode({"type": kind, "object": fields})
+    return "&".join((f"type={_encoded(kind)}", *_pairs(fields))).encode("ascii")
+
+
+def message_fields(
     *,
     message_id: int,
     case_id: int,
@@ -28,44 +46,36 @@ def render_form(
     sent_via_rule: bool,
     created_at: int,
     zone: tzinfo,
+    content_html: str | None = None,
     attachments: Sequence[FileRef] = (),
     address: Callable[[FileRef], str] = lambda _: "",
-) -> bytes:
-    """The seed's `message_new`: bracket keys in the seed's order, encoded as PHP's http_build_query does.
+) -> Fields:
+    """The seed's `message_new`, `created_at` (microseconds since the epoch) at its end.
 
-    `address`: where a file can be read.
-
-    `created_at` is microseconds since the epoch. Some receivers parse the printed body, so `type`
-    stays first and `created_at` last.
+    `content_html`: None leaves it out, as the seed does. `address`: where a file can be read.
     """
-    fields = [
-        ("type", "message_new"),
-        ("object[message_id]", str(message_id)),
-        ("object[case_id]", str(case_id)),
-        ("object[staff_id]", str(staff_id)),
-        ("object[user_id]", str(user_id)),
-        ("object[custom_user_id]", custom_user_id),
-        ("object[content]", content),
-        ("object[note]", "1" if note else "0"),
-        ("object[sent_via_rule]", "1" if sent_via_rule else "0"),
-        *_files(attachments, address),
-        ("object[created_at]", rfc_2822(created_at, zone)),
-    ]
-    return _form(fields)
+    html: Fields = {} if content_html is None else {"content_html": content_html}
+    return {
+        "message_id": message_id,
+        "case_id": case_id,
+        "staff_id": staff_id,
+        "user_id": user_id,
+        "custom_user_id": custom_user_id,
+        "content": content,
+        **html,
+        "note": note,
+        "sent_via_rule": sent_via_rule,
+        "attachments": [_file(file, address(file)) for file in attachments],
+        "created_at": rfc_2822(created_at, zone),
+    }
 
 
-def render_ping(*, channel_id: int, created_at: int, zone: tzinfo) -> bytes:
+def ping_fields(*, channel_id: int, created_at: int, zone: tzinfo) -> Fields:
     """What the test button sends: no receiver may take it for a message."""
-    return _form(
-        [
-            ("type", "ping"),
-            ("object[channel_id]", str(channel_id)),
-            ("object[created_at]", rfc_2822(created_at, zone)),
-        ]
-    )
+    return {"channel_id": channel_id, "created_at": rfc_2822(created_at, zone)}
 
 
-def render_typing(
+def typing_fields(
     *,
     case_id: int,
     staff_id: int,
@@ -73,34 +83,43 @@ def render_typing(
     custom_user_id: str,
     created_at: int,
     zone: tzinfo,
-) -> bytes:
+) -> Fields:
     """That a staff member is typing: a message's fields without a message."""
-    return _form(
-        [
-            ("type", "typing"),
-            ("object[case_id]", str(case_id)),
-            ("object[staff_id]", str(staff_id)),
-            ("object[user_id]", str(user_id)),
-            ("object[custom_user_id]", custom_user_id),
-            ("object[created_at]", rfc_2822(created_at, zone)),
-        ]
-    )
+    return {
+        "case_id": case_id,
+        "staff_id": staff_id,
+        "user_id": user_id,
+        "custom_user_id": custom_user_id,
+        "created_at": rfc_2822(created_at, zone),
+    }
 
 
-def _form(fields: list[tuple[str, str]]) -> bytes:
-    return "&".join(f"{_encoded(key)}={_encoded(value)}" for key, value in fields).encode("ascii")
+def _file(file: FileRef, url: str) -> dict[str, Scalar]:
+    return {
+        "file_id": file.file_id,
+        "file_name": file.file_name,
+        "file_size": file.file_size,
+        "mime_type": file.mime_type,
+        "url": url,
+    }
 
 
-def _files(
-    attachments: Sequence[FileRef], address: Callable[[FileRef], str]
-) -> Iterator[tuple[str, str]]:
-    for number, file in enumerate(attachments):
-        key = f"object[attachments][{number}]"
-        yield f"{key}[file_id]", str(file.file_id)
-        yield f"{key}[file_name]", file.file_name
-        yield f"{key}[file_size]", str(file.file_size)
-        yield f"{key}[mime_type]", file.mime_type
-        yield f"{key}[url]", address(file)
+def _pairs(fields: Fields) -> Iterator[str]:
+    for name, value in fields.items():
+        if isinstance(value, list):
+            for number, each in enumerate(value):
+                for inner, part in each.items():
+                    yield f"{_key(f'{name}][{number}][{inner}')}={_encoded(_text(part))}"
+        else:
+            yield f"{_key(name)}={_encoded(_text(value))}"
+
+
+def _key(name: str) -> str:
+    return _encoded(f"object[{name}]")
+
+
+def _text(value: Scalar) -> str:
+    return str(int(value)) if isinstance(value, bool) else str(value)
 
 
 def rfc_2822(at: int, zone: tzinfo) -> str:

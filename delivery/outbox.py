@@ -11,7 +11,7 @@ from typing import Any, Final, Protocol
 from sqlalchemy import Connection, func, insert, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
-from kanal.delivery.body import FORM_CONTENT_TYPE, TEMPLATE_VERSION, render_form
+from kanal.delivery.body import CONTENT_TYPES, TEMPLATE_VERSION, Fields, message_fields, render
 from kanal.delivery.ledger import attempt_row, lane_rows
 from kanal.delivery.queues import Place, places, queue_of, reorder
 from kanal.delivery.signing import webhook_id
@@ -30,6 +30,7 @@ from kanal.domain.event import Event
 from kanal.domain.files import FileRef
 from kanal.domain.plain_text import plain_text
 from kanal.domain.stream import Recorded
+from kanal.domain.webhook_options import Format
 from kanal.eventlog.files import FileLinks
 from kanal.eventlog.projection import Changes
 from kanal.eventlog.stream_ids import StreamIds
@@ -69,8 +70,11 @@ class Outbox:
         zone: tzinfo,
         stream_ids: StreamIds,
         links: FileLinks,
+        clean_html: Callable[[str], str],
         clock: Callable[[], int] = lambda: time.time_ns() // 1000,
     ) -> None:
+        """`clean_html`: makes what was received fit to be shown."""
+        self._clean_html = clean_html
         self._zone = zone
         self._links = links
         self._clock = clock
@@ -177,22 +181,28 @@ class Outbox:
             "delivered_at": None,
             "reason": WRITTEN_AFTER_DELETION if dead else None,
             "template_version": TEMPLATE_VERSION,
-            "content_type": FORM_CONTENT_TYPE,
-            "body": render_form(
-                message_id=event.message_id,
-                case_id=event.case_id,
-                staff_id=event.staff_id,
-                user_id=event.case_user_id,
-                custom_user_id=event.custom_user_id,
-                content=event.content or plain_text(event.content_html),
-                note=event.kind == "note",
-                sent_via_rule=bool(event.rule_id),
-                created_at=event.sent_at or event.created_at or at,
-                zone=self._zone,
-                attachments=event.attachments,
-                address=self._address,
+            "content_type": CONTENT_TYPES[lane.options.format],
+            "body": render(
+                "message_new", self._fields(event, at, lane.options.format), lane.options.format
             ),
         }
+
+    def _fields(self, event: MessageAdded, at: int, form: Format) -> Fields:
+        return message_fields(
+            message_id=event.message_id,
+            case_id=event.case_id,
+            staff_id=event.staff_id,
+            user_id=event.case_user_id,
+            custom_user_id=event.custom_user_id,
+            content=event.content or plain_text(event.content_html),
+            content_html=self._clean_html(event.content_html) if form == "json" else None,
+            note=event.kind == "note",
+            sent_via_rule=bool(event.rule_id),
+            created_at=event.sent_at or event.created_at or at,
+            zone=self._zone,
+            attachments=event.attachments,
+            address=self._address,
+        )
 
     def _address(self, file: FileRef) -> str:
         return self._links.url(file.token, file.file_name)

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from datetime import tzinfo
 from typing import NamedTuple
 
-from kanal.delivery.body import render_ping
+from kanal.delivery.body import ping_fields, render
 from kanal.delivery.ledger import Claimed
 from kanal.delivery.outcome import Outcome
 from kanal.delivery.post import WebhookClient
@@ -38,8 +38,10 @@ class Pinger:
     async def ping(self, channel: Claimed) -> Exchange:
         """As a message would be sent now, whether the channel is paused, disabled or well."""
         lane, now = channel.lane, self._clock()
-        body = render_ping(channel_id=lane.channel_id, created_at=now, zone=self._zone)
-        headers = headers_beside_the_queue("ping", now, body, channel.secrets)
+        form = lane.options.format
+        fields = ping_fields(channel_id=lane.channel_id, created_at=now, zone=self._zone)
+        body = render("ping", fields, form)
+        headers = headers_beside_the_queue("ping", now, body, channel.secrets, form)
         deadline = min(DEADLINES[lane.channel_type], self._timeout)
         outcome = await self._client.post(lane.webhook_url, body, headers, deadline)
         return Exchange(lane.webhook_url, headers, body, outcome)

@@ -9,7 +9,8 @@ from typing import Final
 
 from standardwebhooks import Webhook
 
-from kanal.delivery.body import FORM_CONTENT_TYPE, MICROSECONDS
+from kanal.delivery.body import CONTENT_TYPES, MICROSECONDS
+from kanal.domain.webhook_options import Format
 
 SECRET_BYTES: Final = 32
 """Standard Webhooks asks for 24 to 64 random bytes."""
@@ -61,14 +62,14 @@ def signature_headers(
 
 
 def headers_beside_the_queue(
-    kind: str, at: int, body: bytes, secrets: Sequence[str]
+    kind: str, at: int, body: bytes, secrets: Sequence[str], form: Format
 ) -> dict[str, str]:
-    """Of a form that comes of no event: its id is random, `<kind>_...`, so that no receiver which remembers ids takes it
+    """Of a body that comes of no event: its id is random, `<kind>_...`, so that no receiver which remembers ids takes it
     for a message. `at` is microseconds.
     """
     own_id = f"{kind}_{randomness.token_hex(OWN_ID_BYTES)}"
     headers = signature_headers(own_id, at // MICROSECONDS, body, secrets)
-    headers["Content-Type"] = FORM_CONTENT_TYPE
+    headers["Content-Type"] = CONTENT_TYPES[form]
     return headers
 
 

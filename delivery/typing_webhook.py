@@ -6,7 +6,7 @@ from collections.abc import Callable
 from datetime import tzinfo
 from typing import Final
 
-from kanal.delivery.body import render_typing
+from kanal.delivery.body import render, typing_fields
 from kanal.delivery.ledger import Claimed
 from kanal.delivery.post import WebhookClient
 from kanal.delivery.signing import headers_beside_the_queue
@@ -47,7 +47,8 @@ class TypingWebhook:
         of_channel = list(self._posts.values()).count(lane.channel_id)
         if len(self._posts) >= IN_FLIGHT or of_channel >= IN_FLIGHT_OF_CHANNEL:
             return
-        body = render_typing(
+        form = lane.options.format
+        fields = typing_fields(
             case_id=case_id,
             staff_id=staff_id,
             user_id=user_id,
@@ -55,7 +56,8 @@ class TypingWebhook:
             created_at=now,
             zone=self._zone,
         )
-        headers = headers_beside_the_queue("typing", now, body, channel.secrets)
+        body = render("typing", fields, form)
+        headers = headers_beside_the_queue("typing", now, body, channel.secrets, form)
         post = asyncio.create_task(self._post(lane.webhook_url, body, headers))
         self._posts[post] = lane.channel_id
         post.add_done_callback(lambda ended: self._posts.pop(ended, None))

@@ -22,7 +22,7 @@ from kanal.domain.cases import (
     set_values,
     user_with_access,
 )
-from kanal.domain.channels import channel_open_to_users
+from kanal.domain.channels import CHANNELS, channel_open_to_users
 from kanal.domain.chats import staff_replied, start_chat, user_wrote
 from kanal.domain.companies import Company, company_of
 from kanal.domain.custom_fields import GivenValues, read_values
@@ -316,7 +316,7 @@ def _say(
 ) -> AddedMessage:
     """At once, but for what goes out with files that are still to be fetched: a webhook cannot bring them later."""
     urls = said.get("attachment_urls", ())
-    if urls and _goes_out(case, kind):
+    if urls and _goes_out(work, case, kind):
         return schedule(work, case, kind, staff_id=staff_id, rule_id=rule_id, **said)
     attachments = numbered(work, said.get("files", ()))
     added = _add_message(
@@ -342,8 +342,10 @@ def _await_files(
         work.record(MESSAGES, message_id, awaited)
 
 
-def _goes_out(case: Case, kind: MessageKind) -> bool:
-    return bool(case.channel_id) and kind != "user_message"
+def _goes_out(work: Work, case: Case, kind: MessageKind) -> bool:
+    if kind == "user_message" or not case.channel_id:
+        return False
+    return work.load(CHANNELS, case.channel_id).webhook.sends(kind)
 
 
 def _add_message(
@@ -359,7 +361,7 @@ def _add_message(
     **said: Unpack[Said],
 ) -> AddedMessage:
     """`message_id`: of a message that has waited, else 0."""
-    goes_out = _goes_out(case, kind)
+    goes_out = _goes_out(work, case, kind)
     message = MessageAdded(
         message_id=message_id or work.take("message"),
         case_id=case.case_id,

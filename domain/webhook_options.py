@@ -5,8 +5,14 @@ from typing import Final, Literal
 
 from msgspec import Struct, json
 
+from kanal.domain.case_events import MessageKind
+
 Order = Literal["case", "channel", "none"]
 """What goes out one after another: the messages of a case, all of the channel, or nothing."""
+
+
+Format = Literal["form", "json"]
+"""Of the body: the seed's, or JSON."""
 
 
 class WebhookOptions(Struct, frozen=True):
@@ -15,6 +21,22 @@ class WebhookOptions(Struct, frozen=True):
     typing: bool = False
     """Whether the receiver is told that staff are typing."""
     order: Order = "case"
+    replies: bool = True
+    """Which messages go out; what does not has no delivery and no number in its case's sequence."""
+    notes: bool = True
+    rule_messages: bool = True
+    format: Format = "form"
+
+    def sends(self, kind: MessageKind) -> bool:
+        match kind:
+            case "staff_reply":
+                return self.replies
+            case "note":
+                return self.notes
+            case "rule_message":
+                return self.rule_messages
+            case "user_message":
+                return False
 
 
 DEFAULTS: Final = WebhookOptions()

@@ -36,6 +36,7 @@ from kanal.eventlog.postgres import PostgresDatabase
 from kanal.eventlog.sqlite import SqliteDatabase
 from kanal.eventlog.tables import channel_secrets
 from kanal.eventlog.writer import Writer
+from kanal.projections.clean_html import clean_html
 
 LOOPBACK = (ip_network("127.0.0.0/8"), ip_network("::1/128"))
 ZONE = ZoneInfo("Europe/Moscow")
@@ -75,7 +76,7 @@ class Desk:
 
     async def __aenter__(self) -> Self:
         stream_ids = migrate(self.database)
-        self.outbox = Outbox(ZONE, stream_ids, FileLinks("https://desk.example"))
+        self.outbox = Outbox(ZONE, stream_ids, FileLinks("https://desk.example"), clean_html)
         self.writer = Writer(self.database, stream_ids, [self.outbox])
         self.writer.start()
         return self

@@ -16,7 +16,7 @@ from kanal.delivery.signing import new_secret
 from kanal.domain import channels
 from kanal.domain.channels import ChannelType
 from kanal.domain.errors import ChannelNotFound
-from kanal.domain.webhook_options import Order, WebhookOptions
+from kanal.domain.webhook_options import Format, Order, WebhookOptions
 from kanal.eventlog.tables import channel_secrets
 from kanal.http.answers import answer, empty, listing
 from kanal.http.context import Call, Context
@@ -48,6 +48,10 @@ class ChannelFields(Fields):
     chat_limit: Count | None = None
     webhook_typing: Flag | None = None
     webhook_order: Order | None = None
+    webhook_replies: Flag | None = None
+    webhook_notes: Flag | None = None
+    webhook_rule_messages: Flag | None = None
+    webhook_format: Format | None = None
 
     def settings(self) -> dict[str, Any]:
         """What was given, the options of the webhook together."""
@@ -80,6 +84,10 @@ class ChannelAnswer(Struct):
     webhook_typing: bool
     """Kanal's own, as all that begin so (domain/webhook_options.py)."""
     webhook_order: Order
+    webhook_replies: bool
+    webhook_notes: bool
+    webhook_rule_messages: bool
+    webhook_format: Format
     secret: str | UnsetType = UNSET
     """Only in the answer to the creation."""
 

@@ -1,6 +1,8 @@
 """The body of a webhook, byte for byte."""
 
+import json
 from pathlib import Path
+from typing import Any
 from urllib.parse import parse_qsl, quote
 from zoneinfo import ZoneInfo
 
@@ -8,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kanal.delivery.body import render_form, rfc_2822
+from kanal.delivery.body import Fields, message_fields, render, rfc_2822
 from kanal.domain.files import FileRef
 from kanal.eventlog.files import FileLinks
 
@@ -32,45 +34,42 @@ KEYS = [
 TEXTS = st.text(st.characters(codec="utf-8"))
 
 
-def rendered(content: str = "Ok!", custom_user_id: str = "my_u_id123456", **changes: bool) -> bytes:
-    return render_form(
+def fields(content: str = "Ok!", custom_user_id: str = "my_u_id123456", **changes: Any) -> Fields:
+    return message_fields(
         message_id=42535907,
         case_id=21755012,
         staff_id=7234,
         user_id=20023294,
         custom_user_id=custom_user_id,
         content=content,
-        note=changes.get("note", False),
-        sent_via_rule=changes.get("sent_via_rule", False),
+        note=changes.pop("note", False),
+        sent_via_rule=changes.pop("sent_via_rule", False),
         created_at=SEED_TIME,
         zone=MOSCOW,
+        **changes,
     )
+
+
+def rendered(*texts: str, **changes: Any) -> bytes:
+    return render("message_new", fields(*texts, **changes), "form")
 
 
 def test_seeds_example_is_rendered_byte_for_byte() -> None:
     assert rendered() == (DATA / "message_new.form").read_bytes()
 
 
+FILES = (
+    FileRef(345, "договор №1.pdf", 40863, "application/pdf", "ab12"),
+    FileRef(346, "a&b=c.jpg", 0, "image/jpeg", "cd34"),
+)
+
+
+def address(file: FileRef) -> str:
+    return FileLinks("https://desk.example").url(file.token, file.file_name)
+
+
 def test_files_stand_before_the_date_each_with_its_address() -> None:
-    files = (
-        FileRef(345, "договор №1.pdf", 40863, "application/pdf", "ab12"),
-        FileRef(346, "a&b=c.jpg", 0, "image/jpeg", "cd34"),
-    )
-    links = FileLinks("https://desk.example")
-    body = render_form(
-        message_id=1,
-        case_id=2,
-        staff_id=3,
-        user_id=4,
-        custom_user_id="u",
-        content="",
-        note=False,
-        sent_via_rule=False,
-        created_at=SEED_TIME,
-        zone=MOSCOW,
-        attachments=files,
-        address=lambda file: links.url(file.token, file.file_name),
-    )
+    body = rendered(attachments=FILES, address=address)
     pairs = parse_qsl(body.decode(), keep_blank_values=True, strict_parsing=True)
     assert pairs[9:-1] == [
         ("object[attachments][0][file_id]", "345"),
@@ -89,6 +88,42 @@ def test_files_stand_before_the_date_each_with_its_address() -> None:
     ]
     assert pairs[0] == ("type", "message_new")
     assert pairs[-1][0] == "object[created_at]"
+
+
+def test_json_is_compact_and_has_the_types_that_the_values_have() -> None:
+    html = "<p>Ещё «вопрос» &amp; <b>ответ</b></p>"
+    body = render(
+        "message_new",
+        fields("Ещё 😀\r\n", note=True, content_html=html, attachments=FILES[:1], address=address),
+        "json",
+    )
+    assert body == (DATA / "message_new.json").read_bytes()
+    told = json.loads(body)
+    assert list(told) == ["type", "object"]
+    message = told["object"]
+    assert (message["message_id"], message["note"], message["sent_via_rule"]) == (
+        42535907,
+        True,
+        False,
+    )
+    assert message["content_html"] == html
+    assert message["attachments"] == [
+        {
+            "file_id": 345,
+            "file_name": "договор №1.pdf",
+            "file_size": 40863,
+            "mime_type": "application/pdf",
+            "url": address(FILES[0]),
+        }
+    ]
+
+
+@given(content=TEXTS, html=TEXTS)
+def test_json_gives_every_text_back_in_the_same_bytes_each_time(content: str, html: str) -> None:
+    body = render("message_new", fields(content, content_html=html), "json")
+    assert body == render("message_new", fields(content, content_html=html), "json")
+    told = json.loads(body)["object"]
+    assert (told["content"], told["content_html"], told["attachments"]) == (content, html, [])
 
 
 def test_content_of_every_kind_is_encoded_as_php_does() -> None:

@@ -1,6 +1,7 @@
 """That staff are typing goes out at once, signed, or not at all."""
 
 import asyncio
+import json
 from typing import Any
 
 from delivering import LOOPBACK, ZONE
@@ -9,10 +10,12 @@ from webhook_receiver import Receiver, closed_port, hang
 
 from kanal.delivery.address_guard import AddressGuard
 from kanal.delivery.ledger import Claimed
+from kanal.delivery.ping import Pinger
 from kanal.delivery.post import WebhookClient
 from kanal.delivery.signing import new_secret
 from kanal.delivery.typing_webhook import IN_FLIGHT_OF_CHANNEL, TypingWebhook
 from kanal.delivery.verdict import LaneRow
+from kanal.domain.webhook_options import WebhookOptions
 
 SECRET = new_secret()
 HELD_UP_SECONDS = 0.05
@@ -27,6 +30,7 @@ def channel(url: str, channel_id: int = 1, **fields: Any) -> Claimed:
         "channel_type": "sync",
         "state": "active",
         "owner": "",
+        "options": WebhookOptions(),
         **fields,
     }
     return Claimed(LaneRow(**values), (SECRET,))
@@ -55,6 +59,24 @@ async def test_it_is_a_form_signed_like_a_message() -> None:
     }
     assert request.headers["webhook-id"].startswith("typing_")
     Webhook(SECRET).verify(request.body, request.headers, json_parse=False)
+
+
+async def test_it_and_the_test_button_speak_the_channels_form() -> None:
+    guard = AddressGuard(LOOPBACK)
+    async with Receiver() as receiver, WebhookClient(guard, version="1") as client:
+        webhook, pinger = TypingWebhook(client, ZONE), Pinger(client, ZONE, 5.0)
+        own = channel(receiver.url, options=WebhookOptions(format="json"))
+        say(webhook, own)
+        [typing] = await receiver.wait_for(1)
+        await webhook.close()
+        exchange = await pinger.ping(own)
+    ping = receiver.received[1]
+    assert [json.loads(each.body)["type"] for each in (typing, ping)] == ["typing", "ping"]
+    assert json.loads(typing.body)["object"]["custom_user_id"] == "007 ~ж"
+    assert {each.headers["content-type"] for each in (typing, ping)} == {"application/json"}
+    assert exchange.headers["Content-Type"] == "application/json"
+    for each in (typing, ping):
+        Webhook(SECRET).verify(each.body, each.headers)
 
 
 async def test_nothing_is_sent_while_the_channel_takes_no_messages() -> None:

@@ -78,6 +78,10 @@ async def test_the_options_of_chats_are_checked(api: Api) -> None:
         "chat_limit": 3,
         "webhook_typing": True,
         "webhook_order": "case",
+        "webhook_replies": True,
+        "webhook_notes": True,
+        "webhook_rule_messages": True,
+        "webhook_format": "form",
     }
     assert changed["custom_channel"].items() >= options.items()
 

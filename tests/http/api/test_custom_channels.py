@@ -22,6 +22,10 @@ async def test_a_new_channel_is_answered_with_its_keys_and_once_its_secret(api: 
         "chat_limit": 0,
         "webhook_typing": False,
         "webhook_order": "case",
+        "webhook_replies": True,
+        "webhook_notes": True,
+        "webhook_rule_messages": True,
+        "webhook_format": "form",
     }
     assert await api.get("custom_channels/1.json") == made
     assert await api.get("custom_channels/cch1.json") == made
@@ -79,3 +83,29 @@ async def test_all_channels_are_listed_unless_a_page_is_asked_for(api: Api) -> N
         found = await api.items(f"custom_channels.json{query}", "custom_channel")
         assert [row["channel_id"] for row in found] == ids
     assert await api.get("custom_channels.json?page=9") == {"total_count": 3}
+
+
+OPTIONS = {
+    "webhook_order": "channel",
+    "webhook_replies": False,
+    "webhook_notes": False,
+    "webhook_rule_messages": False,
+    "webhook_format": "json",
+}
+
+
+async def test_options_of_delivery_are_set_when_a_channel_is_made_and_changed(api: Api) -> None:
+    made = await api.post("custom_channels.json", {"custom_channel": NEW | OPTIONS})
+    assert made["custom_channel"].items() >= OPTIONS.items()
+    changed = await api.put("custom_channels/1.json", {"custom_channel": {"webhook_notes": "1"}})
+    expected = OPTIONS | {"webhook_notes": True}
+    assert changed["custom_channel"].items() >= expected.items()
+    assert (await api.get("custom_channels/1.json"))["custom_channel"].items() >= expected.items()
+
+
+async def test_each_wrong_option_is_named(api: Api) -> None:
+    await api.channel()
+    wrong = {"webhook_format": "xml", "webhook_notes": "maybe", "webhook_order": "any"}
+    refused = await api.call("PUT", "custom_channels/1.json", {"custom_channel": wrong})
+    assert refused.refusal == (400, "invalid_parameters")
+    assert set(refused.json["fields"]) == set(wrong)
