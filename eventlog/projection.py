@@ -1,6 +1,6 @@
 """What the log knows of read models: a fold from events to row changes, and the row changes of one transaction."""
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from operator import itemgetter
 from typing import Any, Protocol
@@ -9,6 +9,7 @@ from sqlalchemy import Connection, Dialect, Table, bindparam, delete, insert, up
 
 from kanal.domain.event import Event
 from kanal.domain.stream import Recorded
+from kanal.eventlog.amounts import KEPT, Amounts
 
 Row = dict[str, Any]
 Key = tuple[Any, ...]
@@ -107,6 +108,24 @@ class _TableChanges:
             self._deletes[key] = None
 
     def flush(self, connection: Connection, *, bulk: bool) -> None:
+        amounts: Amounts | None = self._table.info.get(KEPT)
+        if amounts is None:
+            self._write(connection, bulk=bulk)
+            return
+        moved = [
+            key
+            for (key,), values in self._updates.items()
+            if not amounts.moved_by.isdisjoint(values)
+        ]
+        gone = [key for (key,) in self._deletes]
+        new = [key for (key,) in self._inserts]
+        before = amounts.read(connection, [*moved, *gone]) if moved or gone else Counter()
+        self._write(connection, bulk=bulk)
+        after = amounts.read(connection, [*moved, *new]) if moved or new else Counter()
+        after.subtract(before)
+        amounts.add(connection, after)
+
+    def _write(self, connection: Connection, *, bulk: bool) -> None:
         if self._deletes:
             rows = [dict(zip(self._key_names, key, strict=True)) for key in self._deletes]
             self._execute(connection, "delete", (), rows)

@@ -15,9 +15,12 @@ from sqlalchemy import (
     Connection,
     Index,
     MetaData,
+    Select,
     Table,
+    and_,
     false,
     func,
+    null,
     select,
     tuple_,
 )
@@ -57,6 +60,7 @@ from kanal.domain.chat_events import (
 )
 from kanal.domain.custom_fields import Values
 from kanal.domain.stream import Recorded
+from kanal.eventlog.amounts import Amounts
 from kanal.eventlog.projection import Changes, Tables
 from kanal.projections import custom_fields, labels
 from kanal.projections.keyset import After, Listed, Order
@@ -67,10 +71,10 @@ from kanal.projections.read_model import (
     Page,
     ReadModel,
     Views,
-    counted,
     flag,
     number,
     text,
+    unindexed,
 )
 from kanal.projections.search import between
 from kanal.projections.trigrams import containing, searchable
@@ -109,10 +113,17 @@ RANKS: dict[str, tuple[str, ...]] = {"priority": get_args(Priority), "status": g
 """`Status` and `Priority` name their values in rising order. Among equal ones the newest comes first."""
 GATHERED = 2000
 """Places of cases that one statement takes and Python sorts, before a page is worth walking to along an index."""
+SORTED = 20_000
+"""So many that nothing but facets is asked of are looked up by them and sorted by the database: on their way along the index
+there may be very many others.
+"""
 FILTERED_BY = ("status", "priority", "staff_id", "group_id", "channel")
-"""Kept in those indexes that change with each of these columns anyway: walking along them needs no look at the rows."""
+"""Kept in the indexes that lists walk along, so that it needs no look at the rows."""
+FACETS = ("hidden", *FILTERED_BY)
+"""How many cases there are with each combination of these that there is stands in a table of its own: a few thousand rows,
+from which totals are added up, whichever of them a list is filtered by.
+"""
 
-SOMEHOW_HIDDEN = sql_text("hidden <> 0")
 UNCLOSED = sql_text("status <> 'closed'")
 """Word for word, because a database takes a partial index only where it sees its condition."""
 NO_IDS = "[]"
@@ -199,7 +210,7 @@ class CaseFilter(NamedTuple):
 
 def define(metadata: MetaData, name: Names) -> Iterable[Table]:
     cases = name("cases")
-    yield Table(
+    table = Table(
         cases,
         metadata,
         number("case_id", key=True),
@@ -222,15 +233,10 @@ def define(metadata: MetaData, name: Names) -> Iterable[Table]:
         number("language_id"),
         text("opened_by"),
         Index(f"{cases}_user", "user_id", "created_at", "case_id", "hidden"),
-        Index(f"{cases}_created", "created_at", "case_id", "hidden"),
-        Index(f"{cases}_updated", "updated_at", "case_id", "hidden", *FILTERED_BY),
-        Index(f"{cases}_response", "last_response_at", "case_id", "hidden", *FILTERED_BY),
-        Index(
-            f"{cases}_hidden",
-            "hidden",
-            sqlite_where=SOMEHOW_HIDDEN,
-            postgresql_where=SOMEHOW_HIDDEN,
-        ),
+        Index(f"{cases}_created", "created_at", "case_id", *FACETS),
+        Index(f"{cases}_updated", "updated_at", "case_id", *FACETS),
+        Index(f"{cases}_response", "last_response_at", "case_id", *FACETS),
+        Index(f"{cases}_facets", *FACETS, "case_id"),
         # For hand-overs and for what is in use: closed cases are the most, and none of them counts.
         *[
             Index(
@@ -243,6 +249,9 @@ def define(metadata: MetaData, name: Names) -> Iterable[Table]:
             for column in ("staff_id", "group_id")
         ],
     )
+    yield table
+    hidden_by = ("deleted", "spam", "parent_case_id", "chat")
+    yield Amounts(table, name("case_amounts"), FACETS, computed_from=hidden_by).table
     yield Table(
         name("case_details"),
         metadata,
@@ -374,7 +383,7 @@ def fold(changes: Changes, tables: Tables, recorded: Recorded) -> None:
 
 PROJECTION = ReadModel(
     name="cases",
-    version=7,
+    version=8,
     handles=dict.fromkeys(
         (
             MessageAdded,
@@ -426,49 +435,73 @@ def listed(
 
     `after`: the place where the page before ended; `page` then says only how many there may be.
     """
-    cases = views.cases["cases"]
-    conditions = [*_conditions(views, wanted), *_by_custom_fields(connection, views, wanted)]
+    others = [*_others(views, wanted), *_by_custom_fields(connection, views, wanted)]
     by, _, direction = sort.rpartition("_")
     descending = direction == "desc"
     order = Order(SORTED_BY[by], descending, newest_first=descending or by in RANKS)
-    places = None
-    if len(conditions) > 1:
-        places = _gathered(connection, cases, conditions, order)
-    if places is None:
-        if order.by in RANKS:
-            column = cases.c[order.by]
-            values = RANKS[order.by]
-            each = [func.count().filter(column == value) for value in values]
-            counts = connection.execute(select(*each).where(*conditions)).one()
-            amounts = dict(zip(values, counts, strict=True))
-            total = sum(counts)
-            places = _ranked(connection, cases, conditions, order, page, after, amounts)
-        else:
-            total = _counted(connection, cases, conditions)
-            places = _walked(connection, cases, conditions, order, page, after)
-    else:
+    amounts = _amounts(connection, views, wanted, order)
+    few = sum(amounts.values()) <= GATHERED
+    search = Search(views, wanted, others)
+    places = _gathered(connection, search, order, few) if few or others else None
+    if places is not None:
         total = len(places)
         first = bisect_right(places, order.key(after), key=order.key) if after else page.offset
         places = places[first : first + page.limit + 1]
+    else:
+        if others:
+            amounts = _counted(connection, search, order)
+        total = sum(amounts.values())
+        walk = _ranked if order.by in RANKS else _walked
+        places = walk(connection, search, order, page, after, amounts)
     end = places[page.limit - 1] if len(places) > page.limit > 0 else None
     rows = _rows(connection, views, [place.id for place in places[: page.limit]])
     return Listed(rows, total, end)
 
 
-def _counted(connection: Connection, cases: Table, conditions: list[ColumnElement[bool]]) -> int:
-    """All that are not hidden are those that there are without the few hidden ones: SQLite counts rows by the page."""
-    if len(conditions) == 1 and conditions[0].compare(cases.c.hidden == 0):
-        hidden = select(func.count()).select_from(cases).where(SOMEHOW_HIDDEN)
-        everything = select(func.count()).select_from(cases)
-        return (connection.scalar(everything) or 0) - (connection.scalar(hidden) or 0)
-    return counted(connection, select(cases.c.case_id).where(*conditions))
+class Search(NamedTuple):
+    views: Views
+    wanted: CaseFilter
+    others: Sequence[ColumnElement[bool]]
+    """Conditions on the rows of cases beside those on facets."""
+
+    def select(self, *columns: ColumnElement[Any], by_facets: bool = False) -> Select[Any]:
+        """`by_facets`: looked up by them, which is for few; else along an index that something else asks for."""
+        cases, amounts = self.views.cases["cases"], self.views.cases["case_amounts"]
+        if not by_facets:
+            facets = _facets({name: unindexed(cases.c[name]) for name in FACETS}, self.wanted)
+            return select(*columns).select_from(cases).where(*facets, *self.others)
+        same = [unindexed(amounts.c[name]) == cases.c[name] for name in FACETS]
+        source = amounts.join(cases, and_(*same))
+        facets = _facets(amounts.c, self.wanted)
+        return select(*columns).select_from(source).where(*facets, *self.others)
+
+
+def _amounts(
+    connection: Connection, views: Views, wanted: CaseFilter, order: Order
+) -> dict[Any, int]:
+    """How many cases the facets find: for each value of what is sorted by, if that is a rank, else for None."""
+    amounts = views.cases["case_amounts"]
+    value = amounts.c[order.by] if order.by in RANKS else null()
+    query = select(value, func.sum(amounts.c.amount)).where(*_facets(amounts.c, wanted))
+    rows = connection.execute(query.group_by(value) if order.by in RANKS else query)
+    return {value: int(amount or 0) for value, amount in rows}
+
+
+def _counted(connection: Connection, search: Search, order: Order) -> dict[Any, int]:
+    """As `_amounts`, one by one."""
+    if order.by not in RANKS:
+        return {None: connection.scalar(search.select(func.count())) or 0}
+    column, values = search.views.cases["cases"].c[order.by], RANKS[order.by]
+    counts = search.select(*[func.count().filter(column == value) for value in values])
+    return dict(zip(values, connection.execute(counts).one(), strict=True))
 
 
 def _gathered(
-    connection: Connection, cases: Table, conditions: list[ColumnElement[bool]], order: Order
+    connection: Connection, search: Search, order: Order, few: bool
 ) -> list[After] | None:
     """The places of all that are found, in order, if they are few: one statement instead of a count and a long walk."""
-    query = select(cases.c[order.by], cases.c.case_id).where(*conditions)
+    cases = search.views.cases["cases"].c
+    query = search.select(cases[order.by], cases.case_id, by_facets=few)
     found = connection.execute(query.limit(GATHERED + 1)).all()
     if len(found) > GATHERED:
         return None
@@ -479,55 +512,82 @@ def _gathered(
 
 def _walked(
     connection: Connection,
-    cases: Table,
-    conditions: list[ColumnElement[bool]],
+    search: Search,
     order: Order,
     page: Page,
     after: After | None,
+    amounts: Mapping[Any, int],
 ) -> list[After]:
     """The page's places and that of the first row behind it, along the index."""
-    column, key = cases.c[order.by], cases.c.case_id
-    query = select(column, key).where(*conditions)
+    cases = search.views.cases["cases"].c
+    column, key = cases[order.by], cases.case_id
+    total = sum(amounts.values())
+    query = search.select(column, key, by_facets=not search.others and total <= SORTED)
     if after:
         here = tuple_(column, key)
         there = tuple_(*after)
         query = query.where(here < there if order.descending else here > there)
-    else:
-        query = query.offset(page.offset)
-    ordered = [c.desc() if order.descending else c.asc() for c in (column, key)]
-    rows = connection.execute(query.order_by(*ordered).limit(page.limit + 1))
+        total = page.limit + 1
+    rows = _stretch(
+        connection, query, [column, key], order.descending, page.offset, page.limit + 1, total
+    )
     return [After(*row) for row in rows]
 
 
 def _ranked(
     connection: Connection,
-    cases: Table,
-    conditions: list[ColumnElement[bool]],
+    search: Search,
     order: Order,
     page: Page,
     after: After | None,
-    amounts: Mapping[str, int],
+    amounts: Mapping[Any, int],
 ) -> list[After]:
     """As `_walked`, one value of the column after the other: within each the newest come first, so nothing is sorted."""
-    column, key = cases.c[order.by], cases.c.case_id
+    key = search.views.cases["cases"].c.case_id
     ranks = list(enumerate(RANKS[order.by]))
     places: list[After] = []
     offset = 0 if after else page.offset
     for rank, value in reversed(ranks) if order.descending else ranks:
-        query = select(key).where(*conditions, column == value)
+        amount = amounts.get(value, 0)
+        only: dict[str, Any] = {order.by: [value]}
+        of_value = search._replace(wanted=search.wanted._replace(**only))
+        query = of_value.select(key, by_facets=not search.others and amount <= SORTED)
         if after and rank == after.value:
             query = query.where(key < after.id)
         elif after and (rank > after.value) == order.descending:
             continue
-        if amounts[value] <= offset:
-            offset -= amounts[value]
+        if amount <= offset:
+            offset -= amount
             continue
-        more = query.order_by(key.desc()).limit(page.limit + 1 - len(places)).offset(offset)
-        places += [After(rank, case_id) for case_id in connection.scalars(more)]
+        more = _stretch(
+            connection, query, [key], True, offset, page.limit + 1 - len(places), amount
+        )
+        places += [After(rank, row.case_id) for row in more]
         if len(places) > page.limit:
             break
         offset = 0
     return places
+
+
+def _stretch(
+    connection: Connection,
+    query: Select[Any],
+    columns: Sequence[ColumnElement[Any]],
+    descending: bool,
+    offset: int,
+    length: int,
+    total: int,
+) -> Sequence[Any]:
+    """So many rows behind the first ones, ordered by these columns; walked to from the end that is nearer."""
+    backwards = offset > total // 2
+    if backwards:
+        length = min(length, total - offset)
+        offset = total - offset - length
+    if length <= 0:
+        return []
+    ordered = [c.desc() if descending != backwards else c.asc() for c in columns]
+    rows = connection.execute(query.order_by(*ordered).limit(length).offset(offset)).all()
+    return rows[::-1] if backwards else rows
 
 
 def _rows(connection: Connection, views: Views, case_ids: Sequence[int]) -> list[CaseRow]:
@@ -622,23 +682,26 @@ def amounts_of_companies(
     return amounts
 
 
-def _conditions(views: Views, wanted: CaseFilter) -> list[ColumnElement[bool]]:
+def _facets(
+    columns: Mapping[str, ColumnElement[Any]] | Any, wanted: CaseFilter
+) -> list[ColumnElement[bool]]:
+    """Conditions on what amounts are kept by."""
+    wishes = {name: getattr(wanted, name) for name in FILTERED_BY} | {"hidden": _hidden(wanted)}
+    return [_is_one_of(columns[name], values) for name, values in wishes.items() if values]
+
+
+def _is_one_of(column: ColumnElement[Any], values: Sequence[Any]) -> ColumnElement[bool]:
+    return column == values[0] if len(values) == 1 else column.in_(values)
+
+
+def _others(views: Views, wanted: CaseFilter) -> list[ColumnElement[bool]]:
     c = views.cases["cases"].c
     conditions = [
-        c.hidden == 0 if (hidden := _hidden(wanted)) == [0] else c.hidden.in_(hidden),
         *between(c.created_at, wanted.from_time, wanted.to_time),
         *between(c.updated_at, wanted.from_updated_time, wanted.to_updated_time),
     ]
-    for column, values in (
-        (c.user_id, wanted.user_id),
-        (c.channel, wanted.channel),
-        (c.status, wanted.status),
-        (c.priority, wanted.priority),
-        (c.staff_id, wanted.staff_id),
-        (c.group_id, wanted.group_id),
-    ):
-        if values:
-            conditions.append(column == values[0] if len(values) == 1 else column.in_(values))
+    if wanted.user_id:
+        conditions.append(_is_one_of(c.user_id, wanted.user_id))
     if wanted.user_custom_id:
         users = views.users["users"].c
         those = select(users.user_id).where(

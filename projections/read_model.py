@@ -9,6 +9,7 @@ from sqlalchemy import (
     BigInteger,
     Boolean,
     Column,
+    ColumnElement,
     Connection,
     FromClause,
     Integer,
@@ -19,6 +20,8 @@ from sqlalchemy import (
     func,
     select,
 )
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.functions import FunctionElement
 
 from kanal.domain.event import Event
 from kanal.eventlog.projection import Fold, Tables
@@ -118,3 +121,23 @@ def found(
 def counted(connection: Connection, query: Select[Any]) -> int:
     count = query.with_only_columns(func.count(), maintain_column_froms=True).order_by(None)
     return connection.scalar(count) or 0
+
+
+class unindexed(FunctionElement[Any]):
+    """A column in a condition for which SQLite, which has no statistics, shall not choose an index."""
+
+    inherit_cache = True
+
+    def __init__(self, column: ColumnElement[Any]) -> None:
+        super().__init__(column)
+        self.type = column.type
+
+
+@compiles(unindexed)
+def _as_it_is(column: unindexed, compiler: Any, **more: Any) -> str:
+    return str(compiler.process(next(iter(column.clauses)), **more))
+
+
+@compiles(unindexed, "sqlite")
+def _as_a_term(column: unindexed, compiler: Any, **more: Any) -> str:
+    return f"+{compiler.process(next(iter(column.clauses)), **more)}"

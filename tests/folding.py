@@ -1,16 +1,26 @@
 """A log in memory that commands run on, and read models folded from it, for the tests of what is derived."""
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 from uuid import NAMESPACE_OID, uuid5
 
-from sqlalchemy import Connection, Engine, NullPool, create_engine
+from sqlalchemy import (
+    Connection,
+    Engine,
+    NullPool,
+    Select,
+    Table,
+    create_engine,
+    func,
+    select,
+)
 
 from kanal.domain.errors import DomainError
 from kanal.domain.event import Envelope, Event
 from kanal.domain.links import Contact
 from kanal.domain.stream import Aggregate, Recorded
+from kanal.eventlog.amounts import KEPT
 from kanal.eventlog.projection import Changes, Projection
 from kanal.projections.read_model import Views
 from kanal.projections.registry import CORE, FOLLOWED
@@ -91,6 +101,30 @@ class ReadModels:
 
     def ask(self, query: Callable[..., Any], *arguments: Any, **named: Any) -> Any:
         return query(self.connection, self.views, *arguments, **named)
+
+    def amounts(self) -> dict[str, tuple[list[Any], list[Any]]]:
+        """By table, what is kept of how many rows there are, and what counting them finds."""
+        found = {}
+        for kept, counted in self._counts():
+            rows = [
+                sorted(map(tuple, self.connection.execute(q))) for q in (kept.select(), counted)
+            ]
+            found[kept.name] = rows[0], rows[1]
+        return found
+
+    def count_again(self) -> None:
+        """After rows were written past the folds."""
+        for kept, counted in self._counts():
+            self.connection.execute(kept.delete())
+            self.connection.execute(kept.insert().from_select(list(kept.c), counted))
+
+    def _counts(self) -> Iterator[tuple[Table, Select[Any]]]:
+        for tables in self.views.values():
+            for table in tables.values():
+                if KEPT in table.info:
+                    kept = table.info[KEPT].table
+                    by = [table.c[column.name] for column in kept.primary_key.columns]
+                    yield kept, select(*by, func.count()).group_by(*by)
 
     def rows(self) -> dict[str, list[Any]]:
         """Everything that is stored, by table."""

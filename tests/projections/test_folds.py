@@ -280,6 +280,8 @@ def test_rows_do_not_depend_on_how_events_fall_into_batches(
         for recorded in log.events:
             one_by_one.fold([recorded])
         assert at_once == in_batches.rows() == one_by_one.rows()
+        for kept, counted in one_by_one.amounts().values():
+            assert kept == counted
 
 
 def a_conversation() -> Log:
@@ -304,9 +306,18 @@ def test_a_conversation_fills_the_same_rows_on_every_database(connection: Connec
     with engine.connect() as memory:
         expected = folded_at_once(memory, log.events).rows()
     models = ReadModels(connection)
+    already = len(log.events)
     for recorded in log.events:
         models.fold([recorded])
     assert models.rows() == expected
+    log.do(cases.trash_case, case_id=1)
+    log.do(cases.change_case, case_id=2, status="closed")
+    log.do(cases.delete_case, case_id=2)
+    models.fold(log.events[already:])
+    amounts = models.amounts()
+    assert amounts["case_amounts_v1"][0] == [(1, "waiting", "normal", 0, 0, "cch1", 1)]
+    for kept, counted in amounts.values():
+        assert kept == counted
 
 
 def test_generations_stand_beside_each_other(connection: Connection) -> None:

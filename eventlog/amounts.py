@@ -1,0 +1,88 @@
+"""Amounts of rows by some of their columns, kept in the transaction that changes the rows: totals are read, not counted."""
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from functools import cached_property
+from typing import Any
+
+from sqlalchemy import BigInteger, Column, Connection, Dialect, Table
+
+KEPT = "amounts"
+"""Key in a table's `info`: the Amounts that are kept of its rows."""
+
+Amount = Counter[tuple[Any, ...]]
+"""Values of the columns that are counted by -> rows."""
+
+
+class Amounts:
+    """Of a table with one column for its key. No row of the amounts says 0.
+
+    `computed_from`: what the database computes one of the columns from that are counted by.
+    """
+
+    def __init__(
+        self, of: Table, name: str, by: Sequence[str], computed_from: Iterable[str] = ()
+    ) -> None:
+        columns = [Column(c, of.c[c].type, primary_key=True, autoincrement=False) for c in by]
+        amount = Column("amount", BigInteger, nullable=False)
+        self.table = Table(name, of.metadata, *columns, amount, sqlite_with_rowid=False)
+        self.moved_by = {*by, *computed_from}
+        """A change of one of these columns may move a row from one amount to another."""
+        self._of = of
+        self._by = [f'"{each}"' for each in by]
+        of.info[KEPT] = self
+
+    def read(self, connection: Connection, keys: Iterable[int]) -> Amount:
+        """Of the rows with these keys."""
+        (key,) = self._of.primary_key.columns
+        select = f'SELECT {", ".join(self._by)} FROM "{self._of.name}" WHERE "{key.name}"'
+        given: Any = list(keys)
+        if connection.dialect.name == "postgresql":
+            sql = f"{select} = ANY(%s)"
+        else:
+            sql, given = f"{select} IN (SELECT value FROM json_each(?))", json.dumps(given)
+        return Counter(map(tuple, connection.exec_driver_sql(sql, (given,))))
+
+    def add(self, connection: Connection, differences: Amount) -> None:
+        rows = [(*values, more) for values, more in differences.items() if more]
+        if not rows:
+            return
+        if connection.dialect.name == "postgresql":
+            arrays = tuple(map(list, zip(*rows, strict=True)))
+            connection.exec_driver_sql(self._adding_arrays(connection.dialect), arrays)
+            return
+        connection.exec_driver_sql(self._adding, rows)
+        fewer = [row[:-1] for row in rows if row[-1] < 0]
+        if fewer:
+            connection.exec_driver_sql(self._dropping, fewer)
+
+    @cached_property
+    def _adding(self) -> str:
+        places = ", ".join("?" * (len(self._by) + 1))
+        return f'INSERT INTO "{self.table.name}" VALUES ({places}) {self._or_more}'
+
+    @cached_property
+    def _dropping(self) -> str:
+        these = " AND ".join(f"{name} = ?" for name in self._by)
+        return f'DELETE FROM "{self.table.name}" WHERE {these} AND amount = 0'
+
+    def _adding_arrays(self, dialect: Dialect) -> str:
+        """What comes to nothing is deleted, the rest inserted or added, in one statement."""
+        table, names = f'"{self.table.name}"', ", ".join([*self._by, "amount"])
+        types = [column.type.compile(dialect) for column in self.table.columns]
+        source = f"unnest({', '.join(f'%s::{each}[]' for each in types)})"
+        nothing = " AND ".join(
+            [*(f"t.{name} = g.{name}" for name in self._by), "t.amount + g.amount = 0"]
+        )
+        return (
+            f"WITH given ({names}) AS (SELECT * FROM {source}), "
+            f"gone AS (DELETE FROM {table} t USING given g WHERE {nothing}) "
+            f"INSERT INTO {table} ({names}) SELECT * FROM given g "
+            f"WHERE NOT EXISTS (SELECT FROM {table} t WHERE {nothing}) {self._or_more}"
+        )
+
+    @property
+    def _or_more(self) -> str:
+        keys, table = ", ".join(self._by), self.table.name
+        return f'ON CONFLICT ({keys}) DO UPDATE SET amount = "{table}".amount + excluded.amount'
