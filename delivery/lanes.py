@@ -138,6 +138,9 @@ class Lane:
 
     def follow(self, row: LaneRow) -> None:
         """The row as it is now."""
+        if row.state == "active" and self.row.state != "active":
+            # What piled up meanwhile must not fall upon the receiver all at once.
+            self.width = min(FIRST_WIDTH, self._per_channel)
         self.row = row
         if row.state != "active" or row.failures or row.paused_until:
             self.forget_heads()

@@ -19,6 +19,7 @@ from kanal.delivery.tables import OPEN, attempts, deliveries, lanes
 from kanal.delivery.verdict import Delivery, LaneRow
 from kanal.domain import webhook_options
 from kanal.domain.case_events import MessageAdded
+from kanal.domain.channel_delivery import ChannelDeliveryPaused, ChannelDeliveryResumed
 from kanal.domain.channels import (
     ChannelChanged,
     ChannelCreated,
@@ -37,6 +38,7 @@ from kanal.eventlog.stream_ids import StreamIds
 
 CHANNEL_DELETED: Final = "The channel was deleted before the message could be delivered."
 WRITTEN_AFTER_DELETION: Final = "The channel was deleted before the message was written."
+PAUSED_BY_STAFF: Final = "Staff paused the channel's delivery"
 
 NOTICE: Final = "kanal_lanes"
 """PostgreSQL's channel on which processes tell each other that a lane has something new."""
@@ -282,6 +284,12 @@ def _created(connection: Connection, event: ChannelCreated, at: int) -> None:
         "owner": "",
         "token": 0,
         "lease_until": 0,
+        "state_since": at,
+        "pause_reason": None,
+        "failing_since": None,
+        "failed_id": None,
+        "warned": 0,
+        "notice_at": None,
     }
     connection.execute(insert(lanes).values(row))
 
@@ -301,16 +309,40 @@ def _changed(connection: Connection, event: ChannelChanged, at: int) -> None:
 
 
 def _disabled(connection: Connection, event: ChannelWasDisabled, at: int) -> None:
-    _set(connection, event.channel_id, {"state": "disabled"})
+    _set(connection, event.channel_id, {"state": "disabled", "state_since": at})
 
 
 def _enabled(connection: Connection, event: ChannelWasEnabled, at: int) -> None:
-    _set(connection, event.channel_id, {"state": "active"})
-    _start_anew(connection, event.channel_id, at)
+    """A pause outlives it: whoever paused the delivery meant something else than whoever disabled the channel."""
+    row = lane_rows(connection, [event.channel_id])[event.channel_id]
+    state = "active" if row.pause_reason is None else "paused"
+    _set(connection, event.channel_id, {"state": state, "state_since": at})
+    if state == "active":
+        _start_anew(connection, event.channel_id, at)
+
+
+def _paused(connection: Connection, event: ChannelDeliveryPaused, at: int) -> None:
+    reason = event.reason
+    if event.by == "staff":
+        reason = f"{PAUSED_BY_STAFF}: {reason}" if reason else f"{PAUSED_BY_STAFF}."
+    values: dict[str, Any] = {"pause_reason": reason, "warned": 0, "notice_at": None}
+    if lane_rows(connection, [event.channel_id])[event.channel_id].state == "active":
+        values |= {"state": "paused", "state_since": at}
+    _set(connection, event.channel_id, values)
+
+
+def _resumed(connection: Connection, event: ChannelDeliveryResumed, at: int) -> None:
+    values: dict[str, Any] = {"pause_reason": None}
+    paused = lane_rows(connection, [event.channel_id])[event.channel_id].state == "paused"
+    if paused:
+        values |= {"state": "active", "state_since": at}
+    _set(connection, event.channel_id, values)
+    if paused:
+        _start_anew(connection, event.channel_id, at)
 
 
 def _deleted(connection: Connection, event: ChannelWasDeleted, at: int) -> None:
-    _set(connection, event.channel_id, {"state": "deleted"})
+    _set(connection, event.channel_id, {"state": "deleted", "notice_at": None})
     connection.execute(
         update(deliveries)
         .where(deliveries.c.channel_id == event.channel_id, OPEN)
@@ -320,7 +352,17 @@ def _deleted(connection: Connection, event: ChannelWasDeleted, at: int) -> None:
 
 def _start_anew(connection: Connection, channel_id: int, at: int) -> None:
     """What failed or waited before tells nothing of the channel as it is now."""
-    values = {"failures": 0, "paused_until": 0, "charged_at": at, "open_since": at, "due_at": at}
+    values = {
+        "failures": 0,
+        "paused_until": 0,
+        "charged_at": at,
+        "open_since": at,
+        "due_at": at,
+        "failing_since": None,
+        "failed_id": None,
+        "warned": 0,
+        "notice_at": None,
+    }
     _set(connection, channel_id, values)
     connection.execute(
         update(deliveries)
@@ -339,4 +381,6 @@ LANE_CHANGES: Final[dict[type[Event], Callable[[Connection, Any, int], None]]] =
     ChannelWasDisabled: _disabled,
     ChannelWasEnabled: _enabled,
     ChannelWasDeleted: _deleted,
+    ChannelDeliveryPaused: _paused,
+    ChannelDeliveryResumed: _resumed,
 }

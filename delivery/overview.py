@@ -1,13 +1,17 @@
 """Deliveries as people look at them: where each stands, what came of its last attempt, when the next one will be."""
 
+from collections.abc import Collection
 from typing import Any, Final, Literal, NamedTuple
 
-from sqlalchemy import ColumnElement, Connection, Select, and_, case, func, or_, select
+from sqlalchemy import ColumnElement, Connection, Select, and_, case, func, not_, or_, select
 
 from kanal.delivery.tables import DEAD, NEVER, OPEN, PENDING, attempts, deliveries, lanes
 
 State = Literal["pending", "held", "delivered", "dead"]
-"""`held`: it waits because somebody holds it or its channel is disabled."""
+"""`held`: it waits because somebody holds it, or because its channel is paused or disabled."""
+
+ChannelState = Literal["ok", "failing", "paused", "disabled"]
+CHANNEL_DISABLED: Final = "The channel is disabled."
 
 
 class DeliveryRow(NamedTuple):
@@ -52,6 +56,22 @@ class AttemptRow(NamedTuple):
     """The numeric address that was dialled."""
 
 
+class ChannelRow(NamedTuple):
+    """Whether a channel's deliveries go out, and what waits."""
+
+    state: ChannelState
+    since: int
+    reason: str | None
+    """Why it is paused or disabled."""
+    failures: int
+    """Of the endpoint, in a row."""
+    next_probe_at: int | None
+    """When a failing channel is tried again; None also while only a new Webhook URL can help."""
+    waiting: int
+    oldest_at: int | None
+    """Since when the oldest of what waits does."""
+
+
 class Filter(NamedTuple):
     channel_id: int | None = None
     case_id: int | None = None
@@ -62,7 +82,8 @@ class Filter(NamedTuple):
 WITH_LANES: Final = deliveries.join(
     lanes, deliveries.c.channel_id == lanes.c.channel_id, isouter=True
 )
-HELD: Final = and_(OPEN, or_(deliveries.c.state == "held", lanes.c.state == "disabled"))
+CLOSED: Final = lanes.c.state.in_(("paused", "disabled"))
+HELD: Final = and_(OPEN, or_(deliveries.c.state == "held", CLOSED))
 SENDABLE: Final = and_(
     deliveries.c.due_at.is_not(None), lanes.c.state == "active", lanes.c.paused_until < NEVER
 )
@@ -73,7 +94,24 @@ NEXT_ATTEMPT_AT: Final = case(
 SHOWN: Final[dict[str, ColumnElement[Any]]] = {
     "state": case((HELD, "held"), else_=deliveries.c.state),
     "next_attempt_at": NEXT_ATTEMPT_AT,
+    "reason": case(
+        (or_(deliveries.c.turn.is_(None), deliveries.c.state == "held"), deliveries.c.reason),
+        (lanes.c.state == "disabled", CHANNEL_DISABLED),
+        (lanes.c.state == "paused", lanes.c.pause_reason),
+        else_=deliveries.c.reason,
+    ),
 }
+
+
+CHANNEL_COLUMNS: Final = (
+    "channel_id",
+    "state",
+    "state_since",
+    "pause_reason",
+    "failing_since",
+    "failures",
+    "paused_until",
+)
 
 
 def find(connection: Connection, delivery_id: str) -> tuple[DeliveryRow, Sent] | None:
@@ -106,6 +144,34 @@ def listed(
     return [DeliveryRow._make(row) for row in rows], _counted(connection, wanted)
 
 
+def of_channels(
+    connection: Connection, channel_ids: Collection[int] | None = None
+) -> dict[int, ChannelRow]:
+    """By the channel; None: of all that are not deleted."""
+    own = and_(deliveries.c.channel_id == lanes.c.channel_id, OPEN)
+    waiting = select(func.count()).where(own).scalar_subquery()
+    oldest = select(func.min(deliveries.c.created_at)).where(own).scalar_subquery()
+    query = select(*[lanes.c[name] for name in CHANNEL_COLUMNS], waiting, oldest)
+    if channel_ids is None:
+        query = query.where(lanes.c.state != "deleted")
+    else:
+        query = query.where(lanes.c.channel_id.in_(channel_ids))
+    return {row.channel_id: _channel(row) for row in connection.execute(query)}
+
+
+def _channel(row: Any) -> ChannelRow:
+    waiting, oldest_at = row[-2:]
+    if row.state in ("paused", "disabled"):
+        reason = row.pause_reason if row.state == "paused" else CHANNEL_DISABLED
+        return ChannelRow(
+            row.state, row.state_since, reason, row.failures, None, waiting, oldest_at
+        )
+    if row.failing_since is None:
+        return ChannelRow("ok", row.state_since, None, row.failures, None, waiting, oldest_at)
+    probe = row.paused_until if waiting and row.paused_until < NEVER else None
+    return ChannelRow("failing", row.failing_since, None, row.failures, probe, waiting, oldest_at)
+
+
 def _rows(*more: ColumnElement[Any]) -> Select[Any]:
     columns = [
         SHOWN[name].label(name) if name in SHOWN else deliveries.c[name]
@@ -136,7 +202,7 @@ def _filtered(query: Select[Any], wanted: Filter) -> Select[Any]:
         case "held":
             query = query.where(HELD)
         case "pending":
-            query = query.where(OPEN, deliveries.c.state == PENDING, lanes.c.state != "disabled")
+            query = query.where(OPEN, deliveries.c.state == PENDING, not_(CLOSED))
         case "dead":
             query = query.where(deliveries.c.state == DEAD)
         case "delivered":

@@ -21,7 +21,7 @@ from kanal.eventlog.tables import METADATA
 
 DeliveryState = Literal["pending", "held", "delivered", "dead"]
 Kind = Literal["message_new"]
-LaneState = Literal["active", "disabled", "deleted"]
+LaneState = Literal["active", "paused", "disabled", "deleted"]
 
 NEVER: Final = 2**62
 """A time that does not come: a pause until somebody acts, a lease of the only process there is."""
@@ -86,6 +86,7 @@ deliveries = Table(
     Index(
         "deliveries_open",
         "channel_id",
+        "created_at",
         sqlite_where=text("turn IS NOT NULL"),
         postgresql_where=text("turn IS NOT NULL"),
     ),
@@ -151,11 +152,21 @@ lanes = Table(
     Column("owner", Text, nullable=False),
     Column("token", BigInteger, nullable=False),
     Column("lease_until", BigInteger, nullable=False),
+    Column("state_since", BigInteger, nullable=False),
+    Column("pause_reason", Text),
+    Column("failing_since", BigInteger),
+    Column("failed_id", Text),
+    Column("warned", Integer, nullable=False),
+    Column("notice_at", BigInteger),
     Index("lanes_due", "due_at"),
+    Index("lanes_notices", "notice_at"),
 )
 """One row for each custom channel: where it sends, whether it may, and which process does.
 
 `options`: the channel's `WebhookOptions`. `open_since`: nothing waits longer than since then, because the channel was disabled or its URL was another before.
 `failures`: of the endpoint, in a row, and `charged_at` the end of the last of them. `due_at` counts only while nobody
 owns the lane (`owner` is empty). `token` grows with every owner: whoever writes with an older one has lost the lane.
+`state_since`: of the state, and of the last recovery. `pause_reason` is NULL unless the channel is paused, also while it is
+disabled. `failing_since`: of the first failure since a message was last taken, and `failed_id` the delivery that failed last.
+`notice_at`: when people have to be told of the lane, and `warned` how many steps of its trouble they were told of.
 """

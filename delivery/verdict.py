@@ -38,6 +38,11 @@ MESSAGE_BUDGET: Final = 1 * HOUR
 REFUSALS_OF_ALL: Final = 5
 """Refused in a row with nothing taken between: it is not the messages that are wrong, but the URL or a password."""
 
+NOTICED_AFTER: Final = 10 * MINUTE
+"""People are told of a channel that has failed for so long: a receiver's restart is over by then."""
+SILENCE_LIMIT: Final = 2 * DAY
+"""Failures further apart are not one trouble: a failing channel is asked at least once in 29 hours, if anything waits."""
+
 
 class Delivery(msgspec.Struct):
     """One pending row of `deliveries`, as far as sending needs it."""
@@ -78,6 +83,12 @@ class LaneRow(msgspec.Struct):
     paused_until: int
     owner: str
     token: int
+    state_since: int = 0
+    pause_reason: str | None = None
+    failing_since: int | None = None
+    failed_id: str | None = None
+    warned: int = 0
+    notice_at: int | None = None
 
 
 class Schedule(Protocol):
@@ -136,14 +147,15 @@ def judge(lane: LaneRow, attempted: Attempted, rules: Rules) -> Verdict:
     delivery, outcome = attempted.delivery, attempted.outcome
     at_its_url = attempted.url == lane.webhook_url
     if outcome.succeeded:
-        lane_changes = _recovered(lane) if at_its_url else {}
+        lane_changes = _well(lane, outcome.ended_at) if at_its_url else {}
         return Verdict("delivered", None, delivery.failures, delivery.first_failed_at, lane_changes)
     if not at_its_url:
         return _uncharged(delivery, outcome.ended_at)
     if outcome.local:
         return _uncharged(delivery, outcome.ended_at + _local_delay(delivery))
     if outcome.permanent and not _may_pass(attempted):
-        return _uncharged(delivery, delivery.due_at, {"paused_until": NEVER})
+        trouble = _trouble(lane, attempted, at_once=True)
+        return _uncharged(delivery, delivery.due_at, {"paused_until": NEVER, **trouble})
     if outcome.message_class and (attempted.refusals < REFUSALS_OF_ALL or is_alone(attempted)):
         return _message_failed(lane, attempted, rules, _recovered(lane))
     if _neighbours_succeed(attempted):
@@ -165,7 +177,38 @@ def _may_pass(attempted: Attempted) -> bool:
 
 
 def _recovered(lane: LaneRow) -> dict[str, Any]:
+    """The endpoint answers, whatever."""
     return {"failures": 0, "paused_until": 0} if lane.failures or lane.paused_until else {}
+
+
+def _well(lane: LaneRow, at: int) -> dict[str, Any]:
+    """It took a message."""
+    if lane.failing_since is None:
+        return _recovered(lane)
+    return {
+        "failures": 0,
+        "paused_until": 0,
+        "state_since": at,
+        "failing_since": None,
+        "failed_id": None,
+        "notice_at": at if lane.warned else None,
+    }
+
+
+def _trouble(lane: LaneRow, attempted: Attempted, *, at_once: bool) -> dict[str, Any]:
+    """`at_once`: it will not pass by itself, so people are told without delay."""
+    at = attempted.outcome.ended_at
+    since, notice_at = lane.failing_since, lane.notice_at
+    if since is None or at - lane.charged_at > SILENCE_LIMIT:
+        since, notice_at = at, at + NOTICED_AFTER
+    if at_once and not lane.warned:
+        notice_at = at
+    return {
+        "charged_at": at,
+        "failing_since": since,
+        "failed_id": attempted.delivery.delivery_id,
+        "notice_at": notice_at,
+    }
 
 
 def _uncharged(delivery: Delivery, due_at: int, lane: dict[str, Any] | None = None) -> Verdict:
@@ -210,7 +253,8 @@ def _endpoint_failed(lane: LaneRow, attempted: Attempted, rules: Rules) -> Verdi
     pause = at or _next(lane, delivery, outcome, rules, in_a_row, NEVER) or NEVER
     if outcome.gone:
         pause = max(pause, outcome.ended_at + GONE_DELAY)
-    lane_changes = {"failures": in_a_row, "charged_at": outcome.ended_at, "paused_until": pause}
+    trouble = _trouble(lane, attempted, at_once=outcome.gone)
+    lane_changes = {"failures": in_a_row, "paused_until": pause, **trouble}
     if at is None:
         return Verdict("exhausted", None, failures, first_failed_at, lane_changes)
     return Verdict("again", delivery.due_at, failures, first_failed_at, lane_changes)
@@ -224,6 +268,9 @@ def _next(
     failures: int,
     horizon: int,
 ) -> int | None:
+    if lane.state != "active":
+        # It ended after the channel had been paused or disabled, and what waits for people does not grow old.
+        horizon = NEVER
     return rules.schedule(
         channel_type=lane.channel_type,
         failures=failures,

@@ -96,6 +96,8 @@ ROUTES = (
         "PUT", "custom_channels/{channel}/disable", custom_channels.disable, Right.MANAGE_CHANNELS
     ),
     Route("PUT", "custom_channels/{channel}/enable", custom_channels.enable, Right.MANAGE_CHANNELS),
+    Route("PUT", "custom_channels/{channel}/pause", custom_channels.pause, Right.MANAGE_CHANNELS),
+    Route("PUT", "custom_channels/{channel}/resume", custom_channels.resume, Right.MANAGE_CHANNELS),
     Route("POST", "custom_channels/{channel}/ping", custom_channels.ping, Right.MANAGE_CHANNELS),
     Route("GET", "staff", staff.list_staff, Right.SEE),
     Route("POST", "staff", staff.create, Right.MANAGE_STAFF),

@@ -27,6 +27,12 @@ from kanal.domain.case_events import (
     ChildCaseUnmerged,
     MessageAdded,
 )
+from kanal.domain.channel_delivery import (
+    ChannelDeliveryFailing,
+    ChannelDeliveryPaused,
+    ChannelDeliveryRecovered,
+    ChannelDeliveryResumed,
+)
 from kanal.domain.channels import (
     ChannelChanged,
     ChannelCreated,
@@ -115,7 +121,7 @@ def fold(changes: Changes, tables: Tables, recorded: Recorded) -> None:
 
 PROJECTION = ReadModel(
     name="history",
-    version=8,
+    version=9,
     handles=dict.fromkeys(
         (
             CaseOpened,
@@ -178,6 +184,10 @@ PROJECTION = ReadModel(
             ChannelWasDisabled,
             ChannelWasEnabled,
             ChannelWasDeleted,
+            ChannelDeliveryPaused,
+            ChannelDeliveryResumed,
+            ChannelDeliveryFailing,
+            ChannelDeliveryRecovered,
             DeliveryDeadLettered,
         ),
         fold,

@@ -11,16 +11,19 @@ from msgspec.structs import asdict
 from pydantic import Field
 from sqlalchemy import Connection, insert
 
+from kanal.delivery import overview
 from kanal.delivery.ledger import Claimed, read_lanes
+from kanal.delivery.overview import ChannelState
 from kanal.delivery.signing import new_secret
-from kanal.domain import channels
+from kanal.domain import channel_delivery, channels
 from kanal.domain.channels import ChannelType
 from kanal.domain.errors import ChannelNotFound
 from kanal.domain.webhook_options import Format, Order, WebhookOptions
 from kanal.eventlog.tables import channel_secrets
-from kanal.http.answers import answer, empty, listing
+from kanal.http.answers import Date, answer, empty, listing
 from kanal.http.context import Call, Context
 from kanal.http.contract import Empty, Listed, One, Takes, contract
+from kanal.http.dates import Dates
 from kanal.http.errors import ApiError
 from kanal.http.fields import Fields, Flag, Id, Line, Paging, Text
 from kanal.http.ids import channel_id_in, channel_key
@@ -69,6 +72,24 @@ class NewChannel(ChannelFields):
     channel_type: Literal["async", "sync"]
 
 
+class Reason(Fields):
+    reason: Line = ""
+
+
+class ChannelDeliveryAnswer(Struct):
+    state: ChannelState
+    since: Date
+    reason: str | None
+    """Why it is paused or disabled."""
+    consecutive_failures: int
+    next_probe_at: Date | None
+    """null also while only a new Webhook URL can help."""
+    waiting: int
+    """How many messages."""
+    oldest_waiting_since: Date | None
+    oldest_waiting_seconds: int | None
+
+
 class ChannelAnswer(Struct):
     channel_id: int
     channel_api_key: str
@@ -77,6 +98,8 @@ class ChannelAnswer(Struct):
     icon: str
     webhook_url: str
     active: bool
+    delivery: ChannelDeliveryAnswer
+    """Kanal's own: whether what is written goes out, and what waits."""
     chat_idle_minutes: int
     """Kanal's own, as the next three (domain/channels.py)."""
     chat_offer_seconds: int
@@ -95,10 +118,18 @@ class ChannelAnswer(Struct):
 @contract("List the custom channels", Listed("custom_channel", ChannelAnswer), query=Paging)
 async def list_channels(call: Call) -> web.Response:
     """All of them, as Omnidesk answers; pages only for who asks for them."""
-    rows = await call.read(read.listed)
     asked = call.asked(Paging)
-    page = rows[asked.offset : asked.offset + asked.rows] if asked.given() else rows
-    return answer(listing("custom_channel", [shown(row) for row in page], len(rows)))
+
+    def query(connection: Connection, views: Views) -> tuple[list[ChannelAnswer], int]:
+        rows = read.listed(connection, views)
+        page = rows[asked.offset : asked.offset + asked.rows] if asked.given() else rows
+        whole = len(page) == len(rows)
+        wanted = None if whole else [row.channel_id for row in page]
+        found = overview.of_channels(connection, wanted)
+        return [shown(row, found[row.channel_id], call.context.dates) for row in page], len(rows)
+
+    page, total = await call.read(query)
+    return answer(listing("custom_channel", page, total))
 
 
 @contract("Show a custom channel", One("custom_channel", ChannelAnswer))
@@ -153,6 +184,26 @@ async def enable(call: Call) -> web.Response:
     return await _submit(call, channels.enable_channel)
 
 
+@contract(
+    "Pause a custom channel's delivery",
+    One("custom_channel", ChannelAnswer),
+    body=Takes("custom_channel", Reason, bare=True),
+)
+async def pause(call: Call) -> web.Response:
+    given = await call.given(Reason)
+    return await _submit(call, partial(channel_delivery.pause_delivery, reason=given.reason))
+
+
+@contract(
+    "Resume a custom channel's delivery",
+    One("custom_channel", ChannelAnswer),
+    body=Takes("custom_channel", Reason, bare=True),
+)
+async def resume(call: Call) -> web.Response:
+    given = await call.given(Reason)
+    return await _submit(call, partial(channel_delivery.resume_delivery, reason=given.reason))
+
+
 @contract("Delete a custom channel", Empty())
 async def delete(call: Call) -> web.Response:
     command = partial(channels.delete_channel, channel_id=_channel_id(call))
@@ -204,7 +255,7 @@ async def ping(call: Call) -> web.Response:
     return answer({"ping": shown})
 
 
-def shown(row: read.ChannelRow) -> ChannelAnswer:
+def shown(row: read.ChannelRow, delivery: overview.ChannelRow, dates: Dates) -> ChannelAnswer:
     return ChannelAnswer(
         channel_id=row.channel_id,
         channel_api_key=channel_key(row.channel_id),
@@ -213,11 +264,30 @@ def shown(row: read.ChannelRow) -> ChannelAnswer:
         icon=row.icon,
         webhook_url=row.webhook_url,
         active=row.active,
+        delivery=_delivery(delivery, dates),
         chat_idle_minutes=row.chat_idle_minutes,
         chat_offer_seconds=row.chat_offer_seconds,
         chat_limit=row.chat_limit,
         **{f"{OPTION}{name}": value for name, value in asdict(row.webhook).items()},
     )
+
+
+def _delivery(row: overview.ChannelRow, dates: Dates) -> ChannelDeliveryAnswer:
+    age = None if row.oldest_at is None else time.time_ns() // 1000 - row.oldest_at
+    return ChannelDeliveryAnswer(
+        state=row.state,
+        since=dates.render(row.since),
+        reason=row.reason,
+        consecutive_failures=row.failures,
+        next_probe_at=_moment(row.next_probe_at, dates),
+        waiting=row.waiting,
+        oldest_waiting_since=_moment(row.oldest_at, dates),
+        oldest_waiting_seconds=None if age is None else max(0, age // 1_000_000),
+    )
+
+
+def _moment(at: int | None, dates: Dates) -> str | None:
+    return None if at is None else dates.render(at)
 
 
 async def _submit(call: Call, command: Callable[..., int]) -> web.Response:
@@ -226,10 +296,14 @@ async def _submit(call: Call, command: Callable[..., int]) -> web.Response:
 
 
 async def _channel(call: Call, channel_id: int) -> ChannelAnswer:
-    row = await call.read(read.find, channel_id)
-    if row is None or row.deleted:
-        raise ChannelNotFound(channel_key(channel_id))
-    return shown(row)
+    def query(connection: Connection, views: Views) -> ChannelAnswer:
+        row = read.find(connection, views, channel_id)
+        if row is None or row.deleted:
+            raise ChannelNotFound(channel_key(channel_id))
+        delivery = overview.of_channels(connection, [channel_id])[channel_id]
+        return shown(row, delivery, call.context.dates)
+
+    return await call.read(query)
 
 
 def _channel_id(call: Call) -> int:

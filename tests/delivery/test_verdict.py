@@ -8,6 +8,7 @@ from kanal.delivery.outcome import Outcome, OutcomeClass
 from kanal.delivery.schedule import DAY, HOUR, MINUTE, SECOND
 from kanal.delivery.tables import NEVER
 from kanal.delivery.verdict import (
+    NOTICED_AFTER,
     REFUSALS_OF_ALL,
     Attempted,
     Delivery,
@@ -91,6 +92,15 @@ def test_a_success_delivers_and_lets_a_paused_channel_go_on() -> None:
     assert judge(lane(), taken, RULES) == Verdict("delivered")
     resumed = judge(lane(failures=3, paused_until=START), taken, RULES)
     assert resumed.lane == {"failures": 0, "paused_until": 0}
+    troubled = lane(failures=3, failing_since=START - DAY, failed_id="msg_1", warned=1)
+    assert judge(troubled, taken, RULES).lane == {
+        "failures": 0,
+        "paused_until": 0,
+        "state_since": ENDED,
+        "failing_since": None,
+        "failed_id": None,
+        "notice_at": ENDED,
+    }
 
 
 @pytest.mark.parametrize("status", [500, 503, 408, 429])
@@ -101,7 +111,23 @@ def test_an_endpoints_failure_pauses_the_channel_and_leaves_the_message_due(stat
         "failures": 2,
         "charged_at": ENDED,
         "paused_until": ENDED + 3 * SECOND,
+        "failing_since": ENDED,
+        "failed_id": "msg_1",
+        "notice_at": ENDED + NOTICED_AFTER,
     }
+
+
+def test_trouble_begins_with_the_first_failure_and_anew_after_a_long_silence() -> None:
+    since = {"failing_since": START - 3 * DAY, "notice_at": START + HOUR, "failures": 9}
+    still = lane(charged_at=START - DAY, **since)
+    lane_changes = judge(still, attempted(http_status=500), RULES).lane
+    assert lane_changes["failing_since"] == START - 3 * DAY
+    assert lane_changes["notice_at"] == START + HOUR
+    anew = lane(charged_at=START - 3 * DAY, **since)
+    assert judge(anew, attempted(http_status=500), RULES).lane["failing_since"] == ENDED
+    # An answer that is no success does not end it.
+    refused = judge(still, attempted(http_status=404), RULES)
+    assert refused.lane == {"failures": 0, "paused_until": 0}
 
 
 def test_a_failure_that_was_under_way_when_the_channel_was_paused_is_not_charged_to_it() -> None:
@@ -141,8 +167,9 @@ def test_a_wish_for_a_later_try_moves_the_pause() -> None:
     assert judge(lane(), wished, RULES).lane["paused_until"] == ENDED + HOUR
 
 
-def test_gone_pauses_for_a_day() -> None:
-    assert judge(lane(), attempted(http_status=410), RULES).lane["paused_until"] == ENDED + DAY
+def test_gone_pauses_for_a_day_and_is_told_at_once() -> None:
+    lane_changes = judge(lane(), attempted(http_status=410), RULES).lane
+    assert (lane_changes["paused_until"], lane_changes["notice_at"]) == (ENDED + DAY, ENDED)
 
 
 @pytest.mark.parametrize(
@@ -158,7 +185,9 @@ def test_an_address_that_may_not_be_called_waits_for_another_without_a_failure(
 ) -> None:
     verdict = judge(lane(webhook_url=url), attempted(refused, url=url), RULES)
     assert (verdict.result, verdict.due_at, verdict.failures) == ("again", START, 0)
-    assert verdict.lane == {"paused_until": NEVER}
+    assert verdict.lane["paused_until"] == NEVER
+    assert verdict.lane["notice_at"] == ENDED
+    assert "failures" not in verdict.lane
 
 
 def test_a_name_that_led_to_a_forbidden_address_is_tried_again() -> None:
@@ -199,6 +228,13 @@ def test_past_the_horizon_a_message_is_exhausted(status: int) -> None:
     assert (verdict.result, verdict.due_at) == ("exhausted", None)
     if status == 500:
         assert verdict.lane["paused_until"] == ENDED + SECOND
+
+
+def test_what_ends_while_the_channel_is_paused_is_not_exhausted() -> None:
+    old = delivery(due_since=START - 14 * DAY)
+    for http_status in (404, 500):
+        failed = attempted(http_status=http_status, of=old)
+        assert judge(lane(state="paused"), failed, RULES).result == "again"
 
 
 def test_the_time_of_a_hold_does_not_count_towards_the_horizon() -> None:

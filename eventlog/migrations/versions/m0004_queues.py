@@ -21,9 +21,19 @@ def upgrade() -> None:
     )
     _partial_index("deliveries_queue", ["queue", "turn", "position"], "turn IS NOT NULL")
     op.drop_index("deliveries_pending", "deliveries")
-    _partial_index("deliveries_open", ["channel_id"], "turn IS NOT NULL")
+    _partial_index("deliveries_open", ["channel_id", "created_at"], "turn IS NOT NULL")
     _partial_index("deliveries_heads", ["queue"], "due_at IS NOT NULL")
     op.add_column("lanes", sa.Column("options", sa.Text, nullable=False, server_default="{}"))
+    op.add_column(
+        "lanes", sa.Column("state_since", sa.BigInteger, nullable=False, server_default="0")
+    )
+    op.execute("UPDATE lanes SET state_since = open_since")
+    op.add_column("lanes", sa.Column("pause_reason", sa.Text))
+    op.add_column("lanes", sa.Column("failing_since", sa.BigInteger))
+    op.add_column("lanes", sa.Column("failed_id", sa.Text))
+    op.add_column("lanes", sa.Column("warned", sa.Integer, nullable=False, server_default="0"))
+    op.add_column("lanes", sa.Column("notice_at", sa.BigInteger))
+    op.create_index("lanes_notices", "lanes", ["notice_at"])
 
 
 def _partial_index(name: str, columns: list[str], where: str) -> None:

@@ -9,6 +9,8 @@ async def test_a_new_channel_is_answered_with_its_keys_and_once_its_secret(api: 
     made = await api.post("custom_channels.json", {"custom_channel": NEW})
     secret = made["custom_channel"].pop("secret")
     assert secret.startswith("whsec_")
+    delivery = made["custom_channel"].pop("delivery")
+    assert (delivery["state"], delivery["waiting"]) == ("ok", 0)
     assert made["custom_channel"] == {
         "channel_id": 1,
         "channel_api_key": "cch1",
@@ -27,6 +29,7 @@ async def test_a_new_channel_is_answered_with_its_keys_and_once_its_secret(api: 
         "webhook_rule_messages": True,
         "webhook_format": "form",
     }
+    made["custom_channel"]["delivery"] = delivery
     assert await api.get("custom_channels/1.json") == made
     assert await api.get("custom_channels/cch1.json") == made
     assert await api.items("custom_channels.json", "custom_channel") == [made["custom_channel"]]
@@ -48,6 +51,10 @@ async def test_a_channel_is_changed_disabled_enabled_and_deleted(api: Api) -> No
     changed = await api.put("custom_channels/cch1.json", {"custom_channel": changes})
     assert changed["custom_channel"].items() >= changes.items()
     assert changed["custom_channel"]["webhook_url"] == "https://example.com/hook"
+    paused = await api.put("custom_channels/1/pause.json", {"reason": "Moving"})
+    assert paused["custom_channel"]["delivery"]["state"] == "paused"
+    resumed = await api.put("custom_channels/1/resume.json")
+    assert resumed["custom_channel"]["delivery"]["state"] == "ok"
     disabled = await api.put("custom_channels/1/disable.json", [])
     assert disabled["custom_channel"]["active"] is False
     enabled = await api.put("custom_channels/1/enable.json")
@@ -61,6 +68,8 @@ async def test_a_channel_is_changed_disabled_enabled_and_deleted(api: Api) -> No
     assert kinds == [
         "channel.created.1",
         "channel.changed.1",
+        "channel.delivery_paused.1",
+        "channel.delivery_resumed.1",
         "channel.disabled.1",
         "channel.enabled.1",
         "channel.deleted.1",

@@ -1,0 +1,133 @@
+"""A paused channel: what is written waits in sight, and drains in order when it is resumed."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from delivering import Desk, never_in_time, open_database
+from webhook_receiver import Receiver, delayed, hang, status
+
+from kanal.delivery.lanes import FIRST_WIDTH
+from kanal.delivery.overview import CHANNEL_DISABLED, ChannelRow, Filter, listed, of_channels
+from kanal.domain import channels
+from kanal.domain.channel_delivery import pause_delivery, resume_delivery
+
+OK = status(200)
+
+
+@pytest.fixture
+async def desk(database_url: str, data_dir: Path) -> AsyncIterator[Desk]:
+    async with Desk(open_database(database_url, data_dir)) as desk:
+        yield desk
+
+
+@pytest.fixture
+async def receiver() -> AsyncIterator[Receiver]:
+    async with Receiver() as receiver:
+        yield receiver
+
+
+async def held(desk: Desk) -> list[tuple[str, str | None]]:
+    rows, _ = await desk.database.read(listed, Filter(), 100, 0)
+    return [(row.state, row.reason) for row in reversed(rows)]
+
+
+async def shown(desk: Desk, channel_id: int) -> ChannelRow:
+    return (await desk.database.read(of_channels, [channel_id]))[channel_id]
+
+
+async def test_a_paused_channel_holds_and_drains_in_order_under_the_ramp(
+    desk: Desk, receiver: Receiver
+) -> None:
+    channel_id = await desk.channel(receiver.url)
+    case_ids = [await desk.case(channel_id) for _ in range(10)]
+    async with desk.sending() as sender:
+        for case_id in case_ids:
+            await desk.say(case_id, "before")
+        await desk.until_delivered()
+        sender.lanes[channel_id].width = 16
+        await desk.do(pause_delivery, channel_id=channel_id, reason="Moving house")
+        for number in range(30):
+            await desk.say(case_ids[number % 10], f"number {number}")
+        reason = "Staff paused the channel's delivery: Moving house"
+        assert (await held(desk))[10:] == [("held", reason)] * 30
+        row = await shown(desk, channel_id)
+        assert (row.state, row.reason, row.waiting) == ("paused", reason, 30)
+        oldest = (await desk.deliveries())[10]["created_at"]
+        assert row.oldest_at == oldest
+        assert len(receiver.received) == 10
+        # Enabling ends what disabling began, and nothing else.
+        await desk.do(channels.disable_channel, channel_id=channel_id)
+        assert (await held(desk))[10] == ("held", CHANNEL_DISABLED)
+        await desk.do(channels.enable_channel, channel_id=channel_id)
+        assert (await shown(desk, channel_id)).state == "paused"
+
+        receiver.default = delayed(0.05, OK)
+        await desk.do(resume_delivery, channel_id=channel_id)
+        await receiver.wait_for(10 + FIRST_WIDTH)
+        in_flight = sum(request.ended is None for request in receiver.received)
+        assert in_flight <= FIRST_WIDTH
+        receiver.default = OK
+        await desk.until_delivered()
+        assert (await shown(desk, channel_id)).state == "ok"
+    by_case: dict[str, list[str]] = {}
+    for request in receiver.received[10:]:
+        form = request.form
+        by_case.setdefault(form["object[case_id]"], []).append(form["object[content]"])
+    assert sorted(by_case.values()) == sorted(
+        [f"number {number}" for number in range(first, 30, 10)] for first in range(10)
+    )
+
+
+async def test_what_waits_in_a_paused_channel_does_not_run_into_the_horizon(
+    desk: Desk, receiver: Receiver
+) -> None:
+    receiver.then(hang())
+    channel_id = await desk.channel(receiver.url)
+    async with desk.sending(schedule=never_in_time, timeout=0.3):
+        await desk.say(await desk.case(channel_id), "One")
+        await receiver.wait_for(1)
+        await desk.do(pause_delivery, channel_id=channel_id)
+
+        async def failed() -> bool:
+            return (await desk.deliveries())[0]["outcome_class"] == "response_timeout"
+
+        await desk.until(failed)
+        assert await desk.states() == ["pending"]
+        await desk.do(resume_delivery, channel_id=channel_id)
+        await desk.until_delivered()
+
+
+async def test_a_pause_of_a_disabled_channel_counts_once_it_is_enabled(
+    desk: Desk, receiver: Receiver
+) -> None:
+    channel_id = await desk.channel(receiver.url)
+    await desk.do(channels.disable_channel, channel_id=channel_id)
+    await desk.do(pause_delivery, channel_id=channel_id)
+    assert (await shown(desk, channel_id)).state == "disabled"
+    await desk.do(channels.enable_channel, channel_id=channel_id)
+    assert (await shown(desk, channel_id)).state == "paused"
+    await desk.do(channels.disable_channel, channel_id=channel_id)
+    await desk.do(resume_delivery, channel_id=channel_id)
+    assert (await shown(desk, channel_id)).state == "disabled"
+    await desk.do(channels.enable_channel, channel_id=channel_id)
+    assert (await shown(desk, channel_id)).state == "ok"
+
+
+async def test_trouble_is_counted_from_the_first_failure_until_a_message_is_taken(
+    desk: Desk, receiver: Receiver
+) -> None:
+    receiver.then(status(500), status(503), status(404))
+    channel_id = await desk.channel(receiver.url)
+    async with desk.sending():
+        await desk.say(await desk.case(channel_id), "One")
+        await receiver.wait_for(2)
+
+        async def failing() -> bool:
+            return (await shown(desk, channel_id)).state == "failing"
+
+        await desk.until(failing)
+        await desk.until_delivered()
+    row = (await desk.lanes())[0]
+    assert (row["failing_since"], row["failed_id"], row["notice_at"]) == (None, None, None)
+    assert row["state_since"] == (await desk.deliveries())[0]["outcome_at"]
