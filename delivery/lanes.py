@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections import deque
+from collections.abc import Collection
 from typing import Final
 
 from kanal.delivery.ledger import Claimed
@@ -103,11 +104,12 @@ class Lane:
         self.known[delivery.delivery_id] = delivery
         self.prepared.append(delivery)
 
-    def withdraw(self) -> list[Delivery]:
-        """All that is begun and not sent yet."""
-        prepared = list(self.prepared)
-        self.prepared.clear()
-        return prepared
+    def withdraw(self, only: Collection[str] | None = None) -> list[Delivery]:
+        """What is begun and not sent yet: these, or all of it."""
+        prepared, self.prepared = self.prepared, deque()
+        if only is not None:
+            self.prepared.extend(each for each in prepared if each.delivery_id not in only)
+        return [each for each in prepared if only is None or each.delivery_id in only]
 
     def loaded(self, due: list[Delivery], next_due: int | None, full: bool) -> None:
         """What the database has. `full`: there may be yet more."""

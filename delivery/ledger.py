@@ -5,18 +5,19 @@ lane's token that was read in a transaction still holds at its end.
 """
 
 import secrets
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, Literal, NamedTuple
 
-from sqlalchemy import Connection, Row, func, literal, or_, select, text, update
+from sqlalchemy import Connection, Row, and_, func, literal, or_, select, text, update
 
 from kanal.delivery import queues
 from kanal.delivery.outcome import SENTENCES, OutcomeClass
 from kanal.delivery.queues import Standing
-from kanal.delivery.tables import NEVER, DeliveryState, attempts, deliveries, lanes
+from kanal.delivery.tables import NEVER, PENDING, attempts, deliveries, lanes
 from kanal.delivery.verdict import Attempted, Delivery, LaneRow, Rules, Verdict, judge
 from kanal.domain import webhook_options
+from kanal.domain.deliveries import DeliveryState
 from kanal.eventlog.projection import Changes
 from kanal.eventlog.tables import channel_secrets
 
@@ -32,6 +33,10 @@ HEAD_COLUMNS: Final[list[Any]] = [
 
 class LeaseLost(Exception):
     """Another process owns the channel's sending now."""
+
+
+class DecidedOtherwise(Exception):
+    """Meanwhile somebody decided about the delivery."""
 
 
 class Intent(NamedTuple):
@@ -202,10 +207,10 @@ def _lane_row(row: Row[Any]) -> LaneRow:
 def due_heads(connection: Connection, channel_id: int, now: int, limit: int) -> Heads:
     """The oldest heads of the channel's cases, without their bodies."""
     due_at = deliveries.c.due_at
-    of_channel = select(*HEAD_COLUMNS).where(deliveries.c.channel_id == channel_id)
-    query = of_channel.where(due_at <= now).order_by(due_at).limit(limit)
+    own = and_(deliveries.c.channel_id == channel_id, deliveries.c.state == PENDING)
+    query = select(*HEAD_COLUMNS).where(own, due_at <= now).order_by(due_at).limit(limit)
     due = [Delivery(*row) for row in connection.execute(query)]
-    later = select(func.min(due_at)).where(deliveries.c.channel_id == channel_id, due_at > now)
+    later = select(func.min(due_at)).where(own, due_at > now)
     return Heads(due, None if len(due) == limit else connection.scalar(later))
 
 
@@ -229,15 +234,18 @@ def write(
     changes = Changes()
     over: set[int] = set()
     for entry in entries:
+        standing = standings[entry.delivery.delivery_id]
         if isinstance(entry, Attempted):
-            standing = standings[entry.delivery.delivery_id]
-            if _record(changes, written, entry, standing, rules) and standing.queue is not None:
-                over.add(standing.queue)
+            goes_on = _record(changes, written, entry, standing, rules)
         elif isinstance(entry, Withdrawn):
-            _withdraw(changes, written, entry)
+            goes_on = _withdraw(changes, written, entry, standing)
+        else:
+            continue
+        if goes_on and standing.queue is not None:
+            over.add(standing.queue)
     changes.flush(connection)
     changes = Changes()
-    waiting = _promote(connection, changes, over, now)
+    waiting = promote(connection, changes, over, now)
     for delivery in waiting:
         lane = written.lanes[delivery.channel_id]
         if delivery.channel_id in eager and _is_healthy(lane):
@@ -253,11 +261,16 @@ def write(
 
 
 def bury(
-    connection: Connection, attempted: Attempted, rules: Rules, reason: str, now: int
+    connection: Connection,
+    attempted: Attempted,
+    rules: Rules,
+    reason: str,
+    now: int,
+    state: Literal["dead", "held"],
 ) -> Written:
-    """Beside the event that dead-letters it: the last attempt's outcome, and the next message's turn.
+    """Beside the event that dead-letters or holds it: the last attempt's outcome, and the next message's turn.
 
-    Raises LeaseLost.
+    Raises LeaseLost, DecidedOtherwise.
     """
     delivery = attempted.delivery
     written = Written(lane_rows(connection, [delivery.channel_id]))
@@ -265,14 +278,16 @@ def bury(
     if lane.token != attempted.token:
         raise LeaseLost(delivery.channel_id)
     standing = queues.standings(connection, [delivery.delivery_id])[delivery.delivery_id]
+    if standing.state != "pending":
+        raise DecidedOtherwise(delivery.delivery_id)
     changes = Changes()
     verdict = judge(lane, attempted, rules)
-    _complete(changes, lane, attempted, verdict, "dead")
+    _complete(changes, lane, attempted, verdict, state)
     changes.update(deliveries, (delivery.delivery_id,), {"reason": reason})
     changes.flush(connection)
     changes = Changes()
     over = set() if standing.queue is None else {standing.queue}
-    written.promoted += _promote(connection, changes, over, now)
+    written.promoted += promote(connection, changes, over, now)
     changes.flush(connection)
     return written
 
@@ -280,14 +295,16 @@ def bury(
 def _record(
     changes: Changes, written: Written, attempted: Attempted, standing: Standing, rules: Rules
 ) -> bool:
-    """Whether the delivery has ended. What was decided of it during the attempt holds, unless it did arrive."""
+    """Whether its queue may go on. What was decided of it during the attempt holds, unless it did arrive."""
     delivery = attempted.delivery
     lane = written.lanes.get(delivery.channel_id)
     if lane is None or lane.token != attempted.token:
         _end_attempt(changes, attempted, LATE)
         return False
     verdict = judge(lane, attempted, rules)
-    state: DeliveryState = "dead" if lane.state == "deleted" else standing.state
+    state = standing.state
+    if lane.state == "deleted" and state in ("pending", "held"):
+        state = "dead"
     if verdict.result == "delivered":
         state = "delivered"
     elif verdict.result == "exhausted" and state == "pending":
@@ -299,7 +316,7 @@ def _record(
     _complete(changes, lane, attempted, verdict, state)
     if state == "pending" and verdict.due_at is not None:
         written.again.append((delivery.channel_id, verdict.due_at))
-    return state in ("delivered", "dead")
+    return state != "pending"
 
 
 def _complete(
@@ -324,7 +341,7 @@ def _complete(
     )
     if state in ("delivered", "dead"):
         changes.update(deliveries, (delivery.delivery_id,), {"turn": None})
-    if state == "delivered":
+    if verdict.result == "delivered":
         # Even if the channel was deleted meanwhile: it did arrive.
         arrived = {"delivered_at": outcome.ended_at, "reason": None}
         changes.update(deliveries, (delivery.delivery_id,), arrived)
@@ -351,10 +368,10 @@ def _end_attempt(changes: Changes, attempted: Attempted, remark: str = "") -> No
     )
 
 
-def _promote(
+def promote(
     connection: Connection, changes: Changes, over: Collection[int], now: int
 ) -> list[Delivery]:
-    """`over`: queues whose head has ended. What ended is flushed already."""
+    """`over`: queues whose head may have ended. What ended is flushed already."""
     promoted = queues.next_heads(connection, over) if over else []
     for delivery in promoted:
         delivery.due_since = delivery.due_since or now
@@ -381,12 +398,22 @@ def _begin(changes: Changes, written: Written, delivery: Delivery, token: int, n
     written.begun.append(delivery)
 
 
-def _withdraw(changes: Changes, written: Written, withdrawn: Withdrawn) -> None:
-    """No trace stays of what was never sent. Under another token the new owner has counted it already."""
+def _withdraw(changes: Changes, written: Written, withdrawn: Withdrawn, standing: Standing) -> bool:
+    """Whether its queue may go on. No trace stays of what was never sent."""
     delivery, token = withdrawn
     lane = written.lanes.get(delivery.channel_id)
-    if lane is not None and lane.token == token:
-        changes.delete(attempts, (delivery.attempt_id,))
+    if lane is None or lane.token != token:  # the new owner has counted it already
+        return False
+    changes.delete(attempts, (delivery.attempt_id,))
+    if standing.state != "pending":
+        _step_aside(changes, delivery.delivery_id, standing.state)
+    return standing.state != "pending"
+
+
+def _step_aside(changes: Changes, delivery_id: str, state: DeliveryState) -> None:
+    """It was decided otherwise during an attempt that has ended without a trace or an outcome."""
+    values = {"due_at": None} if state == "held" else {"due_at": None, "turn": None}
+    changes.update(deliveries, (delivery_id,), values)
 
 
 def _is_healthy(lane: LaneRow) -> bool:
@@ -418,7 +445,8 @@ def _close_open_attempts(connection: Connection, channel_ids: list[int], now: in
     )
     sentence = SENTENCES[OutcomeClass.UNKNOWN]
     changes = Changes()
-    for attempt_id, delivery_id, number in connection.execute(query.order_by(attempts.c.number)):
+    left = connection.execute(query.order_by(attempts.c.number)).all()
+    for attempt_id, delivery_id, number in left:
         known = {"outcome_class": str(OutcomeClass.UNKNOWN), "sentence": sentence}
         changes.update(attempts, (attempt_id,), {**known, "ended_at": now})
         changes.update(
@@ -426,4 +454,21 @@ def _close_open_attempts(connection: Connection, channel_ids: list[int], now: in
             (delivery_id,),
             {**known, "attempts": number, "http_status": None, "outcome_at": now},
         )
+    standings = queues.standings(connection, {row.delivery_id for row in left}) if left else {}
+    decided = {key: each for key, each in standings.items() if each.state != "pending"}
+    for delivery_id, standing in decided.items():
+        _step_aside(changes, delivery_id, standing.state)
     changes.flush(connection)
+    changes = Changes()
+    over = {each.queue for each in decided.values() if each.queue is not None}
+    promote(connection, changes, over, now)
+    changes.flush(connection)
+
+
+def wake(connection: Connection, due: Mapping[int, int]) -> None:
+    """Lanes that nobody owns: whoever is free may take them. `due`: the time by the channel."""
+    for channel_id, due_at in due.items():
+        later = or_(lanes.c.due_at.is_(None), lanes.c.due_at > due_at)
+        connection.execute(
+            update(lanes).where(lanes.c.channel_id == channel_id, later).values(due_at=due_at)
+        )

@@ -8,11 +8,12 @@ from collections.abc import Callable, Sequence
 from datetime import tzinfo
 from typing import Any, Final, Protocol
 
-from sqlalchemy import Connection, func, insert, or_, select, update
+from sqlalchemy import Connection, func, insert, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from kanal.delivery.body import CONTENT_TYPES, TEMPLATE_VERSION, Fields, message_fields, render
-from kanal.delivery.ledger import attempt_row, lane_rows
+from kanal.delivery.decisions import DECISIONS
+from kanal.delivery.ledger import attempt_row, lane_rows, wake
 from kanal.delivery.queues import Place, places, queue_of, reorder
 from kanal.delivery.signing import webhook_id
 from kanal.delivery.tables import OPEN, attempts, deliveries, lanes
@@ -106,6 +107,11 @@ class Outbox:
                 messages = []
                 change(connection, event, min(recorded.envelope.at, self._clock()))
                 self._changed.add(event.channel_id)  # type: ignore[attr-defined]
+            elif (decision := DECISIONS.get(type(event))) is not None:
+                self._enqueue(connection, messages)
+                messages = []
+                now = min(recorded.envelope.at, self._clock())
+                self._changed.update(decision(connection, recorded, now))
         self._enqueue(connection, messages)
         self._notify(connection)
 
@@ -138,7 +144,7 @@ class Outbox:
                     self._others.add(lane.channel_id)
         _insert_new(connection, rows)
         changes.flush(connection)
-        _wake(connection, idle)
+        wake(connection, idle)
 
     def _begin(self, changes: Changes, delivery: Delivery, lane: LaneRow) -> bool:
         """The quick way: with its intent in the same commit, the first POST follows the event at once."""
@@ -260,15 +266,6 @@ def _insert_new(connection: Connection, rows: list[dict[str, Any]]) -> None:
     connection.execute(statement, rows)
 
 
-def _wake(connection: Connection, idle: dict[int, int]) -> None:
-    """Lanes that nobody owns: whoever is free may take them."""
-    for channel_id, due_at in idle.items():
-        later = or_(lanes.c.due_at.is_(None), lanes.c.due_at > due_at)
-        connection.execute(
-            update(lanes).where(lanes.c.channel_id == channel_id, later).values(due_at=due_at)
-        )
-
-
 def _created(connection: Connection, event: ChannelCreated, at: int) -> None:
     row = {
         "channel_id": event.channel_id,
@@ -343,9 +340,10 @@ def _resumed(connection: Connection, event: ChannelDeliveryResumed, at: int) -> 
 
 def _deleted(connection: Connection, event: ChannelWasDeleted, at: int) -> None:
     _set(connection, event.channel_id, {"state": "deleted", "notice_at": None})
+    waiting = deliveries.c.state.in_(("pending", "held"))
     connection.execute(
         update(deliveries)
-        .where(deliveries.c.channel_id == event.channel_id, OPEN)
+        .where(deliveries.c.channel_id == event.channel_id, OPEN, waiting)
         .values(state="dead", turn=None, due_at=None, reason=CHANNEL_DELETED)
     )
 

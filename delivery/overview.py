@@ -83,9 +83,14 @@ WITH_LANES: Final = deliveries.join(
     lanes, deliveries.c.channel_id == lanes.c.channel_id, isouter=True
 )
 CLOSED: Final = lanes.c.state.in_(("paused", "disabled"))
-HELD: Final = and_(OPEN, or_(deliveries.c.state == "held", CLOSED))
+HELD: Final = and_(
+    OPEN, or_(deliveries.c.state == "held", and_(deliveries.c.state == PENDING, CLOSED))
+)
 SENDABLE: Final = and_(
-    deliveries.c.due_at.is_not(None), lanes.c.state == "active", lanes.c.paused_until < NEVER
+    deliveries.c.due_at.is_not(None),
+    deliveries.c.state == PENDING,
+    lanes.c.state == "active",
+    lanes.c.paused_until < NEVER,
 )
 NEXT_ATTEMPT_AT: Final = case(
     (and_(SENDABLE, deliveries.c.due_at < lanes.c.paused_until), lanes.c.paused_until),
@@ -95,7 +100,7 @@ SHOWN: Final[dict[str, ColumnElement[Any]]] = {
     "state": case((HELD, "held"), else_=deliveries.c.state),
     "next_attempt_at": NEXT_ATTEMPT_AT,
     "reason": case(
-        (or_(deliveries.c.turn.is_(None), deliveries.c.state == "held"), deliveries.c.reason),
+        (deliveries.c.state != PENDING, deliveries.c.reason),
         (lanes.c.state == "disabled", CHANNEL_DISABLED),
         (lanes.c.state == "paused", lanes.c.pause_reason),
         else_=deliveries.c.reason,

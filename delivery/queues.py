@@ -9,8 +9,9 @@ from typing import Any, Final, NamedTuple
 
 from sqlalchemy import Connection, and_, func, text, update
 
-from kanal.delivery.tables import OPEN, DeliveryState, deliveries
+from kanal.delivery.tables import OPEN, deliveries
 from kanal.delivery.verdict import Delivery
+from kanal.domain.deliveries import DeliveryState
 from kanal.domain.webhook_options import Order
 
 COLUMNS: Final = ", ".join(

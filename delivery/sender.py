@@ -9,15 +9,23 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterable, Sequence
 from contextlib import suppress
 from functools import partial
-from typing import Any, Final, TypeVar
+from typing import Any, Final, Literal, TypeVar
 
 import structlog
 from sqlalchemy import Connection
 
-from kanal.delivery import ledger
+from kanal.delivery import ledger, queues
 from kanal.delivery.lanes import HEADS_LIMIT, HEADS_LOW, PROBE_SAMPLE, Lane
 from kanal.delivery.leases import LEASE_SECONDS, Leases
-from kanal.delivery.ledger import Claimed, Entry, Intent, LeaseLost, Withdrawn, Written
+from kanal.delivery.ledger import (
+    Claimed,
+    DecidedOtherwise,
+    Entry,
+    Intent,
+    LeaseLost,
+    Withdrawn,
+    Written,
+)
 from kanal.delivery.outbox import Outbox
 from kanal.delivery.outcome import Outcome, OutcomeClass
 from kanal.delivery.post import WebhookClient
@@ -25,7 +33,7 @@ from kanal.delivery.schedule import DAY, DEADLINES, HORIZON, SECOND, next_attemp
 from kanal.delivery.signing import signature_headers
 from kanal.delivery.tables import NEVER
 from kanal.delivery.verdict import Attempted, Delivery, LaneRow, Rules, Schedule, reason_for
-from kanal.domain.deliveries import dead_letter
+from kanal.domain.deliveries import DeliveryNow, dead_letter, hold
 from kanal.eventlog.database import Database
 from kanal.eventlog.writer import LogUnavailable, Writer
 
@@ -180,6 +188,12 @@ class Sender:
     async def _read_anew(self, channel_ids: Collection[int]) -> None:
         # Through the writer, so that what it reads is not older than what was written meanwhile.
         self.follow(await self._run(partial(ledger.read_lanes, channel_ids=channel_ids)))
+        lanes = [self.lanes[each] for each in channel_ids if each in self.lanes]
+        if waiting := {each.delivery_id for lane in lanes for each in lane.prepared}:
+            found = await self._run(partial(queues.standings, delivery_ids=waiting))
+            decided = {key for key, standing in found.items() if standing.state != "pending"}
+            for lane in lanes:
+                self._withdraw(lane, decided)
 
     def follow(self, found: Iterable[Claimed]) -> None:
         for claimed in found:
@@ -260,8 +274,8 @@ class Sender:
         lane.intended += 1
         self._enter(Intent(delivery, lane.row.token))
 
-    def _withdraw(self, lane: Lane) -> None:
-        for delivery in lane.withdraw():
+    def _withdraw(self, lane: Lane, only: Collection[str] | None = None) -> None:
+        for delivery in lane.withdraw(only):
             self._enter(Withdrawn(delivery, lane.row.token))
 
     def _enter(self, entry: Entry) -> None:
@@ -381,7 +395,9 @@ class Sender:
             else:
                 lane.more = True
         for attempted in written.exhausted:
-            self._spawn(self._bury(attempted), self._burials)
+            lane_row = written.lanes[attempted.delivery.channel_id]
+            held = lane_row.options.on_exhausted == "hold"
+            self._spawn(self._bury(attempted, "held" if held else "dead"), self._burials)
         for delivery in written.begun:
             if lane := self.lanes.get(delivery.channel_id):
                 lane.prepare(delivery)
@@ -403,23 +419,24 @@ class Sender:
             if lane := self.lanes.get(channel_id):
                 self._pump(lane)
 
-    async def _bury(self, attempted: Attempted) -> None:
-        """Dead-letter it: the decision is an event, and all that follows from it is in the same commit."""
+    async def _bury(self, attempted: Attempted, state: Literal["dead", "held"]) -> None:
+        """Dead-letter or hold it: the decision is an event, and all that follows from it is in the same commit."""
         delivery = attempted.delivery
         reason = reason_for(attempted, self._rules)
-        command = partial(
-            dead_letter,
+        subject = DeliveryNow(
             delivery_id=delivery.delivery_id,
             channel_id=delivery.channel_id,
             case_id=delivery.case_id,
             message_id=delivery.message_id,
-            reason=reason,
+            state="pending",
         )
+        decide = hold if state == "held" else dead_letter
+        command = partial(decide, delivery=subject, reason=reason)
         buried: list[Written] = []
 
         def beside(connection: Connection, _: None) -> None:
             now = self._leases.now()
-            buried[:] = [ledger.bury(connection, attempted, self._rules, reason, now)]
+            buried[:] = [ledger.bury(connection, attempted, self._rules, reason, now, state)]
 
         while True:
             try:
@@ -434,6 +451,9 @@ class Sender:
             except LogUnavailable:
                 await asyncio.sleep(AGAIN_SECONDS)
             except LeaseLost:
+                return
+            except DecidedOtherwise:
+                self._enter(attempted)
                 return
             else:
                 break

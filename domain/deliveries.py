@@ -1,8 +1,19 @@
 """Decisions about deliveries. Attempts are ledger rows, not events; what was decided of a delivery is history."""
 
+from typing import Literal
+
+from msgspec import Struct
+
+from kanal.domain.channels import CHANNELS
+from kanal.domain.errors import ChannelDeleted, DeliveryHasEnded, DeliveryWaits
 from kanal.domain.event import Event
 from kanal.domain.stream import Aggregate
 from kanal.domain.work import Work
+
+DeliveryState = Literal["pending", "held", "delivered", "dead"]
+
+SEND_AGAIN = "It goes out again as a replay: POST /api/deliveries/{}/replay.json."
+MAKE_PENDING = "PUT /api/deliveries/{}/retry.json makes it pending again."
 
 
 class DeliveryDeadLettered(Event, frozen=True):
@@ -18,26 +29,125 @@ class DeliveryDeadLettered(Event, frozen=True):
     """One human sentence."""
 
 
-def evolve(dead: bool, event: Event) -> bool:
-    return dead or isinstance(event, DeliveryDeadLettered)
+class DeliveryDecision(Event, frozen=True):
+    PERSONAL = ("reason",)
+    delivery_id: str
+    """The `webhook-id`."""
+    channel_id: int
+    case_id: int
+    message_id: int
+    reason: str = ""
+    """Why, as whoever decided says it."""
 
 
-DELIVERIES: Aggregate[bool] = Aggregate("delivery", False, evolve)
-"""Key: the webhook id; the state says whether it is dead-lettered."""
+class DeliveryHeld(DeliveryDecision, frozen=True):
+    """It stays where it is, and what stands behind it waits, until somebody decides otherwise."""
+
+    NAME = "delivery.held.1"
 
 
-def dead_letter(
-    work: Work, *, delivery_id: str, channel_id: int, case_id: int, message_id: int, reason: str
+class DeliveryReleased(DeliveryDecision, frozen=True):
+    """Held no longer: it goes out in its turn."""
+
+    NAME = "delivery.released.1"
+
+
+class DeliverySkipped(DeliveryDecision, frozen=True):
+    """Dead-lettered by somebody; its queue goes on without it."""
+
+    NAME = "delivery.skipped.1"
+
+
+class DeliveryRetried(DeliveryDecision, frozen=True):
+    """To be sent now: also when it was held or dead-lettered, or waits for its time."""
+
+    NAME = "delivery.retried.1"
+
+
+class DeliveryNow(Struct, frozen=True):
+    """Where a delivery stands at the moment of the decision; the outbox knows, the log does not."""
+
+    delivery_id: str
+    channel_id: int
+    case_id: int
+    message_id: int
+    state: DeliveryState
+    behind: str = ""
+    """What is sent before it in its queue; "" for nothing."""
+    imminent: bool = False
+    """It is being sent, or will be as soon as there is a place."""
+
+
+def evolve(_: None, __: Event) -> None:
+    return None
+
+
+DELIVERIES: Aggregate[None] = Aggregate("delivery", None, evolve, version=2)
+"""Key: the webhook id. The events say what was decided, the outbox's row what came of it."""
+
+
+def dead_letter(work: Work, *, delivery: DeliveryNow, reason: str) -> None:
+    """Kanal itself gives it up."""
+    event = DeliveryDeadLettered(**_subject(delivery), reason=reason)
+    work.record(DELIVERIES, delivery.delivery_id, event)
+
+
+def hold(work: Work, *, delivery: DeliveryNow, reason: str = "") -> None:
+    """Raises DeliveryHasEnded."""
+    if delivery.state in ("delivered", "dead"):
+        raise _ended(delivery)
+    if delivery.state == "pending":
+        _record(work, DeliveryHeld, delivery, reason)
+
+
+def release(work: Work, *, delivery: DeliveryNow, reason: str = "") -> None:
+    """Raises DeliveryHasEnded."""
+    if delivery.state in ("delivered", "dead"):
+        raise _ended(delivery)
+    if delivery.state == "held":
+        _record(work, DeliveryReleased, delivery, reason)
+
+
+def skip(work: Work, *, delivery: DeliveryNow, reason: str = "") -> None:
+    """Raises DeliveryHasEnded."""
+    if delivery.state == "delivered":
+        raise _ended(delivery)
+    if delivery.state != "dead":
+        _record(work, DeliverySkipped, delivery, reason)
+
+
+def retry(work: Work, *, delivery: DeliveryNow, reason: str = "") -> None:
+    """What was held or dead-lettered comes to stand where it stood; what is pending is due now.
+
+    Raises DeliveryHasEnded, DeliveryWaits, ChannelDeleted.
+    """
+    if delivery.state == "delivered":
+        raise _ended(delivery)
+    if work.load(CHANNELS, delivery.channel_id).deleted:
+        raise ChannelDeleted(delivery.channel_id)
+    if delivery.state == "pending" and delivery.behind:
+        raise DeliveryWaits(delivery.delivery_id, delivery.behind)
+    if delivery.state != "pending" or not delivery.imminent:
+        _record(work, DeliveryRetried, delivery, reason)
+
+
+def _record(
+    work: Work, event_type: type[DeliveryDecision], delivery: DeliveryNow, reason: str
 ) -> None:
-    if not work.load(DELIVERIES, delivery_id):
-        work.record(
-            DELIVERIES,
-            delivery_id,
-            DeliveryDeadLettered(
-                delivery_id=delivery_id,
-                channel_id=channel_id,
-                case_id=case_id,
-                message_id=message_id,
-                reason=reason,
-            ),
-        )
+    event = event_type(**_subject(delivery), reason=reason)
+    work.record(DELIVERIES, delivery.delivery_id, event)
+
+
+def _subject(delivery: DeliveryNow) -> dict[str, object]:
+    names = ("delivery_id", "channel_id", "case_id", "message_id")
+    return {name: getattr(delivery, name) for name in names}
+
+
+def _ended(delivery: DeliveryNow) -> DeliveryHasEnded:
+    delivered = delivery.state == "delivered"
+    advice = SEND_AGAIN if delivered else MAKE_PENDING
+    return DeliveryHasEnded(
+        delivery.delivery_id,
+        "delivered" if delivered else "dead-lettered",
+        advice.format(delivery.delivery_id),
+    )

@@ -42,6 +42,8 @@
     ├── CannotMerge
     ├── GroupNotActive
     ├── SelfReplacement
+    ├── DeliveryHasEnded
+    ├── DeliveryWaits
     ├── NotAChat
     ├── ChatTaken
     ├── ChatIsCompleted
@@ -307,7 +309,26 @@ class ChannelDeleted(DomainError):
     code = "channel_deleted"
 
     def __init__(self, channel_id: int) -> None:
-        super().__init__(f"Channel cch{channel_id} is deleted: users cannot write there any more.")
+        super().__init__(
+            f"Channel cch{channel_id} is deleted: nobody writes there and nothing is sent any more."
+        )
+
+
+class DeliveryHasEnded(DomainError):
+    code = "delivery_has_ended"
+
+    def __init__(self, delivery_id: str, how: str, advice: str) -> None:
+        super().__init__(f"Delivery {delivery_id} is {how}. {advice}")
+
+
+class DeliveryWaits(DomainError):
+    code = "delivery_waits"
+
+    def __init__(self, delivery_id: str, behind: str) -> None:
+        super().__init__(
+            f"Delivery {delivery_id} waits behind {behind}, since its queue is sent in order. "
+            "Retry, release or skip that one."
+        )
 
 
 class ChannelWithoutId(DomainError):

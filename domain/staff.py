@@ -42,6 +42,7 @@ class Right(Enum):
     MANAGE_FIELDS = "delete labels and define custom fields, languages and e-mail addresses"
     MANAGE_RULES = "make, change and delete rules, and see what they would do"
     SEE_DELIVERIES = "see deliveries and their outcomes"
+    MANAGE_DELIVERIES = "hold, skip, retry and replay deliveries"
     AUDIT = "read the event log"
 
 

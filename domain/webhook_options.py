@@ -10,6 +10,9 @@ from kanal.domain.case_events import MessageKind
 Order = Literal["case", "channel", "none"]
 """What goes out one after another: the messages of a case, all of the channel, or nothing."""
 
+OnExhausted = Literal["skip", "hold"]
+"""What becomes of a message that no further attempt is made at: the queue goes on without it, or waits until somebody acts."""
+
 
 Format = Literal["form", "json"]
 """Of the body: the seed's, or JSON."""
@@ -21,6 +24,7 @@ class WebhookOptions(Struct, frozen=True):
     typing: bool = False
     """Whether the receiver is told that staff are typing."""
     order: Order = "case"
+    on_exhausted: OnExhausted = "skip"
     replies: bool = True
     """Which messages go out; what does not has no delivery and no number in its case's sequence."""
     notes: bool = True

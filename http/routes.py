@@ -162,5 +162,9 @@ ROUTES = (
     Route("DELETE", "client_emails/{email}", client_emails.delete, Right.MANAGE_FIELDS),
     Route("GET", "deliveries", deliveries.list_deliveries, Right.SEE_DELIVERIES),
     Route("GET", "deliveries/{delivery}", deliveries.show, Right.SEE_DELIVERIES),
+    Route("PUT", "deliveries/{delivery}/hold", deliveries.hold, Right.MANAGE_DELIVERIES),
+    Route("PUT", "deliveries/{delivery}/release", deliveries.release, Right.MANAGE_DELIVERIES),
+    Route("PUT", "deliveries/{delivery}/skip", deliveries.skip, Right.MANAGE_DELIVERIES),
+    Route("PUT", "deliveries/{delivery}/retry", deliveries.retry, Right.MANAGE_DELIVERIES),
     Route("GET", "events", events.list_events, Right.AUDIT),
 )

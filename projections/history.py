@@ -49,7 +49,13 @@ from kanal.domain.chat_events import (
     ChatStarted,
     ChatTransferred,
 )
-from kanal.domain.deliveries import DeliveryDeadLettered
+from kanal.domain.deliveries import (
+    DeliveryDeadLettered,
+    DeliveryHeld,
+    DeliveryReleased,
+    DeliveryRetried,
+    DeliverySkipped,
+)
 from kanal.domain.identities import IdentityClaimed, IdentityReleased
 from kanal.domain.links import ContactLinked, ContactUnlinked
 from kanal.domain.message_events import (
@@ -189,6 +195,10 @@ PROJECTION = ReadModel(
             ChannelDeliveryFailing,
             ChannelDeliveryRecovered,
             DeliveryDeadLettered,
+            DeliveryHeld,
+            DeliveryReleased,
+            DeliverySkipped,
+            DeliveryRetried,
         ),
         fold,
     ),

@@ -19,6 +19,7 @@ from zoneinfo import ZoneInfo
 
 from sqlalchemy import insert, select
 
+from kanal.delivery import decisions
 from kanal.delivery.address_guard import AddressGuard, IPNetwork
 from kanal.delivery.outbox import Outbox
 from kanal.delivery.post import WebhookClient
@@ -151,6 +152,24 @@ class Desk:
         )
         message_id: int = added.message_id
         return message_id
+
+    async def decide(self, command: Callable[..., Any], delivery_id: str, reason: str = "") -> int:
+        """As the API and the command line do it; how many events it made."""
+        while True:
+            now = self.writer.clock()
+            seen = await self.database.read(decisions.look, delivery_id, now)
+            assert seen is not None
+            try:
+                done = await self.writer.submit(
+                    partial(command, delivery=seen, reason=reason),
+                    who="staff:1",
+                    origin="api",
+                    request="test",
+                    beside=decisions.unchanged(seen),
+                )
+            except decisions.DecidedMeanwhile:
+                continue
+            return len(done.events)
 
     # -- what is stored --------------------------------------------------------------------------
 

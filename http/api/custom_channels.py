@@ -18,7 +18,7 @@ from kanal.delivery.signing import new_secret
 from kanal.domain import channel_delivery, channels
 from kanal.domain.channels import ChannelType
 from kanal.domain.errors import ChannelNotFound
-from kanal.domain.webhook_options import Format, Order, WebhookOptions
+from kanal.domain.webhook_options import Format, OnExhausted, Order, WebhookOptions
 from kanal.eventlog.tables import channel_secrets
 from kanal.http.answers import Date, answer, empty, listing
 from kanal.http.context import Call, Context
@@ -55,6 +55,7 @@ class ChannelFields(Fields):
     webhook_notes: Flag | None = None
     webhook_rule_messages: Flag | None = None
     webhook_format: Format | None = None
+    webhook_on_exhausted: OnExhausted | None = None
 
     def settings(self) -> dict[str, Any]:
         """What was given, the options of the webhook together."""
@@ -111,6 +112,7 @@ class ChannelAnswer(Struct):
     webhook_notes: bool
     webhook_rule_messages: bool
     webhook_format: Format
+    webhook_on_exhausted: OnExhausted
     secret: str | UnsetType = UNSET
     """Only in the answer to the creation."""
 

@@ -1,18 +1,24 @@
 """/api/deliveries: what goes out to the Webhook URLs, where each delivery stands, and what came of its attempts."""
 
+from collections.abc import Callable
+from functools import partial
+
 from aiohttp import web
 from msgspec import Struct, field, structs
 from sqlalchemy import Connection
 
 from kanal.delivery import overview
+from kanal.delivery.decisions import DecidedMeanwhile, look, unchanged
 from kanal.delivery.overview import AttemptRow, DeliveryRow, Filter, Sent, State
+from kanal.domain import deliveries
+from kanal.domain.deliveries import DeliveryNow
 from kanal.domain.errors import DeliveryNotFound
 from kanal.http.answers import Date, answer, listing
 from kanal.http.api.users import ChannelId
 from kanal.http.context import Call
-from kanal.http.contract import Listed, One, contract
+from kanal.http.contract import Listed, One, Takes, contract
 from kanal.http.dates import Dates
-from kanal.http.fields import Id, Paging, Text
+from kanal.http.fields import Fields, Id, Line, Paging, Text
 from kanal.http.ids import case_id_in
 from kanal.projections.read_model import Views
 
@@ -25,6 +31,13 @@ class DeliveriesQuery(Paging):
     case_id: Text | None = None
     message_id: Id | None = None
     state: State | None = None
+
+
+class Decision(Fields):
+    reason: Line | None = None
+
+
+DECISION = Takes("delivery", Decision, bare=True)
 
 
 class OutcomeAnswer(Struct):
@@ -114,6 +127,50 @@ async def list_deliveries(call: Call) -> web.Response:
     rows, total = await call.read(query)
     dates = call.context.dates
     return answer(listing("delivery", [shown(row, dates) for row in rows], total))
+
+
+@contract("Hold a delivery and its queue", One("delivery", DeliveryAnswer), body=DECISION)
+async def hold(call: Call) -> web.Response:
+    return await _decide(call, deliveries.hold)
+
+
+@contract("Release a held delivery", One("delivery", DeliveryAnswer), body=DECISION)
+async def release(call: Call) -> web.Response:
+    return await _decide(call, deliveries.release)
+
+
+@contract("Dead-letter a delivery", One("delivery", DeliveryAnswer), body=DECISION)
+async def skip(call: Call) -> web.Response:
+    return await _decide(call, deliveries.skip)
+
+
+@contract("Send a delivery now", One("delivery", DeliveryAnswer), body=DECISION)
+async def retry(call: Call) -> web.Response:
+    return await _decide(call, deliveries.retry)
+
+
+async def _decide(call: Call, command: Callable[..., None]) -> web.Response:
+    delivery_id, given = call.path("delivery"), await call.given(Decision)
+
+    def now(connection: Connection, _: Views) -> DeliveryNow | None:
+        return look(connection, delivery_id, call.context.writer.clock())
+
+    def after(connection: Connection, _: Views) -> DeliveryRow | None:
+        found = overview.find(connection, delivery_id)
+        return found[0] if found else None
+
+    while True:
+        seen = await call.read(now)
+        if seen is None:
+            raise DeliveryNotFound(delivery_id)
+        decide = partial(command, delivery=seen, reason=given.reason or "")
+        try:
+            await call.submit(decide, beside=unchanged(seen))
+        except DecidedMeanwhile:
+            continue
+        row = await call.read(after)
+        assert row is not None
+        return answer({"delivery": shown(row, call.context.dates)})
 
 
 def shown(row: DeliveryRow, dates: Dates) -> DeliveryAnswer:

@@ -82,6 +82,7 @@ async def test_the_options_of_chats_are_checked(api: Api) -> None:
         "webhook_notes": True,
         "webhook_rule_messages": True,
         "webhook_format": "form",
+        "webhook_on_exhausted": "skip",
     }
     assert changed["custom_channel"].items() >= options.items()
 

@@ -28,6 +28,7 @@ async def test_a_new_channel_is_answered_with_its_keys_and_once_its_secret(api: 
         "webhook_notes": True,
         "webhook_rule_messages": True,
         "webhook_format": "form",
+        "webhook_on_exhausted": "skip",
     }
     made["custom_channel"]["delivery"] = delivery
     assert await api.get("custom_channels/1.json") == made

@@ -1,9 +1,8 @@
-"""The small aggregates: groups, decisions about deliveries, receipts."""
+"""The small aggregates: groups and receipts."""
 
 import pytest
 from story import Story
 
-from kanal.domain.deliveries import DeliveryDeadLettered, dead_letter
 from kanal.domain.errors import GroupNotActive, GroupNotFound, SelfReplacement
 from kanal.domain.groups import (
     GroupChanged,
@@ -66,18 +65,6 @@ def test_a_replacement_is_another_active_group(command: object) -> None:
     story.when(command, group_id=1, replace_group_id=77).refused(GroupNotFound)
     story.given(disable_group, group_id=2)
     story.when(command, group_id=1, replace_group_id=2).refused(GroupNotActive)
-
-
-def test_a_delivery_is_dead_lettered_once() -> None:
-    arguments = {
-        "delivery_id": "msg_1",
-        "channel_id": 1,
-        "case_id": 2,
-        "message_id": 3,
-        "reason": "The channel is deleted.",
-    }
-    story = Story().when(dead_letter, **arguments).then(DeliveryDeadLettered(**arguments))
-    story.when(dead_letter, **arguments).then()
 
 
 def test_a_receipt_is_its_own_state() -> None:

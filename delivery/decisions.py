@@ -1,0 +1,204 @@
+"""What somebody decided about deliveries, carried out on their rows in the transaction of the event.
+
+An attempt that is under way ends as it would have: until then its delivery stays the head of its queue, whatever was
+decided, and a success counts. Each effect asks the row as it is, so that carrying it out twice changes nothing.
+"""
+
+from collections.abc import Callable, Iterable
+from typing import Any, Final
+
+from sqlalchemy import Connection, Row, and_, exists, func, select, update
+
+from kanal.delivery.ledger import promote, wake
+from kanal.delivery.tables import attempts, deliveries, lanes
+from kanal.domain.deliveries import (
+    DeliveryDecision,
+    DeliveryHeld,
+    DeliveryNow,
+    DeliveryReleased,
+    DeliveryRetried,
+    DeliverySkipped,
+)
+from kanal.domain.event import Envelope, Event
+from kanal.domain.stream import Recorded
+from kanal.eventlog.projection import Changes
+
+UNDER_WAY: Final = exists().where(
+    attempts.c.delivery_id == deliveries.c.delivery_id, attempts.c.ended_at.is_(None)
+)
+
+
+class DecidedMeanwhile(Exception):
+    """The delivery is not any more what the decision was made on: look again."""
+
+
+def look(connection: Connection, delivery_id: str, now: int) -> DeliveryNow | None:
+    """What there is to decide on."""
+    d = deliveries.c
+    columns = (d.channel_id, d.case_id, d.message_id, d.state, d.queue, d.due_at)
+    lane = (lanes.c.state.label("lane"), lanes.c.paused_until)
+    joined = deliveries.join(lanes, d.channel_id == lanes.c.channel_id)
+    query = select(*columns, *lane, UNDER_WAY.label("under_way")).select_from(joined)
+    row = connection.execute(query.where(d.delivery_id == delivery_id)).first()
+    if row is None:
+        return None
+    due = row.due_at is not None and row.due_at <= now
+    sendable = due and row.lane == "active" and row.paused_until <= now
+    return DeliveryNow(
+        delivery_id=delivery_id,
+        channel_id=row.channel_id,
+        case_id=row.case_id,
+        message_id=row.message_id,
+        state=row.state,
+        behind=_before(connection, row.queue, delivery_id) if row.due_at is None else "",
+        imminent=row.under_way or sendable or (due and row.lane in ("disabled", "paused")),
+    )
+
+
+def unchanged(seen: DeliveryNow) -> Callable[[Connection, Any], None]:
+    """To be run beside the command that decides. Raises DecidedMeanwhile."""
+
+    def check(connection: Connection, _: Any) -> None:
+        query = select(deliveries.c.state).where(deliveries.c.delivery_id == seen.delivery_id)
+        if connection.scalar(query) != seen.state:
+            raise DecidedMeanwhile(seen.delivery_id)
+
+    return check
+
+
+def _before(connection: Connection, queue: int | None, delivery_id: str) -> str:
+    """Who else of this queue is sent first."""
+    if queue is None:
+        return ""
+    d = deliveries.c
+    others = select(d.delivery_id).where(
+        d.queue == queue, d.turn.is_not(None), d.delivery_id != delivery_id
+    )
+    first = others.order_by(d.due_at.is_(None), d.turn, d.position).limit(1)
+    return connection.scalar(first) or ""
+
+
+# -- effects -------------------------------------------------------------------------------------
+
+
+def _hold(connection: Connection, recorded: Recorded, now: int) -> Iterable[int]:
+    decision, row = _decided(connection, recorded)
+    if row is None or row.state != "pending":
+        return ()
+    values = {"state": "held", "reason": _reason("Held", decision, recorded.envelope)}
+    if not row.under_way:
+        values["due_at"] = None
+    _set(connection, decision.delivery_id, values)
+    return _go_on(connection, row, now)
+
+
+def _release(connection: Connection, recorded: Recorded, now: int) -> Iterable[int]:
+    decision, row = _decided(connection, recorded)
+    if row is None or row.state != "held":
+        return ()
+    _set(connection, decision.delivery_id, _pending_again(row))
+    return _go_on(connection, row, now)
+
+
+def _skip(connection: Connection, recorded: Recorded, now: int) -> Iterable[int]:
+    decision, row = _decided(connection, recorded)
+    if row is None or row.state not in ("pending", "held"):
+        return ()
+    values = {"state": "dead", "reason": _reason("Skipped", decision, recorded.envelope)}
+    if not row.under_way:
+        values |= {"turn": None, "due_at": None}
+    _set(connection, decision.delivery_id, values)
+    return _go_on(connection, row, now)
+
+
+def _retry(connection: Connection, recorded: Recorded, now: int) -> Iterable[int]:
+    decision, row = _decided(connection, recorded)
+    if row is None or row.state == "delivered" or row.lane == "deleted":
+        return ()
+    if row.state != "pending":
+        _set(connection, decision.delivery_id, _pending_again(row))
+    _go_on(connection, row, now)
+    if not row.under_way:
+        _hurry(connection, row, now)
+    return (row.channel_id,)
+
+
+def _pending_again(row: Row[Any]) -> dict[str, Any]:
+    """As if it were new, but where it stood."""
+    values = {
+        "state": "pending",
+        "turn": row.position if row.turn is None else row.turn,
+        "reason": None,
+        "failures": 0,
+        "first_failed_at": None,
+    }
+    # What is under way began as the queue's head and stays it.
+    return values if row.under_way else {**values, "due_at": None, "due_since": None}
+
+
+def _go_on(connection: Connection, row: Row[Any], now: int) -> Iterable[int]:
+    """Whoever may be due in its queue now, is."""
+    if row.queue is None:
+        due = and_(
+            deliveries.c.delivery_id == row.delivery_id,
+            deliveries.c.state == "pending",
+            deliveries.c.due_at.is_(None),
+        )
+        connection.execute(update(deliveries).where(due).values(due_at=now, due_since=now))
+    else:
+        changes = Changes()
+        promote(connection, changes, [row.queue], now)
+        changes.flush(connection)
+    wake(connection, {row.channel_id: now})
+    return (row.channel_id,)
+
+
+def _hurry(connection: Connection, row: Row[Any], now: int) -> None:
+    """If it is the head of its queue: before all that is due on the channel, and as the probe of one that is paused."""
+    d = deliveries.c
+    first = select(func.min(d.due_at)).where(d.channel_id == row.channel_id, d.due_at.is_not(None))
+    at = min(now, (connection.scalar(first) or now) - 1)
+    own = and_(d.delivery_id == row.delivery_id, d.due_at.is_not(None))
+    if not connection.execute(update(deliveries).where(own).values(due_at=at)).rowcount:
+        return
+    wake(connection, {row.channel_id: at})
+    if row.paused_until > now:
+        # One failure less: in vain, it makes the pause no longer than it was.
+        failures = max(1, row.lane_failures - 1)
+        paused = update(lanes).where(lanes.c.channel_id == row.channel_id)
+        connection.execute(paused.values(paused_until=now, failures=failures))
+
+
+def _decided(
+    connection: Connection, recorded: Recorded
+) -> tuple[DeliveryDecision, Row[Any] | None]:
+    decision = recorded.event
+    assert isinstance(decision, DeliveryDecision)
+    d, lane = deliveries.c, lanes.c
+    query = select(
+        *(d.delivery_id, d.channel_id, d.position, d.state, d.queue, d.turn, d.due_at),
+        *(lane.state.label("lane"), lane.paused_until, lane.failures.label("lane_failures")),
+        UNDER_WAY.label("under_way"),
+    ).select_from(deliveries.join(lanes, d.channel_id == lane.channel_id))
+    return decision, connection.execute(query.where(d.delivery_id == decision.delivery_id)).first()
+
+
+def _set(connection: Connection, delivery_id: str, values: dict[str, Any]) -> None:
+    own = update(deliveries).where(deliveries.c.delivery_id == delivery_id)
+    connection.execute(own.values(values))
+
+
+def _reason(what: str, decision: DeliveryDecision, envelope: Envelope) -> str:
+    """For people: "Skipped by staff member 5. The receiver has it already"."""
+    kind, _, number = envelope.who.partition(":")
+    who = f"staff member {number}" if kind == "staff" else "the operator"
+    return f"{what} by {who}. {decision.reason}".rstrip()
+
+
+DECISIONS: Final[dict[type[Event], Callable[[Connection, Recorded, int], Iterable[int]]]] = {
+    DeliveryHeld: _hold,
+    DeliveryReleased: _release,
+    DeliverySkipped: _skip,
+    DeliveryRetried: _retry,
+}
+"""Each returns the channels on which something may be due now."""
