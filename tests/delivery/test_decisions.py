@@ -61,7 +61,7 @@ async def until_states(desk: Desk, *states: str) -> None:
 async def test_what_is_held_keeps_its_queue_waiting_and_what_is_skipped_does_not(
     desk: Desk, receiver: Receiver
 ) -> None:
-    one, two, three, four = await messages(desk, receiver.url, "1", "2", "3", "4")
+    _, two, three, four = await messages(desk, receiver.url, "1", "2", "3", "4")
     assert await desk.decide(hold, two, "Wait for the release") == 1
     assert await desk.decide(hold, two) == 0
     async with desk.sending():
