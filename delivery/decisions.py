@@ -7,7 +7,7 @@ decided, and a success counts. Each effect asks the row as it is, so that carryi
 from collections.abc import Callable, Iterable
 from typing import Any, Final
 
-from sqlalchemy import Connection, Row, and_, exists, func, select, update
+from sqlalchemy import Connection, Row, Select, and_, exists, func, select, update
 
 from kanal.delivery.ledger import promote, wake
 from kanal.delivery.tables import attempts, deliveries, lanes
@@ -85,7 +85,10 @@ def _hold(connection: Connection, recorded: Recorded, now: int) -> Iterable[int]
     decision, row = _decided(connection, recorded)
     if row is None or row.state != "pending":
         return ()
-    values = {"state": "held", "reason": _reason("Held", decision, recorded.envelope)}
+    values: dict[str, Any] = {
+        "state": "held",
+        "reason": _reason("Held", decision, recorded.envelope),
+    }
     if not row.under_way:
         values["due_at"] = None
     _set(connection, decision.delivery_id, values)
@@ -104,7 +107,10 @@ def _skip(connection: Connection, recorded: Recorded, now: int) -> Iterable[int]
     decision, row = _decided(connection, recorded)
     if row is None or row.state not in ("pending", "held"):
         return ()
-    values = {"state": "dead", "reason": _reason("Skipped", decision, recorded.envelope)}
+    values: dict[str, Any] = {
+        "state": "dead",
+        "reason": _reason("Skipped", decision, recorded.envelope),
+    }
     if not row.under_way:
         values |= {"turn": None, "due_at": None}
     _set(connection, decision.delivery_id, values)
@@ -175,7 +181,7 @@ def _decided(
     decision = recorded.event
     assert isinstance(decision, DeliveryDecision)
     d, lane = deliveries.c, lanes.c
-    query = select(
+    query: Select[Any] = select(
         *(d.delivery_id, d.channel_id, d.position, d.state, d.queue, d.turn, d.due_at),
         *(lane.state.label("lane"), lane.paused_until, lane.failures.label("lane_failures")),
         UNDER_WAY.label("under_way"),

@@ -1,6 +1,6 @@
 """Decisions about deliveries. Attempts are ledger rows, not events; what was decided of a delivery is history."""
 
-from typing import Literal
+from typing import Any, Literal
 
 from msgspec import Struct
 
@@ -138,7 +138,7 @@ def _record(
     work.record(DELIVERIES, delivery.delivery_id, event)
 
 
-def _subject(delivery: DeliveryNow) -> dict[str, object]:
+def _subject(delivery: DeliveryNow) -> dict[str, Any]:
     names = ("delivery_id", "channel_id", "case_id", "message_id")
     return {name: getattr(delivery, name) for name in names}
 
