@@ -8,6 +8,7 @@ from urllib.parse import quote_plus
 
 from msgspec import json
 
+from kanal.domain.case_events import Status
 from kanal.domain.files import FileRef
 from kanal.domain.webhook_options import Format
 
@@ -70,6 +71,80 @@ def message_fields(
     }
 
 
+def edited_fields(
+    *,
+    message_id: int,
+    case_id: int,
+    user_id: int,
+    custom_user_id: str,
+    content: str,
+    note: bool,
+    who: str,
+    created_at: int,
+    zone: tzinfo,
+    content_html: str | None = None,
+) -> Fields:
+    """`message_edited`, both texts as they are now; `who` and `created_at` are the edit's."""
+    html: Fields = {} if content_html is None else {"content_html": content_html}
+    return {
+        "message_id": message_id,
+        "case_id": case_id,
+        "user_id": user_id,
+        "custom_user_id": custom_user_id,
+        "content": content,
+        **html,
+        "note": note,
+        **_by(who),
+        "created_at": rfc_2822(created_at, zone),
+    }
+
+
+def deleted_fields(
+    *,
+    message_id: int,
+    case_id: int,
+    user_id: int,
+    custom_user_id: str,
+    note: bool,
+    who: str,
+    created_at: int,
+    zone: tzinfo,
+) -> Fields:
+    """`message_deleted`."""
+    return {
+        "message_id": message_id,
+        "case_id": case_id,
+        "user_id": user_id,
+        "custom_user_id": custom_user_id,
+        "note": note,
+        **_by(who),
+        "created_at": rfc_2822(created_at, zone),
+    }
+
+
+def status_fields(
+    *,
+    case_id: int,
+    user_id: int,
+    custom_user_id: str,
+    old_status: Status,
+    status: Status,
+    who: str,
+    created_at: int,
+    zone: tzinfo,
+) -> Fields:
+    """`case_status`."""
+    return {
+        "case_id": case_id,
+        "user_id": user_id,
+        "custom_user_id": custom_user_id,
+        "old_status": old_status,
+        "status": status,
+        **_by(who),
+        "created_at": rfc_2822(created_at, zone),
+    }
+
+
 def ping_fields(*, channel_id: int, created_at: int, zone: tzinfo) -> Fields:
     """What the test button sends: no receiver may take it for a message."""
     return {"channel_id": channel_id, "created_at": rfc_2822(created_at, zone)}
@@ -92,6 +167,12 @@ def typing_fields(
         "custom_user_id": custom_user_id,
         "created_at": rfc_2822(created_at, zone),
     }
+
+
+def _by(who: str) -> Fields:
+    """`staff:1` of an envelope, taken apart; what Kanal did by itself has the id 0."""
+    kind, _, number = who.partition(":")
+    return {"by": kind, "by_id": int(number or 0)}
 
 
 def _file(file: FileRef, url: str) -> dict[str, Scalar]:

@@ -1,4 +1,4 @@
-"""Every message that goes out becomes one delivery row, in the transaction of its event; channels become lanes.
+"""Every message that goes out, and what else the channel is told of, becomes one delivery row, in the transaction of its event; channels become lanes.
 
 Not a read model: it has no generations and no rebuild reaches it, so nothing is ever sent because tables were made anew.
 """
@@ -11,15 +11,24 @@ from typing import Any, Final, Protocol
 from sqlalchemy import Connection, func, insert, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
-from kanal.delivery.body import CONTENT_TYPES, TEMPLATE_VERSION, Fields, message_fields, render
+from kanal.delivery.body import (
+    CONTENT_TYPES,
+    TEMPLATE_VERSION,
+    Fields,
+    deleted_fields,
+    edited_fields,
+    message_fields,
+    render,
+    status_fields,
+)
 from kanal.delivery.decisions import DECISIONS
 from kanal.delivery.ledger import attempt_row, lane_rows, wake
 from kanal.delivery.queues import Place, places, queue_of, reorder
 from kanal.delivery.signing import webhook_id
-from kanal.delivery.tables import OPEN, attempts, deliveries, lanes
+from kanal.delivery.tables import MESSAGE_NEW, OPEN, Kind, attempts, deliveries, lanes
 from kanal.delivery.verdict import Delivery, LaneRow
 from kanal.domain import webhook_options
-from kanal.domain.case_events import MessageAdded
+from kanal.domain.case_events import CaseStatusChanged, MessageAdded
 from kanal.domain.channel_delivery import ChannelDeliveryPaused, ChannelDeliveryResumed
 from kanal.domain.channels import (
     ChannelChanged,
@@ -28,8 +37,9 @@ from kanal.domain.channels import (
     ChannelWasDisabled,
     ChannelWasEnabled,
 )
-from kanal.domain.event import Event
+from kanal.domain.event import Envelope, Event
 from kanal.domain.files import FileRef
+from kanal.domain.message_events import MessageDeleted, MessageEdited
 from kanal.domain.plain_text import plain_text
 from kanal.domain.stream import Recorded
 from kanal.domain.webhook_options import Format
@@ -46,6 +56,17 @@ NOTICE: Final = "kanal_lanes"
 NOTICE_LIMIT: Final = 7000
 """Bytes; PostgreSQL takes up to 8000. An empty notice means: look at all of them."""
 
+
+Outgoing = MessageAdded | MessageEdited | MessageDeleted | CaseStatusChanged
+KINDS: Final[dict[type[Event], Kind]] = {
+    MessageAdded: "message_new",
+    MessageEdited: "message_edited",
+    MessageDeleted: "message_deleted",
+    CaseStatusChanged: "case_status",
+}
+"""What goes out if the event says that it does."""
+LATER: Final = (MessageEdited, MessageDeleted)
+"""What happens to a message."""
 
 FIELDS: Final = [name for name in Delivery.__struct_fields__ if name != "attempt_id"]
 """What a new row and what is sent of it have in common."""
@@ -96,10 +117,11 @@ class Outbox:
         # A batch that was rolled back is applied again: nothing of it may be left.
         self._fresh, self._changed, self._others = [], set(), set()
         messages: list[Recorded] = []
+        """And what else goes out."""
         for recorded in events:
             event = recorded.event
-            if type(event) is MessageAdded:
-                if event.outgoing:
+            if type(event) in KINDS:
+                if event.outgoing:  # type: ignore[attr-defined]
                     messages.append(recorded)
             elif (change := LANE_CHANGES.get(type(event))) is not None:
                 # The messages before it found the lane as it was then.
@@ -121,9 +143,10 @@ class Outbox:
         self._fresh, self._changed = [], set()
 
     def _enqueue(self, connection: Connection, messages: list[Recorded]) -> None:
+        messages = _known_to_receivers(connection, messages)
         if not messages:
             return
-        events = [_message(recorded) for recorded in messages]
+        events: list[Outgoing] = [recorded.event for recorded in messages]  # type: ignore[misc]
         found = lane_rows(connection, {event.channel_id for event in events})
         places = _Places(connection, events, found)
         changes = Changes()
@@ -157,7 +180,7 @@ class Outbox:
         return True
 
     def _row(
-        self, recorded: Recorded, event: MessageAdded, lane: LaneRow, places: "_Places"
+        self, recorded: Recorded, event: Outgoing, lane: LaneRow, places: "_Places"
     ) -> dict[str, Any]:
         at, dead = recorded.envelope.at, lane.state == "deleted"
         delivery_id = self._webhook_id(recorded.stream_id, recorded.version, event)
@@ -169,8 +192,8 @@ class Outbox:
             "position": recorded.position,
             "channel_id": event.channel_id,
             "case_id": event.case_id,
-            "message_id": event.message_id,
-            "kind": "message_new",
+            "message_id": 0 if isinstance(event, CaseStatusChanged) else event.message_id,
+            "kind": KINDS[type(event)],
             "sequence": place.sequence + 1,
             "previous_id": place.previous_id,
             "queue": queue_of(lane.options.order, lane.channel_id, event.case_id),
@@ -191,11 +214,53 @@ class Outbox:
             "template_version": TEMPLATE_VERSION,
             "content_type": CONTENT_TYPES[lane.options.format],
             "body": render(
-                "message_new", self._fields(event, at, lane.options.format), lane.options.format
+                KINDS[type(event)],
+                self._fields(event, recorded.envelope, lane.options.format),
+                lane.options.format,
             ),
         }
 
-    def _fields(self, event: MessageAdded, at: int, form: Format) -> Fields:
+    def _fields(self, event: Outgoing, envelope: Envelope, form: Format) -> Fields:
+        match event:
+            case MessageAdded():
+                return self._message_fields(event, envelope.at, form)
+            case MessageEdited():
+                return edited_fields(
+                    message_id=event.message_id,
+                    case_id=event.case_id,
+                    user_id=event.user_id,
+                    custom_user_id=event.custom_user_id,
+                    content=event.content or plain_text(event.content_html),
+                    content_html=self._clean_html(event.content_html) if form == "json" else None,
+                    note=event.note,
+                    who=envelope.who,
+                    created_at=envelope.at,
+                    zone=self._zone,
+                )
+            case MessageDeleted():
+                return deleted_fields(
+                    message_id=event.message_id,
+                    case_id=event.case_id,
+                    user_id=event.user_id,
+                    custom_user_id=event.custom_user_id,
+                    note=event.note,
+                    who=envelope.who,
+                    created_at=envelope.at,
+                    zone=self._zone,
+                )
+            case CaseStatusChanged():
+                return status_fields(
+                    case_id=event.case_id,
+                    user_id=event.user_id,
+                    custom_user_id=event.custom_user_id,
+                    old_status=event.old,
+                    status=event.new,
+                    who=event.by or envelope.who,
+                    created_at=envelope.at,
+                    zone=self._zone,
+                )
+
+    def _message_fields(self, event: MessageAdded, at: int, form: Format) -> Fields:
         return message_fields(
             message_id=event.message_id,
             case_id=event.case_id,
@@ -215,7 +280,7 @@ class Outbox:
     def _address(self, file: FileRef) -> str:
         return self._links.url(file.token, file.file_name)
 
-    def _webhook_id(self, stream_id: str, version: int, event: MessageAdded) -> str:
+    def _webhook_id(self, stream_id: str, version: int, event: Outgoing) -> str:
         return webhook_id(stream_id, version, event.channel_id, installation=self._installation)
 
     def _notify(self, connection: Connection) -> None:
@@ -228,16 +293,30 @@ class Outbox:
         connection.execute(select(func.pg_notify(NOTICE, notice)))
 
 
-def _message(recorded: Recorded) -> MessageAdded:
-    assert isinstance(recorded.event, MessageAdded)
-    return recorded.event
+def _known_to_receivers(connection: Connection, messages: list[Recorded]) -> list[Recorded]:
+    """Without edits and deletions of what never went out: its kind was switched off when it was said."""
+    later = {
+        recorded.event.message_id for recorded in messages if isinstance(recorded.event, LATER)
+    }
+    if not later:
+        return messages
+    query = select(deliveries.c.message_id).where(
+        deliveries.c.message_id.in_(later), deliveries.c.kind == MESSAGE_NEW
+    )
+    known = set(connection.scalars(query))
+    known |= {each.event.message_id for each in messages if isinstance(each.event, MessageAdded)}
+    return [
+        recorded
+        for recorded in messages
+        if not isinstance(recorded.event, LATER) or recorded.event.message_id in known
+    ]
 
 
 class _Places:
     """Where what a batch enqueues comes to stand, one after the other."""
 
     def __init__(
-        self, connection: Connection, events: list[MessageAdded], found: dict[int, LaneRow]
+        self, connection: Connection, events: list[Outgoing], found: dict[int, LaneRow]
     ) -> None:
         wanted = {(event.case_id, event.channel_id): found[event.channel_id] for event in events}
         rows = [
@@ -249,7 +328,7 @@ class _Places:
             queue for case_id, _, queue in rows if queue and self._last[case_id].waits
         }
 
-    def next(self, event: MessageAdded, lane: LaneRow, delivery_id: str) -> Place:
+    def next(self, event: Outgoing, lane: LaneRow, delivery_id: str) -> Place:
         last = self._last[event.case_id]
         queue = queue_of(lane.options.order, lane.channel_id, event.case_id)
         place = last._replace(waits=queue in self._waited_for)

@@ -5,7 +5,17 @@ from typing import Any, Final, Literal, NamedTuple
 
 from sqlalchemy import ColumnElement, Connection, Select, and_, case, func, not_, or_, select
 
-from kanal.delivery.tables import DEAD, NEVER, OPEN, PENDING, attempts, deliveries, lanes
+from kanal.delivery.tables import (
+    DEAD,
+    MESSAGE_NEW,
+    NEVER,
+    OPEN,
+    PENDING,
+    Kind,
+    attempts,
+    deliveries,
+    lanes,
+)
 
 State = Literal["pending", "held", "delivered", "dead"]
 """`held`: it waits because somebody holds it, or because its channel is paused or disabled."""
@@ -16,9 +26,11 @@ CHANNEL_DISABLED: Final = "The channel is disabled."
 
 class DeliveryRow(NamedTuple):
     delivery_id: str
+    kind: Kind
     channel_id: int
     case_id: int
     message_id: int
+    """0 where the kind tells of no message."""
     sequence: int
     state: State
     attempts: int
@@ -77,12 +89,15 @@ class Filter(NamedTuple):
     case_id: int | None = None
     message_id: int | None = None
     state: State | None = None
+    kind: Kind | None = None
 
 
 WITH_LANES: Final = deliveries.join(
     lanes, deliveries.c.channel_id == lanes.c.channel_id, isouter=True
 )
 CLOSED: Final = lanes.c.state.in_(("paused", "disabled"))
+RARE: Final[tuple[Kind, ...]] = ("message_edited", "message_deleted", "case_status")
+"""Kinds that have an index; all else are messages."""
 HELD: Final = and_(
     OPEN, or_(deliveries.c.state == "held", and_(deliveries.c.state == PENDING, CLOSED))
 )
@@ -140,9 +155,9 @@ def listed(
     connection: Connection, wanted: Filter, limit: int, offset: int
 ) -> tuple[list[DeliveryRow], int]:
     """The newest first, and how many there are in all."""
-    newest: ColumnElement[Any] = deliveries.c.message_id
+    newest: ColumnElement[Any] = deliveries.c.position
     if wanted.state in ("pending", "held"):
-        # Few of many: a sum has no index, so that the index of what is pending is used and not that of all messages.
+        # Few of many: a sum has no index, so that the index of what is pending is used and not that of all.
         newest = newest + 0
     query = _filtered(_rows(), wanted).order_by(newest.desc())
     rows = connection.execute(query.limit(limit).offset(offset))
@@ -193,6 +208,11 @@ def _counted(connection: Connection, wanted: Filter) -> int:
             for state in (None, "pending", "held", "dead")
         )
         return every - pending - held - dead
+    if wanted.kind == "message_new":
+        every, *others = (
+            _counted(connection, wanted._replace(kind=kind)) for kind in (None, *RARE)
+        )
+        return every - sum(others)
     counted = WITH_LANES if wanted.state in ("pending", "held") else deliveries
     query = select(func.count()).select_from(counted)
     return connection.scalar(_filtered(query, wanted)) or 0
@@ -203,6 +223,10 @@ def _filtered(query: Select[Any], wanted: Filter) -> Select[Any]:
         value = getattr(wanted, name)
         if value is not None:
             query = query.where(deliveries.c[name] == value)
+    if wanted.kind in RARE:
+        query = query.where(deliveries.c.kind != MESSAGE_NEW)
+    if wanted.kind is not None:
+        query = query.where(deliveries.c.kind == wanted.kind)
     match wanted.state:
         case "held":
             query = query.where(HELD)

@@ -19,7 +19,7 @@ from sqlalchemy import (
 
 from kanal.eventlog.tables import METADATA
 
-Kind = Literal["message_new"]
+Kind = Literal["message_new", "message_edited", "message_deleted", "case_status"]
 LaneState = Literal["active", "paused", "disabled", "deleted"]
 
 NEVER: Final = 2**62
@@ -27,6 +27,7 @@ NEVER: Final = 2**62
 
 PENDING: Final = literal_column("'pending'", Text)
 DEAD: Final = literal_column("'dead'", Text)
+MESSAGE_NEW: Final = literal_column("'message_new'", Text)
 """Spelled out in statements: SQLite uses a partial index only where it sees the index's own condition."""
 
 deliveries = Table(
@@ -60,7 +61,8 @@ deliveries = Table(
     Column("body", LargeBinary, nullable=False),
     Index("deliveries_case", "case_id", "channel_id", "sequence", unique=True),
     Index("deliveries_message", "message_id"),
-    Index("deliveries_channel", "channel_id", "message_id"),
+    Index("deliveries_position", "position"),
+    Index("deliveries_channel", "channel_id", "position"),
     Index(
         "deliveries_queue",
         "queue",
@@ -91,14 +93,21 @@ deliveries = Table(
     ),
     Index(
         "deliveries_dead",
-        "message_id",
+        "position",
         sqlite_where=text("state = 'dead'"),
         postgresql_where=text("state = 'dead'"),
     ),
+    Index(
+        "deliveries_kind",
+        "kind",
+        "position",
+        sqlite_where=text("kind <> 'message_new'"),
+        postgresql_where=text("kind <> 'message_new'"),
+    ),
 )
-"""One row for each message that goes out; its key is the `webhook-id`, its bytes are made once.
+"""One row for each event that goes out, of messages mostly; its key is the `webhook-id`, its bytes are made once.
 
-`sequence` counts what goes out of one case, as the receiver sees it. What stands in one `queue` is sent one after
+`message_id` is 0 where `kind` tells of no message. `sequence` counts what goes out of one case, as the receiver sees it. What stands in one `queue` is sent one after
 another: a case's, or all of a channel's, by its option; NULL waits for nothing. `turn` says in which order, beside the
 position; it is NULL once the delivery has ended, and so an open one is pending or held. `due_at` is NULL unless the
 delivery is the head of its queue; a queue has at most one. Another becomes due when the head ends, in the same

@@ -83,10 +83,15 @@ class CaseEvent(Event, frozen=True):
 
 class CaseStatusChanged(CaseEvent, frozen=True):
     NAME = "case.status_changed.1"
+    PERSONAL = ("custom_user_id",)
     old: Status
     new: Status
     by: str = ""
     """Whose message changed it, as the envelope writes it (`user:5`); "" if no message did."""
+    outgoing: bool = False
+    """The channel is told of it."""
+    custom_user_id: str = ""
+    """As in `case.message_added.1`."""
 
 
 class CasePriorityChanged(CaseEvent, frozen=True):

@@ -5,7 +5,7 @@ A case's state holds what its rules need, no texts and no list of messages, so i
 
 import re
 from collections.abc import Callable, Iterable
-from typing import Literal
+from typing import Any, Literal
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -36,6 +36,7 @@ from kanal.domain.case_events import (
     Rating,
     Status,
 )
+from kanal.domain.channels import CHANNELS
 from kanal.domain.chat_events import (
     ChatAccepted,
     ChatCompleted,
@@ -60,7 +61,8 @@ from kanal.domain.labels import existing_labels
 from kanal.domain.links import person_of
 from kanal.domain.staff import active_staff, existing_staff, staff_after
 from kanal.domain.stream import Aggregate
-from kanal.domain.users import existing_user, set_user_values
+from kanal.domain.users import USERS, existing_user, set_user_values
+from kanal.domain.webhook_options import News
 from kanal.domain.work import Work
 
 
@@ -435,12 +437,20 @@ def set_status(work: Work, case: Case, status: Status, *, by: str = "") -> None:
     `by`: whose message changes it (CaseStatusChanged).
     """
     if status != case.status:
-        changed = CaseStatusChanged(**about(case), old=case.status, new=status, by=by)
+        whose: dict[str, Any] = {**about(case), **news(work, case, "statuses")}
+        changed = CaseStatusChanged(**whose, old=case.status, new=status, by=by)
         work.record(CASES, case.case_id, changed)
         if case.status == "closed":
             hand_over_case(work, case.case_id)
     if status == "closed":
         end_chat(work, case, by="staff", reason="closed")
+
+
+def news(work: Work, case: Case, kind: News) -> dict[str, Any]:
+    """The fields of an event that say whether the case's channel is told of it."""
+    if not case.channel_id or not getattr(work.load(CHANNELS, case.channel_id).webhook, kind):
+        return {}
+    return {"outgoing": True, "custom_user_id": work.load(USERS, case.user_id).identity}
 
 
 def hand_over_case(work: Work, case_id: int) -> None:

@@ -82,13 +82,24 @@ class MessageEdited(MessageEvent, frozen=True):
     """Holds both new texts; the old ones stay in the event before."""
 
     NAME = "message.edited.1"
-    PERSONAL = ("content", "content_html")
+    PERSONAL = ("content", "content_html", "custom_user_id")
     content: str
     content_html: str
+    outgoing: bool = False
+    """The channel is told of it, if the message itself went out."""
+    custom_user_id: str = ""
+    """As in `case.message_added.1`."""
+    note: bool = False
+    """It is one, known if the channel is told."""
 
 
 class MessageDeleted(MessageEvent, frozen=True):
     NAME = "message.deleted.1"
+    PERSONAL = ("custom_user_id",)
+    outgoing: bool = False
+    """This and the next two: as in `message.edited.1`."""
+    custom_user_id: str = ""
+    note: bool = False
 
 
 class MessageRated(MessageEvent, frozen=True):

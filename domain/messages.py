@@ -5,12 +5,12 @@ comes there, under the number that it has already, when it is sent.
 """
 
 from collections.abc import Mapping
-from typing import Unpack
+from typing import Any, Unpack
 
 from msgspec import Struct
 
 from kanal.domain.case_events import MessageKind, Rating
-from kanal.domain.cases import CASES, existing_case, receiving_case, writable_case
+from kanal.domain.cases import CASES, Case, existing_case, news, receiving_case, writable_case
 from kanal.domain.conversation import (
     AddedMessage,
     Said,
@@ -33,6 +33,7 @@ from kanal.domain.message_events import (
     about,
 )
 from kanal.domain.staff import active_staff
+from kanal.domain.webhook_options import News
 from kanal.domain.work import Work
 
 CASE_DELETED = "The case was deleted before the message was sent."
@@ -129,15 +130,14 @@ def settle_files(
 def edit_message(work: Work, *, original: Original, content: str, content_html: str) -> int:
     """Both texts are replaced: what the other one said before would contradict the new one.
 
-    A message that was sent is not sent again. Raises CaseNotFound, MessageNotFound.
+    A message that was sent is not sent again; the channel may be told of the edit. Raises CaseNotFound, MessageNotFound.
     """
     case = writable_case(work, original.case_id)
     message = existing_message(work, original.message_id)
     texts = Texts(content, content_html)
     if texts != (message.texts or original.texts):
-        edited = MessageEdited(
-            **about(case, original.message_id), content=content, content_html=content_html
-        )
+        whose = _whose(work, case, original, message, "edits")
+        edited = MessageEdited(**whose, content=content, content_html=content_html)
         work.record(MESSAGES, original.message_id, edited)
     return original.message_id
 
@@ -145,8 +145,8 @@ def edit_message(work: Work, *, original: Original, content: str, content_html: 
 def delete_message(work: Work, *, original: Original) -> int:
     """What waits will not be sent, what was sent is shown no more. Raises CaseNotFound, MessageNotFound."""
     case = existing_case(work, original.case_id)
-    existing_message(work, original.message_id)
-    deleted = MessageDeleted(**about(case, original.message_id))
+    message = existing_message(work, original.message_id)
+    deleted = MessageDeleted(**_whose(work, case, original, message, "deletions"))
     work.record(MESSAGES, original.message_id, deleted)
     return original.message_id
 
@@ -174,3 +174,14 @@ def existing_message(work: Work, message_id: int) -> Message:
     if message.deleted:
         raise MessageNotFound(message_id)
     return message
+
+
+def _whose(
+    work: Work, case: Case, original: Original, message: Message, kind: News
+) -> dict[str, Any]:
+    """Fields of an event that its channel may be told of. What waits has not gone out, and the user's own words never do."""
+    whose = about(case, original.message_id)
+    if original.kind == "user_message" or message.pending:
+        return {**whose}
+    told = news(work, case, kind)
+    return {**whose, **told, "note": original.kind == "note"} if told else {**whose}

@@ -16,6 +16,8 @@ OnExhausted = Literal["skip", "hold"]
 
 Format = Literal["form", "json"]
 """Of the body: the seed's, or JSON."""
+News = Literal["edits", "deletions", "statuses"]
+"""Options of what the receiver is told beside messages."""
 
 
 class WebhookOptions(Struct, frozen=True):
@@ -30,6 +32,10 @@ class WebhookOptions(Struct, frozen=True):
     notes: bool = True
     rule_messages: bool = True
     format: Format = "form"
+    edits: bool = False
+    """Whether the receiver is told of more than messages: that one was edited or deleted, that a case has another status."""
+    deletions: bool = False
+    statuses: bool = False
 
     def sends(self, kind: MessageKind) -> bool:
         match kind:

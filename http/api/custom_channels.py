@@ -56,6 +56,9 @@ class ChannelFields(Fields):
     webhook_rule_messages: Flag | None = None
     webhook_format: Format | None = None
     webhook_on_exhausted: OnExhausted | None = None
+    webhook_edits: Flag | None = None
+    webhook_deletions: Flag | None = None
+    webhook_statuses: Flag | None = None
 
     def settings(self) -> dict[str, Any]:
         """What was given, the options of the webhook together."""
@@ -113,6 +116,9 @@ class ChannelAnswer(Struct):
     webhook_rule_messages: bool
     webhook_format: Format
     webhook_on_exhausted: OnExhausted
+    webhook_edits: bool
+    webhook_deletions: bool
+    webhook_statuses: bool
     secret: str | UnsetType = UNSET
     """Only in the answer to the creation."""
 

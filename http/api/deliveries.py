@@ -10,6 +10,7 @@ from sqlalchemy import Connection
 from kanal.delivery import overview
 from kanal.delivery.decisions import DecidedMeanwhile, look, unchanged
 from kanal.delivery.overview import AttemptRow, DeliveryRow, Filter, Sent, State
+from kanal.delivery.tables import Kind
 from kanal.domain import deliveries
 from kanal.domain.deliveries import DeliveryNow
 from kanal.domain.errors import DeliveryNotFound
@@ -31,6 +32,7 @@ class DeliveriesQuery(Paging):
     case_id: Text | None = None
     message_id: Id | None = None
     state: State | None = None
+    kind: Kind | None = None
 
 
 class Decision(Fields):
@@ -49,9 +51,11 @@ class OutcomeAnswer(Struct):
 
 class DeliveryAnswer(Struct):
     delivery_id: str
+    kind: Kind
     channel_id: int
     case_id: int
     message_id: int
+    """0 where the kind tells of no message."""
     state: State
     sequence: int
     attempts: int
@@ -119,6 +123,7 @@ async def list_deliveries(call: Call) -> web.Response:
         case_id=case_id_in(asked.case_id) if asked.case_id is not None else None,
         message_id=asked.message_id,
         state=asked.state,
+        kind=asked.kind,
     )
 
     def query(connection: Connection, _: Views) -> tuple[list[DeliveryRow], int]:
@@ -176,6 +181,7 @@ async def _decide(call: Call, command: Callable[..., None]) -> web.Response:
 def shown(row: DeliveryRow, dates: Dates) -> DeliveryAnswer:
     return DeliveryAnswer(
         delivery_id=row.delivery_id,
+        kind=row.kind,
         channel_id=row.channel_id,
         case_id=row.case_id,
         message_id=row.message_id,

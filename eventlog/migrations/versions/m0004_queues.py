@@ -23,6 +23,12 @@ def upgrade() -> None:
     op.drop_index("deliveries_pending", "deliveries")
     _partial_index("deliveries_open", ["channel_id", "created_at"], "turn IS NOT NULL")
     _partial_index("deliveries_heads", ["queue"], "due_at IS NOT NULL")
+    op.create_index("deliveries_position", "deliveries", ["position"])
+    op.drop_index("deliveries_channel", "deliveries")
+    op.create_index("deliveries_channel", "deliveries", ["channel_id", "position"])
+    op.drop_index("deliveries_dead", "deliveries")
+    _partial_index("deliveries_dead", ["position"], "state = 'dead'")
+    _partial_index("deliveries_kind", ["kind", "position"], "kind <> 'message_new'")
     op.add_column("lanes", sa.Column("options", sa.Text, nullable=False, server_default="{}"))
     op.add_column(
         "lanes", sa.Column("state_since", sa.BigInteger, nullable=False, server_default="0")

@@ -83,6 +83,9 @@ async def test_the_options_of_chats_are_checked(api: Api) -> None:
         "webhook_rule_messages": True,
         "webhook_format": "form",
         "webhook_on_exhausted": "skip",
+        "webhook_edits": False,
+        "webhook_deletions": False,
+        "webhook_statuses": False,
     }
     assert changed["custom_channel"].items() >= options.items()
 

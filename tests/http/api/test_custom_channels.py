@@ -29,6 +29,9 @@ async def test_a_new_channel_is_answered_with_its_keys_and_once_its_secret(api: 
         "webhook_rule_messages": True,
         "webhook_format": "form",
         "webhook_on_exhausted": "skip",
+        "webhook_edits": False,
+        "webhook_deletions": False,
+        "webhook_statuses": False,
     }
     made["custom_channel"]["delivery"] = delivery
     assert await api.get("custom_channels/1.json") == made
@@ -101,6 +104,9 @@ OPTIONS = {
     "webhook_notes": False,
     "webhook_rule_messages": False,
     "webhook_format": "json",
+    "webhook_edits": True,
+    "webhook_deletions": True,
+    "webhook_statuses": True,
 }
 
 

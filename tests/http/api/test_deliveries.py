@@ -23,6 +23,7 @@ async def test_a_reply_is_listed_with_all_that_is_known_of_it(api: Api) -> None:
     message = (await api.get("cases/2/messages.json"))["1"]["message"]
     assert newest.pop("delivery_id").startswith("msg_")
     assert newest == {
+        "kind": "message_new",
         "channel_id": 2,
         "case_id": 2,
         "message_id": 4,
@@ -45,7 +46,8 @@ async def test_the_newest_is_first_and_pages_follow(api: Api) -> None:
 
 
 @pytest.mark.parametrize(
-    "query", ["?channel=cch1", "?channel=1", "?case_id=1", "?message_id=2", "?channel=1&case_id=1"]
+    "query",
+    ["?channel=cch1", "?channel=1", "?case_id=1", "?message_id=2", "?channel=1&kind=message_new"],
 )
 async def test_filters_choose(api: Api, query: str) -> None:
     await two_replies(api)
@@ -83,7 +85,7 @@ async def test_a_disabled_channel_holds_and_a_deleted_one_dead_letters(api: Api)
     assert await states(api, "?state=pending") == [(2, "pending")]
 
 
-@pytest.mark.parametrize("query", ["?state=lost", "?channel=first", "?message_id=x"])
+@pytest.mark.parametrize("query", ["?state=lost", "?channel=first", "?message_id=x", "?kind=ping"])
 async def test_a_filter_that_means_nothing_is_refused(api: Api, query: str) -> None:
     refused = await api.call("GET", f"deliveries.json{query}")
     assert refused.refusal == (400, "invalid_parameters")
