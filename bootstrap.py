@@ -25,6 +25,7 @@ from kanal.automation.fetch_files import FetchFiles
 from kanal.automation.hand_overs import HandOvers
 from kanal.automation.orphans import OrphanedFiles
 from kanal.delivery.address_guard import AddressGuard
+from kanal.delivery.arrivals import Arrivals
 from kanal.delivery.fetch import FileFetcher
 from kanal.delivery.outbox import Outbox
 from kanal.delivery.ping import Pinger
@@ -190,11 +191,16 @@ async def running(store: Store, role: Role = "all") -> AsyncIterator[Running]:
             stack.push_async_callback(follower.close)
         client = await stack.enter_async_context(WebhookClient(guard, version=__version__))
         typists = Typists(store.database)
+        arrivals = Arrivals(store.database)
         typing_webhook = TypingWebhook(client, settings.timezone)
         if role != "worker":
             typists.start()
             stack.push_async_callback(typists.close)
             stack.push_async_callback(typing_webhook.close)
+            arrivals.start()
+            store.outbox.tell(arrivals)
+            # Before the server waits for its calls to end.
+            ending.append(arrivals.close)
         if role != "api":
             sender = Sender(
                 store.database,
@@ -226,6 +232,7 @@ async def running(store: Store, role: Role = "all") -> AsyncIterator[Running]:
             pinger=Pinger(client, settings.timezone, settings.webhook_timeout),
             typists=typists,
             typing_webhook=typing_webhook,
+            arrivals=arrivals,
             dates=Dates(settings.timezone),
             phone_region=settings.phone_region,
             uploads=uploads,

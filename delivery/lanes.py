@@ -78,7 +78,8 @@ class Lane:
         return unused and max(self.next_due, self.row.paused_until) > until
 
     def may_send(self, now: int) -> bool:
-        return self.row.state == "active" and self.row.paused_until <= now
+        row = self.row
+        return row.state == "active" and row.paused_until <= now and not row.options.polling
 
     @property
     def ahead(self) -> int:

@@ -4,7 +4,7 @@ Not a read model: it has no generations and no rebuild reaches it, so nothing is
 """
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from datetime import tzinfo
 from typing import Any, Final, Protocol
 
@@ -86,6 +86,14 @@ class Dispatcher(Protocol):
         ...
 
 
+class Arrivals(Protocol):
+    """Who waits in this process for something new to go out. Called on the writer's thread."""
+
+    def came(self, channel_ids: Collection[int]) -> None:
+        """Committed: something goes out on these channels."""
+        ...
+
+
 class Outbox:
     """An inline projection of the writer."""
 
@@ -109,13 +117,20 @@ class Outbox:
         self._changed: set[int] = set()
         self._others: set[int] = set()
         """Channels that another process may have to be told of."""
+        self._arrivals: Arrivals | None = None
+        self._arrived: set[int] = set()
+        """Channels that something new goes out on."""
 
     def attach(self, dispatcher: Dispatcher | None) -> None:
         self._dispatcher = dispatcher
 
+    def tell(self, arrivals: Arrivals) -> None:
+        """Who waits here for what goes out."""
+        self._arrivals = arrivals
+
     def apply(self, connection: Connection, events: Sequence[Recorded], *, head: int) -> None:
         # A batch that was rolled back is applied again: nothing of it may be left.
-        self._fresh, self._changed, self._others = [], set(), set()
+        self._fresh, self._changed, self._others, self._arrived = [], set(), set(), set()
         messages: list[Recorded] = []
         """And what else goes out."""
         for recorded in events:
@@ -140,6 +155,8 @@ class Outbox:
     def committed(self, events: Sequence[Recorded]) -> None:
         if self._dispatcher and (self._fresh or self._changed):
             self._dispatcher.enqueued(self._fresh, frozenset(self._changed))
+        if self._arrivals and self._arrived:
+            self._arrivals.came(self._arrived)
         self._fresh, self._changed = [], set()
 
     def _enqueue(self, connection: Connection, messages: list[Recorded]) -> None:
@@ -148,6 +165,7 @@ class Outbox:
             return
         events: list[Outgoing] = [recorded.event for recorded in messages]  # type: ignore[misc]
         found = lane_rows(connection, {event.channel_id for event in events})
+        self._arrived |= found.keys()
         places = _Places(connection, events, found)
         changes = Changes()
         rows = []
@@ -156,6 +174,8 @@ class Outbox:
             lane = found[event.channel_id]
             row = self._row(recorded, event, lane, places)
             rows.append(row)
+            if lane.polled_until > recorded.envelope.at:
+                self._others.add(lane.channel_id)
             if row["due_at"] is None:
                 continue
             delivery = Delivery(**{name: row[name] for name in FIELDS})
@@ -186,7 +206,7 @@ class Outbox:
         delivery_id = self._webhook_id(recorded.stream_id, recorded.version, event)
         place = places.next(event, lane, delivery_id)
         # The log's time never goes back, so it may be ahead of the clock that the sender goes by.
-        due_at = None if place.waits or dead else min(at, self._clock())
+        due_at = None if place.waits or dead or lane.options.polling else min(at, self._clock())
         return {
             "delivery_id": delivery_id,
             "position": recorded.position,
@@ -196,7 +216,7 @@ class Outbox:
             "kind": KINDS[type(event)],
             "sequence": place.sequence + 1,
             "previous_id": place.previous_id,
-            "queue": queue_of(lane.options.order, lane.channel_id, event.case_id),
+            "queue": queue_of(lane.options, lane.channel_id, event.case_id),
             "turn": None if dead else recorded.position,
             "created_at": at,
             "state": "dead" if dead else "pending",
@@ -320,7 +340,7 @@ class _Places:
     ) -> None:
         wanted = {(event.case_id, event.channel_id): found[event.channel_id] for event in events}
         rows = [
-            (case_id, channel_id, queue_of(lane.options.order, channel_id, case_id))
+            (case_id, channel_id, queue_of(lane.options, channel_id, case_id))
             for (case_id, channel_id), lane in wanted.items()
         ]
         self._last = places(connection, rows)
@@ -330,7 +350,7 @@ class _Places:
 
     def next(self, event: Outgoing, lane: LaneRow, delivery_id: str) -> Place:
         last = self._last[event.case_id]
-        queue = queue_of(lane.options.order, lane.channel_id, event.case_id)
+        queue = queue_of(lane.options, lane.channel_id, event.case_id)
         place = last._replace(waits=queue in self._waited_for)
         self._last[event.case_id] = Place(last.sequence + 1, delivery_id, True)
         if queue is not None and lane.state != "deleted":
@@ -366,6 +386,7 @@ def _created(connection: Connection, event: ChannelCreated, at: int) -> None:
         "failed_id": None,
         "warned": 0,
         "notice_at": None,
+        "polled_until": 0,
     }
     connection.execute(insert(lanes).values(row))
 
@@ -378,8 +399,10 @@ def _changed(connection: Connection, event: ChannelChanged, at: int) -> None:
         "options": webhook_options.stored(event.webhook),
     }
     _set(connection, event.channel_id, values)
-    if row.options.order != event.webhook.order:
-        reorder(connection, event.channel_id, event.webhook.order, at)
+    was, now = row.options, event.webhook
+    if (was.order, was.polling) != (now.order, now.polling):
+        reorder(connection, event.channel_id, now, at)
+        _set(connection, event.channel_id, {"due_at": at})
     if row.webhook_url != event.webhook_url:
         _start_anew(connection, event.channel_id, at)
 

@@ -12,7 +12,7 @@ from sqlalchemy import Connection, and_, func, text, update
 from kanal.delivery.tables import OPEN, deliveries
 from kanal.delivery.verdict import Delivery
 from kanal.domain.deliveries import DeliveryState
-from kanal.domain.webhook_options import Order
+from kanal.domain.webhook_options import WebhookOptions
 
 COLUMNS: Final = ", ".join(
     f"d.{name}" for name in Delivery.__struct_fields__ if name != "attempt_id"
@@ -78,8 +78,10 @@ class Standing(NamedTuple):
     is_head: bool
 
 
-def queue_of(order: Order, channel_id: int, case_id: int) -> int | None:
-    match order:
+def queue_of(options: WebhookOptions, channel_id: int, case_id: int) -> int | None:
+    if options.polling:
+        return None
+    match options.order:
         case "case":
             return case_id
         case "channel":
@@ -109,13 +111,17 @@ def next_heads(connection: Connection, queues: Collection[int]) -> list[Delivery
     return [Delivery(*row) for row in found]
 
 
-def reorder(connection: Connection, channel_id: int, order: Order, now: int) -> None:
-    """All that is open comes to stand in the queues of this order. What is under way ends as it would have."""
-    queue = {"case": deliveries.c.case_id, "channel": -channel_id, "none": None}[order]
+def reorder(connection: Connection, channel_id: int, options: WebhookOptions, now: int) -> None:
+    """All that is open comes to stand in the queues of these options. What is under way ends as it would have."""
+    queue = {"case": deliveries.c.case_id, "channel": -channel_id, "none": None}[options.order]
+    if options.polling:
+        queue = None
     own = and_(deliveries.c.channel_id == channel_id, OPEN)
     connection.execute(update(deliveries).where(own).values(queue=queue, due_at=None))
+    if options.polling:
+        return
     first = "state = 'pending'"
-    if order != "none":
+    if options.order != "none":
         first += """ AND NOT EXISTS (
             SELECT 1 FROM deliveries AS b WHERE b.queue = deliveries.queue AND b.turn IS NOT NULL
             AND (b.turn, b.position) < (deliveries.turn, deliveries.position))"""

@@ -62,7 +62,7 @@ deliveries = Table(
     Index("deliveries_case", "case_id", "channel_id", "sequence", unique=True),
     Index("deliveries_message", "message_id"),
     Index("deliveries_position", "position"),
-    Index("deliveries_channel", "channel_id", "position"),
+    Index("deliveries_channel", "channel_id", "position", unique=True),
     Index(
         "deliveries_queue",
         "queue",
@@ -167,6 +167,7 @@ lanes = Table(
     Column("failed_id", Text),
     Column("warned", Integer, nullable=False),
     Column("notice_at", BigInteger),
+    Column("polled_until", BigInteger, nullable=False),
     Index("lanes_due", "due_at"),
     Index("lanes_notices", "notice_at"),
 )
@@ -178,4 +179,5 @@ owns the lane (`owner` is empty). `token` grows with every owner: whoever writes
 `state_since`: of the state, and of the last recovery. `pause_reason` is NULL unless the channel is paused, also while it is
 disabled. `failing_since`: of the first failure since a message was last taken, and `failed_id` the delivery that failed last.
 `notice_at`: when people have to be told of the lane, and `warned` how many steps of its trouble they were told of.
+`polled_until`: so long other processes have to be told of all that is new, because somebody may wait for it there.
 """

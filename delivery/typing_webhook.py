@@ -42,7 +42,7 @@ class TypingWebhook:
     ) -> None:
         """Returns at once. Nothing is sent to a channel that takes no messages at the moment."""
         lane, now = channel.lane, self._clock()
-        if lane.state != "active" or lane.paused_until > now:
+        if lane.state != "active" or lane.paused_until > now or lane.options.polling:
             return
         of_channel = list(self._posts.values()).count(lane.channel_id)
         if len(self._posts) >= IN_FLIGHT or of_channel >= IN_FLIGHT_OF_CHANNEL:

@@ -89,6 +89,7 @@ class LaneRow(msgspec.Struct):
     failed_id: str | None = None
     warned: int = 0
     notice_at: int | None = None
+    polled_until: int = 0
 
 
 class Schedule(Protocol):

@@ -6,7 +6,12 @@ from typing import Any, Literal
 from msgspec import Struct
 from msgspec.structs import replace
 
-from kanal.domain.errors import ChannelDeleted, ChannelDisabled, ChannelNotFound
+from kanal.domain.errors import (
+    ChannelDeleted,
+    ChannelDisabled,
+    ChannelNotFound,
+    WebhookUrlRequired,
+)
 from kanal.domain.event import Event
 from kanal.domain.stream import Aggregate
 from kanal.domain.webhook_options import DEFAULTS, WebhookOptions
@@ -124,8 +129,8 @@ def create_channel(
     work: Work,
     *,
     title: str,
-    webhook_url: str,
     channel_type: ChannelType,
+    webhook_url: str = "",
     icon: str = DEFAULT_ICON,
     chat_idle_minutes: int = 0,
     chat_offer_seconds: int = CHAT_OFFER_SECONDS,
@@ -133,7 +138,9 @@ def create_channel(
     webhook: Mapping[str, Any] = {},
     secret_fingerprint: str,
 ) -> int:
-    """The new channel's id."""
+    """The new channel's id. Raises WebhookUrlRequired."""
+    options = WebhookOptions(**webhook)
+    _check_reachable(webhook_url, options)
     channel_id = work.take("channel")
     work.record(
         CHANNELS,
@@ -147,7 +154,7 @@ def create_channel(
             chat_idle_minutes=chat_idle_minutes,
             chat_offer_seconds=chat_offer_seconds,
             chat_limit=chat_limit,
-            webhook=WebhookOptions(**webhook),
+            webhook=options,
             secret_fingerprint=secret_fingerprint,
         ),
     )
@@ -158,10 +165,11 @@ def change_channel(
     work: Work, *, channel_id: int, webhook: Mapping[str, Any] = {}, **changes: Any
 ) -> int:
     """`webhook`: any options of WebhookOptions; `changes`: any of title, webhook_url, channel_type, icon and the options of
-    chats. What stays the same is no event.
+    chats. What stays the same is no event. Raises WebhookUrlRequired.
     """
     channel = existing_channel(work, channel_id)
     changed = replace(channel, webhook=replace(channel.webhook, **webhook), **changes)
+    _check_reachable(changed.webhook_url, changed.webhook)
     if changed != channel:
         work.record(
             CHANNELS,
@@ -179,6 +187,11 @@ def change_channel(
             ),
         )
     return channel_id
+
+
+def _check_reachable(webhook_url: str, options: WebhookOptions) -> None:
+    if not webhook_url and not options.polling:
+        raise WebhookUrlRequired
 
 
 def disable_channel(work: Work, *, channel_id: int) -> int:

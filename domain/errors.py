@@ -33,6 +33,8 @@
     │   └── LabelTitleTaken
     ├── ChannelDisabled
     ├── ChannelDeleted
+    ├── WebhookUrlRequired
+    ├── ChannelNotPolled
     ├── ChannelWithoutId
     ├── IdWithoutChannel
     ├── NoIdentity
@@ -328,6 +330,26 @@ class DeliveryWaits(DomainError):
         super().__init__(
             f"Delivery {delivery_id} waits behind {behind}, since its queue is sent in order. "
             "Retry, release or skip that one."
+        )
+
+
+class WebhookUrlRequired(DomainError):
+    code = "webhook_url_required"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "Give webhook_url, or webhook_polling if the receiver asks for what goes out."
+        )
+        self.fields = {"webhook_url": "is required unless webhook_polling is true"}
+
+
+class ChannelNotPolled(DomainError):
+    code = "channel_not_polled"
+
+    def __init__(self, channel_id: int) -> None:
+        super().__init__(
+            f"What goes out on channel cch{channel_id} is POSTed to its Webhook URL, whose answer says that it has "
+            "arrived; only with webhook_polling it is acknowledged."
         )
 
 

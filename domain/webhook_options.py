@@ -36,6 +36,8 @@ class WebhookOptions(Struct, frozen=True):
     """Whether the receiver is told of more than messages: that one was edited or deleted, that a case has another status."""
     deletions: bool = False
     statuses: bool = False
+    polling: bool = False
+    """Nothing is POSTed: the receiver asks for what goes out, and says what it has."""
 
     def sends(self, kind: MessageKind) -> bool:
         match kind:

@@ -61,6 +61,11 @@ def make_app(
     position = Gauge("kanal_log_position", "Position of the last event.", registry=registry)
     position.set_function(lambda: context.writer.position)
 
+    polling = Gauge(
+        "kanal_outbox_calls_waiting", "Calls that wait for something to go out.", registry=registry
+    )
+    polling.set_function(lambda: context.arrivals.waiting)
+
     async def metrics(_: web.Request) -> web.Response:
         return exposition(registry)
 

@@ -9,6 +9,7 @@ from aiohttp import web
 from sqlalchemy import Connection
 
 from kanal.delivery.address_guard import AddressGuard
+from kanal.delivery.arrivals import Arrivals
 from kanal.delivery.ping import Pinger
 from kanal.delivery.typing_webhook import TypingWebhook
 from kanal.delivery.typists import Typists
@@ -52,6 +53,7 @@ class Context:
     pinger: Pinger
     typists: Typists
     typing_webhook: TypingWebhook
+    arrivals: Arrivals
     dates: Dates
     phone_region: str
     uploads: Path

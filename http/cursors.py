@@ -24,8 +24,15 @@ def cursor_of(sort: str, end: After, keyed_hash: Hash) -> str:
     return urlsafe_b64encode(_signature(place, keyed_hash) + place).decode().rstrip("=")
 
 
-def place_of(cursor: str, sort: str, keyed_hash: Hash) -> After:
-    """Raises ApiError."""
+def place_of(
+    cursor: str,
+    sort: str,
+    keyed_hash: Hash,
+    *,
+    field: str = "cursor",
+    source: str = "the header Link of a page with the same sort",
+) -> After:
+    """`field`: what the caller calls it, `source`: where it is to be taken from. Raises ApiError."""
     try:
         octets = urlsafe_b64decode(cursor[:LONGEST].encode() + b"==")
         signature, place = octets[:SIGNATURE], octets[SIGNATURE:]
@@ -35,8 +42,11 @@ def place_of(cursor: str, sort: str, keyed_hash: Hash) -> After:
                 return After(value, key)
     except (ValueError, msgspec.DecodeError):
         pass
-    sentence = "must be taken from the header Link of a page with the same sort"
-    raise ApiError(400, "wrong_cursor", f"cursor {sentence}.", fields={"cursor": sentence})
+    raise wrong_cursor(field, f"must be taken from {source}")
+
+
+def wrong_cursor(field: str, sentence: str) -> ApiError:
+    return ApiError(400, "wrong_cursor", f"{field} {sentence}.", fields={field: sentence})
 
 
 def link_to_next(request: web.Request, cursor: str) -> dict[str, str]:

@@ -299,13 +299,15 @@ Moment = Annotated[
 """Microseconds since the epoch; the account's zone counts if the caller names none."""
 
 
+Limit = Annotated[int, BeforeValidator(lambda value: min(max(1, _whole(value)), MAX_LIMIT))]
+"""How many of a list; what is out of range is brought into it."""
+
+
 class Paging(Fields):
     """`page` and `limit` of every list: what is out of range is brought into it."""
 
     page: Annotated[int, BeforeValidator(lambda value: max(1, _whole(value)))] = 1
-    limit: Annotated[int, BeforeValidator(lambda value: min(max(1, _whole(value)), MAX_LIMIT))] = (
-        MAX_LIMIT
-    )
+    limit: Limit = MAX_LIMIT
 
     @property
     def rows(self) -> int:

@@ -59,6 +59,7 @@ class ChannelFields(Fields):
     webhook_edits: Flag | None = None
     webhook_deletions: Flag | None = None
     webhook_statuses: Flag | None = None
+    webhook_polling: Flag | None = None
 
     def settings(self) -> dict[str, Any]:
         """What was given, the options of the webhook together."""
@@ -72,7 +73,7 @@ class ChannelFields(Fields):
 
 class NewChannel(ChannelFields):
     title: Line
-    webhook_url: Text
+    webhook_url: Text = ""
     channel_type: Literal["async", "sync"]
 
 
@@ -119,6 +120,7 @@ class ChannelAnswer(Struct):
     webhook_edits: bool
     webhook_deletions: bool
     webhook_statuses: bool
+    webhook_polling: bool
     secret: str | UnsetType = UNSET
     """Only in the answer to the creation."""
 
@@ -152,7 +154,8 @@ async def show(call: Call) -> web.Response:
 )
 async def create(call: Call) -> web.Response:
     given = await call.given(NewChannel)
-    _check_url(call.context, given.webhook_url)
+    if given.webhook_url:
+        _check_url(call.context, given.webhook_url)
     secret = new_secret()
     fingerprint = call.context.stream_ids.keyed_hash(secret).hex()[:16]
 

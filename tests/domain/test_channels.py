@@ -17,7 +17,12 @@ from kanal.domain.channels import (
     enable_channel,
 )
 from kanal.domain.conversation import add_staff_reply, add_user_message, open_case
-from kanal.domain.errors import ChannelDeleted, ChannelDisabled, ChannelNotFound
+from kanal.domain.errors import (
+    ChannelDeleted,
+    ChannelDisabled,
+    ChannelNotFound,
+    WebhookUrlRequired,
+)
 from kanal.domain.identities import register_user
 
 URL = "https://example.com/hook"
@@ -98,4 +103,13 @@ def test_users_can_write_again_to_an_enabled_channel() -> None:
     story.given(disable_channel, channel_id=APP).given(enable_channel, channel_id=APP)
     story.when(add_user_message, case_id=1, user_id=1, content="y").then_named(
         "case.message_added.1"
+    )
+
+
+def test_a_channel_without_a_webhook_url_is_polled() -> None:
+    polled = {"channel_type": "sync", "webhook": {"polling": True}, "secret_fingerprint": "f"}
+    story = Story().given(create_channel, title="App", **polled)
+    story.when(change_channel, channel_id=1, webhook={"polling": False}).refused(WebhookUrlRequired)
+    Story().when(create_channel, title="App", channel_type="sync", secret_fingerprint="f").refused(
+        WebhookUrlRequired
     )

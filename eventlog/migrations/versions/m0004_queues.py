@@ -25,7 +25,7 @@ def upgrade() -> None:
     _partial_index("deliveries_heads", ["queue"], "due_at IS NOT NULL")
     op.create_index("deliveries_position", "deliveries", ["position"])
     op.drop_index("deliveries_channel", "deliveries")
-    op.create_index("deliveries_channel", "deliveries", ["channel_id", "position"])
+    op.create_index("deliveries_channel", "deliveries", ["channel_id", "position"], unique=True)
     op.drop_index("deliveries_dead", "deliveries")
     _partial_index("deliveries_dead", ["position"], "state = 'dead'")
     _partial_index("deliveries_kind", ["kind", "position"], "kind <> 'message_new'")
@@ -40,6 +40,9 @@ def upgrade() -> None:
     op.add_column("lanes", sa.Column("warned", sa.Integer, nullable=False, server_default="0"))
     op.add_column("lanes", sa.Column("notice_at", sa.BigInteger))
     op.create_index("lanes_notices", "lanes", ["notice_at"])
+    op.add_column(
+        "lanes", sa.Column("polled_until", sa.BigInteger, nullable=False, server_default="0")
+    )
 
 
 def _partial_index(name: str, columns: list[str], where: str) -> None:

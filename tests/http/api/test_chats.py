@@ -86,6 +86,7 @@ async def test_the_options_of_chats_are_checked(api: Api) -> None:
         "webhook_edits": False,
         "webhook_deletions": False,
         "webhook_statuses": False,
+        "webhook_polling": False,
     }
     assert changed["custom_channel"].items() >= options.items()
 

@@ -32,6 +32,7 @@ async def test_a_new_channel_is_answered_with_its_keys_and_once_its_secret(api: 
         "webhook_edits": False,
         "webhook_deletions": False,
         "webhook_statuses": False,
+        "webhook_polling": False,
     }
     made["custom_channel"]["delivery"] = delivery
     assert await api.get("custom_channels/1.json") == made

@@ -1,0 +1,44 @@
+"""A channel whose receiver asks: nothing is POSTed, until it is told to."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from delivering import Desk, open_database
+from webhook_receiver import Receiver
+
+from kanal.delivery import polling
+from kanal.domain import channels
+
+
+@pytest.fixture
+async def desk(database_url: str, data_dir: Path) -> AsyncIterator[Desk]:
+    async with Desk(open_database(database_url, data_dir)) as desk:
+        yield desk
+
+
+async def test_nothing_is_posted_before_polling_is_turned_off(desk: Desk) -> None:
+    async with Receiver() as receiver, desk.sending():
+        channel_id = await desk.channel(receiver.url, polling=True)
+        case_id = await desk.case(channel_id)
+        for number in (1, 2, 3):
+            await desk.say(case_id, f"Polled {number}")
+        # Another channel of the same receiver, so that it is known that the sender has had its turn.
+        await desk.say(await desk.case(await desk.channel(receiver.url)), "POSTed")
+        (posted,) = await receiver.wait_for(1)
+        assert posted.form["object[content]"] == "POSTed"
+        first, *_ = await desk.deliveries()
+        taken = await desk.writer.run(
+            lambda connection: polling.acknowledge(connection, channel_id, first["position"], 1)
+        )
+        assert taken == 1
+        assert (await desk.states())[:3] == ["delivered", "pending", "pending"]
+
+        await desk.do(channels.change_channel, channel_id=channel_id, webhook={"polling": False})
+        await desk.until_delivered()
+        contents = [each.form["object[content]"] for each in receiver.received[1:]]
+        assert contents == ["Polled 2", "Polled 3"]
+
+        await desk.do(channels.change_channel, channel_id=channel_id, webhook={"polling": True})
+        await desk.say(case_id, "Polled 4")
+        assert (await desk.deliveries())[-1]["due_at"] is None
