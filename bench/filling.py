@@ -20,6 +20,7 @@ from processes import ADMIN_EMAIL, ADMIN_KEY
 from sqlalchemy import Connection, delete, insert, select
 
 from kanal.bootstrap import Store, appoint_first_administrator, open_database
+from kanal.delivery import kept_secrets
 from kanal.delivery.outbox import Outbox
 from kanal.delivery.signing import new_secret
 from kanal.domain.cases import change_case
@@ -41,7 +42,7 @@ from kanal.eventlog.files import FileLinks
 from kanal.eventlog.migrate import migrate
 from kanal.eventlog.projection import InlineProjection
 from kanal.eventlog.stream_ids import StreamIds
-from kanal.eventlog.tables import channel_secrets, counters
+from kanal.eventlog.tables import counters
 from kanal.eventlog.writer import Writer
 from kanal.projections import runner
 from kanal.projections.clean_html import clean_html
@@ -208,12 +209,7 @@ def make_channel(writer: Writer, webhook_url: str) -> int:
     )
 
     def keep_secret(connection: Connection, channel_id: int) -> None:
-        row = {
-            "channel_id": channel_id,
-            "created_at": time.time_ns() // 1000,
-            "secret": new_secret(),
-        }
-        connection.execute(insert(channel_secrets).values(row))
+        kept_secrets.keep(connection, channel_id, new_secret(), at=time.time_ns() // 1000)
 
     return writer.submit_and_wait(command, beside=keep_secret).result
 

@@ -8,6 +8,7 @@ from typing import Final
 
 from kanal.delivery.ledger import Claimed
 from kanal.delivery.outcome import Outcome
+from kanal.delivery.signing import Secret, Signers, signers_of
 from kanal.delivery.tables import NEVER
 from kanal.delivery.verdict import Delivery, LaneRow
 
@@ -28,7 +29,8 @@ HEADS_LOW: Final = 16
 class Lane:
     def __init__(self, claimed: Claimed, per_channel: int, lease_ends: float) -> None:
         self.row: LaneRow = claimed.lane
-        self.secrets = claimed.secrets
+        self._secrets = claimed.secrets
+        self._signers: Signers | None = None
         self.lease_ends = lease_ends
         """By this process' monotonic clock; nothing is begun after it."""
         self.heads: deque[Delivery] = deque()
@@ -71,6 +73,14 @@ class Lane:
     @property
     def busy(self) -> bool:
         return bool(self.known)
+
+    def sign_with(self, secrets: tuple[Secret, ...]) -> None:
+        self._secrets, self._signers = secrets, None
+
+    def signers(self, now: int) -> Signers:
+        if self._signers is None or now >= self._signers.until:
+            self._signers = signers_of(self._secrets, self.row.options.signature, now)
+        return self._signers
 
     def is_idle(self, since: float, until: int) -> bool:
         """Nothing was sent `since` (monotonic), nothing is to be sent `until`."""
@@ -144,6 +154,8 @@ class Lane:
         if row.state == "active" and self.row.state != "active":
             # What piled up meanwhile must not fall upon the receiver all at once.
             self.width = min(FIRST_WIDTH, self._per_channel)
+        if row.options != self.row.options:
+            self._signers = None
         self.row = row
         if row.state != "active" or row.failures or row.paused_until:
             self.forget_heads()

@@ -11,15 +11,15 @@ from typing import Any, Final, Literal, NamedTuple
 
 from sqlalchemy import Connection, Row, and_, func, literal, or_, select, text, update
 
-from kanal.delivery import queues
+from kanal.delivery import kept_secrets, queues
 from kanal.delivery.outcome import SENTENCES, OutcomeClass
 from kanal.delivery.queues import Standing
+from kanal.delivery.signing import Secret, Signers, signers_of
 from kanal.delivery.tables import NEVER, PENDING, attempts, deliveries, lanes
 from kanal.delivery.verdict import Attempted, Delivery, LaneRow, Rules, Verdict, judge
 from kanal.domain import webhook_options
 from kanal.domain.deliveries import DeliveryState
 from kanal.eventlog.projection import Changes
-from kanal.eventlog.tables import channel_secrets
 
 LATE: Final = " Recorded after another process had taken over the channel's sending; not counted."
 
@@ -76,7 +76,11 @@ class Written:
 
 class Claimed(NamedTuple):
     lane: LaneRow
-    secrets: tuple[str, ...]
+    secrets: tuple[Secret, ...]
+    """The newest first."""
+
+    def signers(self, now: int) -> Signers:
+        return signers_of(self.secrets, self.lane.options.signature, now)
 
 
 class Heads(NamedTuple):
@@ -182,15 +186,10 @@ def release(connection: Connection, owner: str, channel_ids: Collection[int] | N
 
 
 def read_lanes(connection: Connection, channel_ids: Collection[int]) -> list[Claimed]:
-    """With the secrets that sign their webhooks, the oldest first."""
-    query = select(channel_secrets.c.channel_id, channel_secrets.c.secret).where(
-        channel_secrets.c.channel_id.in_(channel_ids)
-    )
-    kept: dict[int, list[str]] = {}
-    for channel_id, secret in connection.execute(query.order_by(channel_secrets.c.created_at)):
-        kept.setdefault(channel_id, []).append(secret)
+    """With the secrets that sign their webhooks."""
+    kept = kept_secrets.read(connection, channel_ids)
     rows = lane_rows(connection, channel_ids).values()
-    return [Claimed(row, tuple(kept.get(row.channel_id, ()))) for row in rows]
+    return [Claimed(row, kept.get(row.channel_id, ())) for row in rows]
 
 
 def lane_rows(connection: Connection, channel_ids: Collection[int]) -> dict[int, LaneRow]:

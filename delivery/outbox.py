@@ -33,6 +33,8 @@ from kanal.domain.channel_delivery import ChannelDeliveryPaused, ChannelDelivery
 from kanal.domain.channels import (
     ChannelChanged,
     ChannelCreated,
+    ChannelSecretMade,
+    ChannelSecretRevoked,
     ChannelWasDeleted,
     ChannelWasDisabled,
     ChannelWasEnabled,
@@ -471,6 +473,10 @@ def _start_anew(connection: Connection, channel_id: int, at: int) -> None:
     )
 
 
+def _signed_anew(connection: Connection, event: Event, at: int) -> None:
+    """Nothing of its rows: the secret is kept beside the event, and whoever sends has to read it."""
+
+
 def _set(connection: Connection, channel_id: int, values: dict[str, Any]) -> None:
     connection.execute(update(lanes).where(lanes.c.channel_id == channel_id).values(values))
 
@@ -478,6 +484,8 @@ def _set(connection: Connection, channel_id: int, values: dict[str, Any]) -> Non
 LANE_CHANGES: Final[dict[type[Event], Callable[[Connection, Any, int], None]]] = {
     ChannelCreated: _created,
     ChannelChanged: _changed,
+    ChannelSecretMade: _signed_anew,
+    ChannelSecretRevoked: _signed_anew,
     ChannelWasDisabled: _disabled,
     ChannelWasEnabled: _enabled,
     ChannelWasDeleted: _deleted,

@@ -41,7 +41,7 @@ class Pinger:
         form = lane.options.format
         fields = ping_fields(channel_id=lane.channel_id, created_at=now, zone=self._zone)
         body = render("ping", fields, form)
-        headers = headers_beside_the_queue("ping", now, body, channel.secrets, form)
+        headers = headers_beside_the_queue("ping", now, body, channel.signers(now), form)
         deadline = min(DEADLINES[lane.channel_type], self._timeout)
         outcome = await self._client.post(lane.webhook_url, body, headers, deadline)
         return Exchange(lane.webhook_url, headers, body, outcome)

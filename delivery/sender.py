@@ -200,7 +200,7 @@ class Sender:
             lane = self.lanes.get(claimed.lane.channel_id)
             if lane is None:
                 continue
-            lane.secrets = claimed.secrets
+            lane.sign_with(claimed.secrets)
             lane.more = True
             self._follow_row(lane, claimed.lane)
             self._pump(lane)
@@ -320,8 +320,10 @@ class Sender:
             self._pump(lane)
 
     def _headers(self, lane: Lane, delivery: Delivery) -> dict[str, str]:
-        now = self._leases.now() // SECOND
-        headers = signature_headers(delivery.delivery_id, now, delivery.body or b"", lane.secrets)
+        now = self._leases.now()
+        headers = signature_headers(
+            delivery.delivery_id, now // SECOND, delivery.body or b"", lane.signers(now)
+        )
         headers["Content-Type"] = delivery.content_type
         headers["Kanal-Sequence"] = str(delivery.sequence)
         if delivery.previous_id:

@@ -10,6 +10,9 @@ from kanal.domain.errors import (
     ChannelDeleted,
     ChannelDisabled,
     ChannelNotFound,
+    NewestSecret,
+    SecretNotFound,
+    TooManySecrets,
     WebhookUrlRequired,
 )
 from kanal.domain.event import Event
@@ -21,6 +24,8 @@ ChannelType = Literal["async", "sync"]
 
 DEFAULT_ICON = "fa-question-circle"
 """The icon of Omnidesk's own example; a Font Awesome class."""
+LIVE_SECRETS = 10
+"""Each makes every signature header longer and slower."""
 CHAT_OFFER_SECONDS = 30
 """Time enough to finish a sentence elsewhere, and not so long that a customer notices who hesitated."""
 
@@ -69,6 +74,31 @@ class ChannelWasDeleted(Event, frozen=True):
     channel_id: int
 
 
+class ChannelSecretMade(Event, frozen=True):
+    """Beside those there are, which stop signing sooner or later. The secret itself is in no event."""
+
+    NAME = "channel.secret_made.1"
+    channel_id: int
+    fingerprint: str
+    made_at: int
+    others_expire_at: int
+
+
+class ChannelSecretRevoked(Event, frozen=True):
+    NAME = "channel.secret_revoked.1"
+    channel_id: int
+    fingerprint: str
+
+
+class Secret(Struct, frozen=True):
+    fingerprint: str
+    expires_at: int = 0
+    """0 for the newest, which signs until there is another."""
+
+    def signs(self, now: int) -> bool:
+        return not self.expires_at or self.expires_at > now
+
+
 class Channel(Struct, frozen=True):
     channel_id: int = 0
     title: str = ""
@@ -84,6 +114,8 @@ class Channel(Struct, frozen=True):
     webhook: WebhookOptions = DEFAULTS
     active: bool = False
     deleted: bool = False
+    secrets: tuple[Secret, ...] = ()
+    """That may still sign, the newest first."""
 
 
 def evolve(channel: Channel, event: Event) -> Channel:
@@ -100,6 +132,7 @@ def evolve(channel: Channel, event: Event) -> Channel:
                 chat_limit=event.chat_limit,
                 webhook=event.webhook,
                 active=True,
+                secrets=(Secret(event.secret_fingerprint),),
             )
         case ChannelChanged():
             return replace(
@@ -113,6 +146,17 @@ def evolve(channel: Channel, event: Event) -> Channel:
                 chat_limit=event.chat_limit,
                 webhook=event.webhook,
             )
+        case ChannelSecretMade():
+            until = event.others_expire_at
+            others = (
+                replace(each, expires_at=min(each.expires_at or until, until))
+                for each in channel.secrets
+                if each.signs(event.made_at)
+            )
+            return replace(channel, secrets=(Secret(event.fingerprint), *others))
+        case ChannelSecretRevoked():
+            left = (each for each in channel.secrets if each.fingerprint != event.fingerprint)
+            return replace(channel, secrets=tuple(left))
         case ChannelWasDisabled():
             return replace(channel, active=False)
         case ChannelWasEnabled():
@@ -122,7 +166,7 @@ def evolve(channel: Channel, event: Event) -> Channel:
     return channel
 
 
-CHANNELS = Aggregate("channel", Channel(), evolve, version=2)
+CHANNELS = Aggregate("channel", Channel(), evolve, version=3)
 
 
 def create_channel(
@@ -210,6 +254,38 @@ def delete_channel(work: Work, *, channel_id: int) -> int:
     existing_channel(work, channel_id)
     work.record(CHANNELS, channel_id, ChannelWasDeleted(channel_id))
     return channel_id
+
+
+class MadeSecret(Struct, frozen=True):
+    fingerprint: str
+    made_at: int
+    others_expire_at: int
+
+
+def make_secret(work: Work, *, channel_id: int, fingerprint: str, grace: int) -> MadeSecret:
+    """From now on it signs webhooks; so do those before it for `grace` microseconds more.
+
+    Raises ChannelNotFound, TooManySecrets.
+    """
+    channel = existing_channel(work, channel_id)
+    if sum(each.signs(work.now) for each in channel.secrets) >= LIVE_SECRETS:
+        raise TooManySecrets(LIVE_SECRETS)
+    made = MadeSecret(fingerprint, work.now, work.now + grace)
+    event = ChannelSecretMade(channel_id, fingerprint, made.made_at, made.others_expire_at)
+    work.record(CHANNELS, channel_id, event)
+    return made
+
+
+def revoke_secret(work: Work, *, channel_id: int, fingerprint: str) -> int:
+    """It stops signing at once. Raises ChannelNotFound, SecretNotFound, NewestSecret."""
+    channel = existing_channel(work, channel_id)
+    for each in channel.secrets:
+        if each.fingerprint == fingerprint and each.signs(work.now):
+            if not each.expires_at:
+                raise NewestSecret(fingerprint)
+            work.record(CHANNELS, channel_id, ChannelSecretRevoked(channel_id, fingerprint))
+            return channel_id
+    raise SecretNotFound(fingerprint)
 
 
 def existing_channel(work: Work, channel_id: int) -> Channel:

@@ -14,6 +14,7 @@
     │   ├── RuleNotFound
     │   ├── LabelNotFound
     │   ├── DeliveryNotFound
+    │   ├── SecretNotFound
     │   ├── StaffStatusNotFound
     │   ├── CustomFieldNotFound
     │   ├── LanguageNotFound
@@ -44,6 +45,8 @@
     ├── CannotMerge
     ├── GroupNotActive
     ├── SelfReplacement
+    ├── TooManySecrets
+    ├── NewestSecret
     ├── DeliveryHasEnded
     ├── DeliveryWaits
     ├── NotAChat
@@ -139,6 +142,13 @@ class DeliveryNotFound(NotFound):
 
     def __init__(self, delivery_id: object) -> None:
         super().__init__(f"There is no delivery {delivery_id!s}.")
+
+
+class SecretNotFound(NotFound):
+    code = "secret_not_found"
+
+    def __init__(self, fingerprint: str) -> None:
+        super().__init__(f"The channel has no live secret with the fingerprint {fingerprint}.")
 
 
 class StaffStatusNotFound(NotFound):
@@ -313,6 +323,25 @@ class ChannelDeleted(DomainError):
     def __init__(self, channel_id: int) -> None:
         super().__init__(
             f"Channel cch{channel_id} is deleted: nobody writes there and nothing is sent any more."
+        )
+
+
+class TooManySecrets(DomainError):
+    code = "too_many_secrets"
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(
+            f"A channel has up to {limit} live secrets: delete one, or wait until one expires."
+        )
+
+
+class NewestSecret(DomainError):
+    code = "newest_secret"
+
+    def __init__(self, fingerprint: str) -> None:
+        super().__init__(
+            f"Secret {fingerprint} is the newest, and webhooks are always signed: make another one first, "
+            "with expires_in_hours 0 if this one must not sign any more."
         )
 
 

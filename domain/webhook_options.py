@@ -16,6 +16,8 @@ OnExhausted = Literal["skip", "hold"]
 
 Format = Literal["form", "json"]
 """Of the body: the seed's, or JSON."""
+Signature = Literal["v1", "v1a"]
+"""`v1`: of the shared secret. `v1a`: one of a private key beside it, which whoever has the public one can check."""
 News = Literal["edits", "deletions", "statuses"]
 """Options of what the receiver is told beside messages."""
 
@@ -38,6 +40,7 @@ class WebhookOptions(Struct, frozen=True):
     statuses: bool = False
     polling: bool = False
     """Nothing is POSTed: the receiver asks for what goes out, and says what it has."""
+    signature: Signature = "v1"
 
     def sends(self, kind: MessageKind) -> bool:
         match kind:

@@ -62,8 +62,11 @@ channel_secrets = Table(
     Column("channel_id", BigInteger, primary_key=True, autoincrement=False),
     Column("created_at", BigInteger, primary_key=True, autoincrement=False),
     Column("secret", Text, nullable=False),
+    Column("private_key", LargeBinary, nullable=False),
+    Column("expires_at", BigInteger),
 )
-"""Signing secrets (`whsec_...`); several live ones all sign."""
+"""Signing secrets (`whsec_...`), each with the private half (ed25519, 32 bytes) of a key that whoever may not know the
+secret can check with. Several live ones all sign; after `expires_at` one does not any more."""
 
 file_chunks = Table(
     "file_chunks",

@@ -9,6 +9,7 @@ from kanal.domain.staff import Right
 from kanal.http.api import (
     cases,
     changelog,
+    channel_secrets,
     chats,
     client_emails,
     companies,
@@ -99,6 +100,21 @@ ROUTES = (
     Route("PUT", "custom_channels/{channel}/enable", custom_channels.enable, Right.MANAGE_CHANNELS),
     Route("PUT", "custom_channels/{channel}/pause", custom_channels.pause, Right.MANAGE_CHANNELS),
     Route("PUT", "custom_channels/{channel}/resume", custom_channels.resume, Right.MANAGE_CHANNELS),
+    Route(
+        "GET",
+        "custom_channels/{channel}/secrets",
+        channel_secrets.list_secrets,
+        Right.MANAGE_CHANNELS,
+    ),
+    Route(
+        "POST", "custom_channels/{channel}/secrets", channel_secrets.create, Right.MANAGE_CHANNELS
+    ),
+    Route(
+        "DELETE",
+        "custom_channels/{channel}/secrets/{secret}",
+        channel_secrets.delete,
+        Right.MANAGE_CHANNELS,
+    ),
     Route("POST", "custom_channels/{channel}/ping", custom_channels.ping, Right.MANAGE_CHANNELS),
     Route("GET", "custom_channels/{channel}/outbox", outbox.poll, Right.SEE),
     Route("PUT", "custom_channels/{channel}/outbox/acknowledge", outbox.acknowledge, Right.ANSWER),

@@ -36,6 +36,8 @@ from kanal.domain.channel_delivery import (
 from kanal.domain.channels import (
     ChannelChanged,
     ChannelCreated,
+    ChannelSecretMade,
+    ChannelSecretRevoked,
     ChannelWasDeleted,
     ChannelWasDisabled,
     ChannelWasEnabled,
@@ -190,6 +192,8 @@ PROJECTION = ReadModel(
             ChannelWasDisabled,
             ChannelWasEnabled,
             ChannelWasDeleted,
+            ChannelSecretMade,
+            ChannelSecretRevoked,
             ChannelDeliveryPaused,
             ChannelDeliveryResumed,
             ChannelDeliveryFailing,

@@ -17,9 +17,9 @@ from pathlib import Path
 from typing import Any, Self
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import insert, select
+from sqlalchemy import select
 
-from kanal.delivery import decisions
+from kanal.delivery import decisions, kept_secrets
 from kanal.delivery.address_guard import AddressGuard, IPNetwork
 from kanal.delivery.outbox import Outbox
 from kanal.delivery.post import WebhookClient
@@ -35,7 +35,6 @@ from kanal.eventlog.files import FileLinks
 from kanal.eventlog.migrate import migrate
 from kanal.eventlog.postgres import PostgresDatabase
 from kanal.eventlog.sqlite import SqliteDatabase
-from kanal.eventlog.tables import channel_secrets
 from kanal.eventlog.writer import Writer
 from kanal.projections.clean_html import clean_html
 
@@ -119,8 +118,7 @@ class Desk:
         secret = new_secret()
 
         def keep(connection: Any, channel_id: int) -> None:
-            row = {"channel_id": channel_id, "created_at": 1, "secret": secret}
-            connection.execute(insert(channel_secrets).values(row))
+            kept_secrets.keep(connection, channel_id, secret, at=1)
 
         done = await self.writer.submit(
             partial(

@@ -9,17 +9,16 @@ from aiohttp import web
 from msgspec import UNSET, Struct, UnsetType, field
 from msgspec.structs import asdict
 from pydantic import Field
-from sqlalchemy import Connection, insert
+from sqlalchemy import Connection
 
-from kanal.delivery import overview
+from kanal.delivery import kept_secrets, overview
 from kanal.delivery.ledger import Claimed, read_lanes
 from kanal.delivery.overview import ChannelState
 from kanal.delivery.signing import new_secret
 from kanal.domain import channel_delivery, channels
 from kanal.domain.channels import ChannelType
 from kanal.domain.errors import ChannelNotFound
-from kanal.domain.webhook_options import Format, OnExhausted, Order, WebhookOptions
-from kanal.eventlog.tables import channel_secrets
+from kanal.domain.webhook_options import Format, OnExhausted, Order, Signature, WebhookOptions
 from kanal.http.answers import Date, answer, empty, listing
 from kanal.http.context import Call, Context
 from kanal.http.contract import Empty, Listed, One, Takes, contract
@@ -33,6 +32,8 @@ from kanal.projections.read_model import Views
 MAX_COUNT = 1_000_000
 """Minutes or chats: two years, and more than anybody has."""
 MAX_OFFER_SECONDS = 3600
+
+FINGERPRINT_DIGITS = 16
 
 OPTION = "webhook_"
 OPTIONS = frozenset(WebhookOptions.__struct_fields__)
@@ -56,6 +57,7 @@ class ChannelFields(Fields):
     webhook_rule_messages: Flag | None = None
     webhook_format: Format | None = None
     webhook_on_exhausted: OnExhausted | None = None
+    webhook_signature: Signature | None = None
     webhook_edits: Flag | None = None
     webhook_deletions: Flag | None = None
     webhook_statuses: Flag | None = None
@@ -117,6 +119,7 @@ class ChannelAnswer(Struct):
     webhook_rule_messages: bool
     webhook_format: Format
     webhook_on_exhausted: OnExhausted
+    webhook_signature: Signature
     webhook_edits: bool
     webhook_deletions: bool
     webhook_statuses: bool
@@ -157,11 +160,10 @@ async def create(call: Call) -> web.Response:
     if given.webhook_url:
         _check_url(call.context, given.webhook_url)
     secret = new_secret()
-    fingerprint = call.context.stream_ids.keyed_hash(secret).hex()[:16]
+    fingerprint = fingerprint_of(call.context, secret)
 
     def keep_secret(connection: Connection, channel_id: int) -> None:
-        row = {"channel_id": channel_id, "created_at": time.time_ns() // 1000, "secret": secret}
-        connection.execute(insert(channel_secrets).values(row))
+        kept_secrets.keep(connection, channel_id, secret, at=time.time_ns() // 1000)
 
     done = await call.submit(
         partial(channels.create_channel, **given.settings(), secret_fingerprint=fingerprint),
@@ -299,6 +301,11 @@ def _delivery(row: overview.ChannelRow, dates: Dates) -> ChannelDeliveryAnswer:
 
 def _moment(at: int | None, dates: Dates) -> str | None:
     return None if at is None else dates.render(at)
+
+
+def fingerprint_of(context: Context, secret: str) -> str:
+    """What events and answers have of a secret: whoever sees it can tell secrets apart, and no more."""
+    return context.stream_ids.keyed_hash(secret).hex()[:FINGERPRINT_DIGITS]
 
 
 async def _submit(call: Call, command: Callable[..., int]) -> web.Response:

@@ -12,7 +12,7 @@ from kanal.delivery.address_guard import AddressGuard
 from kanal.delivery.ledger import Claimed
 from kanal.delivery.ping import Pinger
 from kanal.delivery.post import WebhookClient
-from kanal.delivery.signing import new_secret
+from kanal.delivery.signing import Secret, new_private_key, new_secret
 from kanal.delivery.typing_webhook import IN_FLIGHT_OF_CHANNEL, TypingWebhook
 from kanal.delivery.verdict import LaneRow
 from kanal.domain.webhook_options import WebhookOptions
@@ -33,7 +33,7 @@ def channel(url: str, channel_id: int = 1, **fields: Any) -> Claimed:
         "options": WebhookOptions(),
         **fields,
     }
-    return Claimed(LaneRow(**values), (SECRET,))
+    return Claimed(LaneRow(**values), (Secret(SECRET, new_private_key(), 1, None),))
 
 
 def say(webhook: TypingWebhook, claimed: Claimed) -> None:

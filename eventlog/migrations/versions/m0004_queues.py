@@ -1,4 +1,6 @@
-"""Deliveries of several kinds stand in queues; lanes know their channel's options."""
+"""Deliveries of several kinds stand in queues; lanes know their channel's options; secrets expire and have a key beside them."""
+
+import secrets
 
 import sqlalchemy as sa
 from alembic import op
@@ -43,6 +45,22 @@ def upgrade() -> None:
     op.add_column(
         "lanes", sa.Column("polled_until", sa.BigInteger, nullable=False, server_default="0")
     )
+    _secrets()
+
+
+def _secrets() -> None:
+    op.add_column("channel_secrets", sa.Column("expires_at", sa.BigInteger))
+    op.add_column(
+        "channel_secrets",
+        sa.Column("private_key", sa.LargeBinary, nullable=False, server_default=sa.text("''")),
+    )
+    kept = sa.table(
+        "channel_secrets", sa.column("secret", sa.Text), sa.column("private_key", sa.LargeBinary)
+    )
+    connection = op.get_bind()
+    for secret in connection.scalars(sa.select(kept.c.secret)).all():
+        own = sa.update(kept).where(kept.c.secret == secret)
+        connection.execute(own.values(private_key=secrets.token_bytes(32)))
 
 
 def _partial_index(name: str, columns: list[str], where: str) -> None:

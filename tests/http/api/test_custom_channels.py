@@ -33,6 +33,7 @@ async def test_a_new_channel_is_answered_with_its_keys_and_once_its_secret(api: 
         "webhook_deletions": False,
         "webhook_statuses": False,
         "webhook_polling": False,
+        "webhook_signature": "v1",
     }
     made["custom_channel"]["delivery"] = delivery
     assert await api.get("custom_channels/1.json") == made
@@ -108,6 +109,7 @@ OPTIONS = {
     "webhook_edits": True,
     "webhook_deletions": True,
     "webhook_statuses": True,
+    "webhook_signature": "v1",
 }
 
 
