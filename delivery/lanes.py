@@ -8,7 +8,7 @@ from typing import Final
 
 from kanal.delivery.ledger import Claimed
 from kanal.delivery.outcome import Outcome
-from kanal.delivery.signing import Secret, Signers, signers_of
+from kanal.delivery.signing import Signers, signers_of
 from kanal.delivery.tables import NEVER
 from kanal.delivery.verdict import Delivery, LaneRow
 
@@ -29,8 +29,7 @@ HEADS_LOW: Final = 16
 class Lane:
     def __init__(self, claimed: Claimed, per_channel: int, lease_ends: float) -> None:
         self.row: LaneRow = claimed.lane
-        self._secrets = claimed.secrets
-        self._signers: Signers | None = None
+        self.equip(claimed)
         self.lease_ends = lease_ends
         """By this process' monotonic clock; nothing is begun after it."""
         self.heads: deque[Delivery] = deque()
@@ -74,8 +73,11 @@ class Lane:
     def busy(self) -> bool:
         return bool(self.known)
 
-    def sign_with(self, secrets: tuple[Secret, ...]) -> None:
-        self._secrets, self._signers = secrets, None
+    def equip(self, claimed: Claimed) -> None:
+        """With what is kept beside the row."""
+        self.headers = claimed.headers
+        self._secrets = claimed.secrets
+        self._signers: Signers | None = None
 
     def signers(self, now: int) -> Signers:
         if self._signers is None or now >= self._signers.until:

@@ -11,7 +11,7 @@ from typing import Any, Final, Literal, NamedTuple
 
 from sqlalchemy import Connection, Row, and_, func, literal, or_, select, text, update
 
-from kanal.delivery import kept_secrets, queues
+from kanal.delivery import kept_headers, kept_secrets, queues
 from kanal.delivery.outcome import SENTENCES, OutcomeClass
 from kanal.delivery.queues import Standing
 from kanal.delivery.signing import Secret, Signers, signers_of
@@ -78,6 +78,8 @@ class Claimed(NamedTuple):
     lane: LaneRow
     secrets: tuple[Secret, ...]
     """The newest first."""
+    headers: Mapping[str, str] = {}
+    """The channel's own."""
 
     def signers(self, now: int) -> Signers:
         return signers_of(self.secrets, self.lane.options.signature, now)
@@ -186,10 +188,14 @@ def release(connection: Connection, owner: str, channel_ids: Collection[int] | N
 
 
 def read_lanes(connection: Connection, channel_ids: Collection[int]) -> list[Claimed]:
-    """With the secrets that sign their webhooks."""
+    """With the secrets that sign their webhooks, and their own headers."""
     kept = kept_secrets.read(connection, channel_ids)
     rows = lane_rows(connection, channel_ids).values()
-    return [Claimed(row, kept.get(row.channel_id, ())) for row in rows]
+    wanted = [row.channel_id for row in rows if row.options.headers]
+    headers = kept_headers.read(connection, wanted) if wanted else {}
+    return [
+        Claimed(row, kept.get(row.channel_id, ()), headers.get(row.channel_id, {})) for row in rows
+    ]
 
 
 def lane_rows(connection: Connection, channel_ids: Collection[int]) -> dict[int, LaneRow]:

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable
 from datetime import tzinfo
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from kanal.delivery.body import ping_fields, render
 from kanal.delivery.ledger import Claimed
@@ -11,6 +11,9 @@ from kanal.delivery.outcome import Outcome
 from kanal.delivery.post import WebhookClient
 from kanal.delivery.schedule import DEADLINES
 from kanal.delivery.signing import headers_beside_the_queue
+
+HIDDEN: Final = "***"
+"""In place of the values of a channel's own headers, which are never shown."""
 
 
 class Exchange(NamedTuple):
@@ -43,5 +46,7 @@ class Pinger:
         body = render("ping", fields, form)
         headers = headers_beside_the_queue("ping", now, body, channel.signers(now), form)
         deadline = min(DEADLINES[lane.channel_type], self._timeout)
-        outcome = await self._client.post(lane.webhook_url, body, headers, deadline)
-        return Exchange(lane.webhook_url, headers, body, outcome)
+        sent = {**channel.headers, **headers}
+        outcome = await self._client.post(lane.webhook_url, body, sent, deadline)
+        shown = {**dict.fromkeys(channel.headers, HIDDEN), **headers}
+        return Exchange(lane.webhook_url, shown, body, outcome)

@@ -200,7 +200,7 @@ class Sender:
             lane = self.lanes.get(claimed.lane.channel_id)
             if lane is None:
                 continue
-            lane.sign_with(claimed.secrets)
+            lane.equip(claimed)
             lane.more = True
             self._follow_row(lane, claimed.lane)
             self._pump(lane)
@@ -324,6 +324,8 @@ class Sender:
         headers = signature_headers(
             delivery.delivery_id, now // SECOND, delivery.body or b"", lane.signers(now)
         )
+        if lane.headers:
+            headers.update(lane.headers)
         headers["Content-Type"] = delivery.content_type
         headers["Kanal-Sequence"] = str(delivery.sequence)
         if delivery.previous_id:

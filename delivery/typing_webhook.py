@@ -58,7 +58,9 @@ class TypingWebhook:
         )
         body = render("typing", fields, form)
         headers = headers_beside_the_queue("typing", now, body, channel.signers(now), form)
-        post = asyncio.create_task(self._post(lane.webhook_url, body, headers))
+        post = asyncio.create_task(
+            self._post(lane.webhook_url, body, {**channel.headers, **headers})
+        )
         self._posts[post] = lane.channel_id
         post.add_done_callback(lambda ended: self._posts.pop(ended, None))
 

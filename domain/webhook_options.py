@@ -22,6 +22,14 @@ News = Literal["edits", "deletions", "statuses"]
 """Options of what the receiver is told beside messages."""
 
 
+class Header(Struct, frozen=True):
+    """One that webhooks bear beside Kanal's own. Its value may be a password and is in no event."""
+
+    name: str
+    fingerprint: str
+    """Of the value."""
+
+
 class WebhookOptions(Struct, frozen=True):
     """Held whole by the channel's events; what is not said is as it was before the option existed."""
 
@@ -41,6 +49,7 @@ class WebhookOptions(Struct, frozen=True):
     polling: bool = False
     """Nothing is POSTed: the receiver asks for what goes out, and says what it has."""
     signature: Signature = "v1"
+    headers: tuple[Header, ...] = ()
 
     def sends(self, kind: MessageKind) -> bool:
         match kind:

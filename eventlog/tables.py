@@ -68,6 +68,15 @@ channel_secrets = Table(
 """Signing secrets (`whsec_...`), each with the private half (ed25519, 32 bytes) of a key that whoever may not know the
 secret can check with. Several live ones all sign; after `expires_at` one does not any more."""
 
+channel_headers = Table(
+    "channel_headers",
+    METADATA,
+    Column("channel_id", BigInteger, primary_key=True, autoincrement=False),
+    Column("name", Text, primary_key=True),
+    Column("value", Text, nullable=False),
+)
+"""What a channel's webhooks bear beside Kanal's own headers; values may be passwords of the receiver."""
+
 file_chunks = Table(
     "file_chunks",
     METADATA,

@@ -124,7 +124,7 @@ def wrong(sentence: str, code: str = "invalid") -> PydanticCustomError:
     return PydanticCustomError(code, "{sentence}", {"sentence": sentence})
 
 
-def _text(value: object) -> str:
+def as_text(value: object) -> str:
     kind = type(value)
     if kind is str:
         text = cast(str, value)
@@ -140,21 +140,21 @@ def _text(value: object) -> str:
 
 
 def _line(value: object) -> str:
-    text = _text(value)
+    text = as_text(value)
     if len(text) > MAX_LINE:
         raise wrong(f"may have up to {MAX_LINE} characters", "too_long")
     return text
 
 
 def _comment(value: object) -> str:
-    text = _text(value)
+    text = as_text(value)
     if len(text) > MAX_COMMENT:
         raise wrong(f"may have up to {MAX_COMMENT} characters", "too_long")
     return text
 
 
 def _content(value: object) -> str:
-    text = _text(value)
+    text = as_text(value)
     # A character is at most four octets: most texts need no second look.
     if len(text) * 4 > MAX_CONTENT and len(text.encode()) > MAX_CONTENT:
         raise wrong(f"may have up to {MAX_CONTENT} octets of UTF-8", "content_too_long")
@@ -202,7 +202,7 @@ def _many(value: object) -> object:
 def _emails(value: object) -> str:
     """`a@x.com, b@x.com` or a list of such: joined by commas, as answers show them."""
     texts = value if isinstance(value, list) else [value]
-    given = [each.strip() for text in texts for each in _text(text).split(",") if each.strip()]
+    given = [each.strip() for text in texts for each in as_text(text).split(",") if each.strip()]
     if len(given) > MAX_EMAILS:
         raise wrong(f"may have up to {MAX_EMAILS} e-mail addresses", "too_long")
     try:
@@ -213,14 +213,14 @@ def _emails(value: object) -> str:
 
 def _email(value: object) -> Contact:
     try:
-        return contacts.email(_text(value))
+        return contacts.email(as_text(value))
     except ValueError as error:
         raise wrong(str(error), "wrong_email") from None
 
 
 def _phone(value: object, info: ValidationInfo) -> Contact:
     try:
-        return contacts.phone(_text(value), cast(Account, info.context).phone_region)
+        return contacts.phone(as_text(value), cast(Account, info.context).phone_region)
     except ValueError as error:
         raise wrong(str(error), "wrong_phone") from None
 
@@ -245,7 +245,7 @@ def _addresses(value: object) -> list[str]:
     if isinstance(value, dict):
         value = list(value.values())
     given = value if isinstance(value, list) else [value]
-    urls = list(dict.fromkeys(_text(each).strip() for each in given if _is_given(each)))
+    urls = list(dict.fromkeys(as_text(each).strip() for each in given if _is_given(each)))
     if len(urls) > MAX_COUNT:
         raise wrong(f"may have up to {MAX_COUNT} addresses", "too_many_files")
     return urls
@@ -259,7 +259,7 @@ def _moment(value: object, info: ValidationInfo) -> int:
         raise wrong(str(error), "wrong_date") from None
 
 
-Text = Annotated[str, BeforeValidator(_text)]
+Text = Annotated[str, BeforeValidator(as_text)]
 Line = Annotated[str, BeforeValidator(_line), Field(json_schema_extra={"maxLength": MAX_LINE})]
 """A subject, an external id, a name."""
 Comment = Annotated[

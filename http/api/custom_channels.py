@@ -8,23 +8,31 @@ from typing import Annotated, Any, Literal
 from aiohttp import web
 from msgspec import UNSET, Struct, UnsetType, field
 from msgspec.structs import asdict
-from pydantic import Field
+from pydantic import Field, PlainValidator, WithJsonSchema
 from sqlalchemy import Connection
 
-from kanal.delivery import kept_secrets, overview
+from kanal.delivery import kept_headers, kept_secrets, overview
+from kanal.delivery.extra_headers import MAX_HEADERS, MAX_VALUE, problems
 from kanal.delivery.ledger import Claimed, read_lanes
 from kanal.delivery.overview import ChannelState
 from kanal.delivery.signing import new_secret
 from kanal.domain import channel_delivery, channels
 from kanal.domain.channels import ChannelType
 from kanal.domain.errors import ChannelNotFound
-from kanal.domain.webhook_options import Format, OnExhausted, Order, Signature, WebhookOptions
+from kanal.domain.webhook_options import (
+    Format,
+    Header,
+    OnExhausted,
+    Order,
+    Signature,
+    WebhookOptions,
+)
 from kanal.http.answers import Date, answer, empty, listing
 from kanal.http.context import Call, Context
 from kanal.http.contract import Empty, Listed, One, Takes, contract
 from kanal.http.dates import Dates
 from kanal.http.errors import ApiError
-from kanal.http.fields import Fields, Flag, Id, Line, Paging, Text
+from kanal.http.fields import Fields, Flag, Id, Line, Paging, Text, as_text, wrong
 from kanal.http.ids import channel_id_in, channel_key
 from kanal.projections import channels as read
 from kanal.projections.read_model import Views
@@ -40,6 +48,28 @@ OPTIONS = frozenset(WebhookOptions.__struct_fields__)
 
 Count = Annotated[Id, Field(le=MAX_COUNT)]
 Seconds = Annotated[Id, Field(ge=1, le=MAX_OFFER_SECONDS)]
+
+
+def _headers(value: object) -> dict[str, str]:
+    if not isinstance(value, dict):
+        raise wrong("must be an object of names and values")
+    headers = {str(name): "" if each is None else as_text(each) for name, each in value.items()}
+    if found := problems(headers):
+        raise wrong("; ".join(found))
+    return headers
+
+
+Headers = Annotated[
+    dict[str, str],
+    PlainValidator(_headers),
+    WithJsonSchema(
+        {
+            "type": "object",
+            "maxProperties": MAX_HEADERS,
+            "additionalProperties": {"type": "string", "maxLength": MAX_VALUE},
+        }
+    ),
+]
 
 
 class ChannelFields(Fields):
@@ -58,18 +88,24 @@ class ChannelFields(Fields):
     webhook_format: Format | None = None
     webhook_on_exhausted: OnExhausted | None = None
     webhook_signature: Signature | None = None
+    webhook_headers: Headers | None = None
     webhook_edits: Flag | None = None
     webhook_deletions: Flag | None = None
     webhook_statuses: Flag | None = None
     webhook_polling: Flag | None = None
 
-    def settings(self) -> dict[str, Any]:
-        """What was given, the options of the webhook together."""
+    def settings(self, context: Context) -> dict[str, Any]:
+        """What was given, the options of the webhook together; of headers what may be in an event."""
         given = self.given()
         names = [
             name for name in given if name.startswith(OPTION) and name[len(OPTION) :] in OPTIONS
         ]
         webhook = {name.removeprefix(OPTION): given.pop(name) for name in names}
+        if self.webhook_headers is not None:
+            webhook["headers"] = tuple(
+                Header(name, fingerprint_of(context, value))
+                for name, value in sorted(self.webhook_headers.items())
+            )
         return {**given, "webhook": webhook}
 
 
@@ -120,6 +156,8 @@ class ChannelAnswer(Struct):
     webhook_format: Format
     webhook_on_exhausted: OnExhausted
     webhook_signature: Signature
+    webhook_headers: list[str]
+    """Their names: values are never shown."""
     webhook_edits: bool
     webhook_deletions: bool
     webhook_statuses: bool
@@ -162,12 +200,15 @@ async def create(call: Call) -> web.Response:
     secret = new_secret()
     fingerprint = fingerprint_of(call.context, secret)
 
-    def keep_secret(connection: Connection, channel_id: int) -> None:
+    def keep(connection: Connection, channel_id: int) -> None:
         kept_secrets.keep(connection, channel_id, secret, at=time.time_ns() // 1000)
+        kept_headers.keep(connection, channel_id, given.webhook_headers or {})
 
     done = await call.submit(
-        partial(channels.create_channel, **given.settings(), secret_fingerprint=fingerprint),
-        beside=keep_secret,
+        partial(
+            channels.create_channel, **given.settings(call.context), secret_fingerprint=fingerprint
+        ),
+        beside=keep,
     )
     channel = await _channel(call, done.result)
     if not done.repeated:
@@ -184,7 +225,13 @@ async def change(call: Call) -> web.Response:
     given = await call.given(ChannelFields)
     if given.webhook_url is not None:
         _check_url(call.context, given.webhook_url)
-    return await _submit(call, partial(channels.change_channel, **given.settings()))
+
+    def keep(connection: Connection, channel_id: int) -> None:
+        if given.webhook_headers is not None:
+            kept_headers.keep(connection, channel_id, given.webhook_headers)
+
+    command = partial(channels.change_channel, **given.settings(call.context))
+    return await _submit(call, command, keep)
 
 
 @contract("Disable a custom channel", One("custom_channel", ChannelAnswer))
@@ -269,6 +316,8 @@ async def ping(call: Call) -> web.Response:
 
 
 def shown(row: read.ChannelRow, delivery: overview.ChannelRow, dates: Dates) -> ChannelAnswer:
+    options = asdict(row.webhook)
+    options["headers"] = [header.name for header in row.webhook.headers]
     return ChannelAnswer(
         channel_id=row.channel_id,
         channel_api_key=channel_key(row.channel_id),
@@ -281,7 +330,7 @@ def shown(row: read.ChannelRow, delivery: overview.ChannelRow, dates: Dates) -> 
         chat_idle_minutes=row.chat_idle_minutes,
         chat_offer_seconds=row.chat_offer_seconds,
         chat_limit=row.chat_limit,
-        **{f"{OPTION}{name}": value for name, value in asdict(row.webhook).items()},
+        **{f"{OPTION}{name}": value for name, value in options.items()},
     )
 
 
@@ -308,8 +357,12 @@ def fingerprint_of(context: Context, secret: str) -> str:
     return context.stream_ids.keyed_hash(secret).hex()[:FINGERPRINT_DIGITS]
 
 
-async def _submit(call: Call, command: Callable[..., int]) -> web.Response:
-    done = await call.submit(partial(command, channel_id=_channel_id(call)))
+async def _submit(
+    call: Call,
+    command: Callable[..., int],
+    beside: Callable[[Connection, int], None] | None = None,
+) -> web.Response:
+    done = await call.submit(partial(command, channel_id=_channel_id(call)), beside=beside)
     return answer({"custom_channel": await _channel(call, done.result)})
 
 

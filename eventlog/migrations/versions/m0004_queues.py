@@ -46,6 +46,12 @@ def upgrade() -> None:
         "lanes", sa.Column("polled_until", sa.BigInteger, nullable=False, server_default="0")
     )
     _secrets()
+    op.create_table(
+        "channel_headers",
+        sa.Column("channel_id", sa.BigInteger, primary_key=True, autoincrement=False),
+        sa.Column("name", sa.Text, primary_key=True),
+        sa.Column("value", sa.Text, nullable=False),
+    )
 
 
 def _secrets() -> None:

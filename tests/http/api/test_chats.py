@@ -88,6 +88,7 @@ async def test_the_options_of_chats_are_checked(api: Api) -> None:
         "webhook_statuses": False,
         "webhook_polling": False,
         "webhook_signature": "v1",
+        "webhook_headers": [],
     }
     assert changed["custom_channel"].items() >= options.items()
 

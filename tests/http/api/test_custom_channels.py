@@ -34,6 +34,7 @@ async def test_a_new_channel_is_answered_with_its_keys_and_once_its_secret(api: 
         "webhook_statuses": False,
         "webhook_polling": False,
         "webhook_signature": "v1",
+        "webhook_headers": [],
     }
     made["custom_channel"]["delivery"] = delivery
     assert await api.get("custom_channels/1.json") == made
@@ -110,6 +111,7 @@ OPTIONS = {
     "webhook_deletions": True,
     "webhook_statuses": True,
     "webhook_signature": "v1",
+    "webhook_headers": [],
 }
 
 
@@ -128,3 +130,34 @@ async def test_each_wrong_option_is_named(api: Api) -> None:
     refused = await api.call("PUT", "custom_channels/1.json", {"custom_channel": wrong})
     assert refused.refusal == (400, "invalid_parameters")
     assert set(refused.json["fields"]) == set(wrong)
+
+
+async def test_headers_are_known_by_their_names_and_their_values_are_nowhere(api: Api) -> None:
+    given = {"X-Token": "very secret", "Authorization": "Basic c2VjcmV0"}
+    made = await api.post(
+        "custom_channels.json", {"custom_channel": NEW | {"webhook_headers": given}}
+    )
+    assert made["custom_channel"]["webhook_headers"] == ["Authorization", "X-Token"]
+    head = api.head()
+    path = "custom_channels/1.json"
+    await api.put(path, {"custom_channel": {"webhook_headers": given}})
+    await api.put(path, {"custom_channel": {"title": NEW["title"]}})
+    assert api.head() == head
+    await api.put(path, {"custom_channel": {"webhook_headers": {"X-Token": "another secret"}}})
+    assert api.head() == head + 1
+    shown = await api.get(path)
+    assert shown["custom_channel"]["webhook_headers"] == ["X-Token"]
+    ping = (await api.call("POST", "custom_channels/1/ping.json")).json["ping"]
+    assert ping["request"]["headers"]["X-Token"] == "***"
+    everything = (await api.call("GET", "events.json")).text + str(shown) + str(ping)
+    assert "secret" not in everything.replace("secret_fingerprint", "")
+    await api.put(path, {"custom_channel": {"webhook_headers": {}}})
+    assert (await api.get(path))["custom_channel"]["webhook_headers"] == []
+
+    wrong = {"webhook_headers": {"Host": "a", "X-B": "line\r\nbreak"}, "webhook_format": "xml"}
+    refused = await api.call("PUT", path, {"custom_channel": wrong})
+    assert set(refused.json["fields"]) == set(wrong)
+    sentence = refused.json["fields"]["webhook_headers"]
+    assert "'Host'" in sentence
+    assert "'X-B'" in sentence
+    assert "break" not in sentence
