@@ -24,15 +24,18 @@ from kanal.automation.deleted_users import DeletedUsers
 from kanal.automation.fetch_files import FetchFiles
 from kanal.automation.hand_overs import HandOvers
 from kanal.automation.orphans import OrphanedFiles
+from kanal.delivery import notices
 from kanal.delivery.address_guard import AddressGuard
 from kanal.delivery.arrivals import Arrivals
 from kanal.delivery.fetch import FileFetcher
 from kanal.delivery.outbox import Outbox
 from kanal.delivery.ping import Pinger
 from kanal.delivery.post import WebhookClient
+from kanal.delivery.schedule import DAY
 from kanal.delivery.sender import Sender
 from kanal.delivery.typing_webhook import TypingWebhook
 from kanal.delivery.typists import Typists
+from kanal.delivery.watch import FailingChannels
 from kanal.domain.staff import ADMINISTRATORS, NewKey, create_staff
 from kanal.domain.work import Work
 from kanal.eventlog.database import Database
@@ -212,13 +215,25 @@ async def running(store: Store, role: Role = "all") -> AsyncIterator[Running]:
                 timeout=settings.webhook_timeout,
                 horizon_days=settings.webhook_horizon_days,
             )
+            _check_notice_url(settings, guard)
+            await store.writer.run(
+                partial(
+                    notices.set_up,
+                    url=settings.notice_url,
+                    secret=settings.notice_secret,
+                    now=store.writer.clock(),
+                )
+            )
             await sender.start()
             ending.append(partial(sender.close, settings.shutdown_seconds))
             fetcher = await stack.enter_async_context(FileFetcher(guard, version=__version__))
             hand = Hand(store.writer, FetchFiles.name)
             files, clock = store.database.files, store.writer.clock
             fetching = FetchFiles(fetcher.fetch, hand, files, uploads, clock)
-            agenda = Agenda(store.database, CORE + FOLLOWED, [*duties(store), fetching])
+            watching = FailingChannels(
+                store.database, store.writer, settings.webhook_pause_days * DAY
+            )
+            agenda = Agenda(store.database, CORE + FOLLOWED, [*duties(store), fetching, watching])
             agenda.start()
             ending.append(partial(agenda.close, settings.shutdown_seconds))
         stack.push_async_callback(_end_together, ending)
@@ -261,6 +276,12 @@ async def running(store: Store, role: Role = "all") -> AsyncIterator[Running]:
             # Known only now if any free port was asked for.
             store.links.public_url = address
         yield Running(address, store)
+
+
+def _check_notice_url(settings: Settings, guard: AddressGuard) -> None:
+    """Raises SettingsError."""
+    if settings.notice_url and (refused := guard.check_url(settings.notice_url)):
+        raise SettingsError(f"KANAL_NOTICE_URL cannot be called: {refused.reason}")
 
 
 def _own_address(settings: Settings, port: int) -> str:

@@ -4,6 +4,7 @@ Every setting is a variable `KANAL_<NAME>`; docs/settings.md is the same table f
 """
 
 import sys
+from base64 import b64decode
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -11,7 +12,7 @@ from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
 from phonenumbers import SUPPORTED_REGIONS
-from pydantic import BeforeValidator, Field, ValidationError, field_validator
+from pydantic import BeforeValidator, Field, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 PREFIX = "KANAL_"
@@ -111,6 +112,19 @@ class Settings(BaseSettings):
         le=LONGEST_HORIZON_DAYS,
         description=f"Days that a failing webhook is tried again; {LONGEST_HORIZON_DAYS} at most.",
     )
+    webhook_pause_days: int = Field(
+        5,
+        ge=0,
+        le=LONGEST_HORIZON_DAYS,
+        description="Days of nothing but failures after which a channel's delivery is paused; 0 for never.",
+    )
+    notice_url: str = Field(
+        "",
+        description="Where notices of failing, paused, resumed and recovered channels and of dead-lettered messages are posted; nowhere when empty.",
+    )
+    notice_secret: str = Field(
+        "", repr=False, description="What signs them: `whsec_` and 24 to 64 random bytes in base64."
+    )
     webhook_concurrency: int = Field(
         256, ge=1, description="Webhooks that one process may have in flight."
     )
@@ -162,6 +176,19 @@ class Settings(BaseSettings):
     def _enough_for_a_post(cls, value: int) -> int:
         if value == 1:
             raise ValueError("must be 0 for no limit, or at least 2: one POST counts as two")
+        return value
+
+    @field_validator("notice_secret")
+    @classmethod
+    def _a_secret_that_signs(cls, value: str, info: ValidationInfo) -> str:
+        prefix, _, key = value.partition("_")
+        try:
+            length = len(b64decode(key, validate=True))
+        except ValueError:
+            length = 0
+        usable = prefix == "whsec" and 24 <= length <= 64  # Standard Webhooks
+        if not usable and (value or info.data.get("notice_url")):
+            raise ValueError("must be whsec_ and 24 to 64 bytes in base64, where a URL is given")
         return value
 
     @field_validator("phone_region")

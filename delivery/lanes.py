@@ -180,7 +180,7 @@ class Lane:
 
 
 def _is_suspicious(outcome: Outcome) -> bool:
-    return outcome.endpoint_class or outcome.permanent
+    return outcome.endpoint_class or outcome.permanent or "disable" in outcome.wishes
 
 
 def _probes(due: list[Delivery]) -> list[Delivery]:

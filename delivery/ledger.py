@@ -6,7 +6,7 @@ lane's token that was read in a transaction still holds at its end.
 
 import secrets
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final, Literal, NamedTuple
 
 from sqlalchemy import Connection, Row, and_, func, literal, or_, select, text, update
@@ -16,9 +16,19 @@ from kanal.delivery.outcome import SENTENCES, OutcomeClass
 from kanal.delivery.queues import Standing
 from kanal.delivery.signing import Secret, Signers, signers_of
 from kanal.delivery.tables import NEVER, PENDING, attempts, deliveries, lanes
-from kanal.delivery.verdict import Attempted, Delivery, LaneRow, Rules, Verdict, judge
+from kanal.delivery.verdict import (
+    Attempted,
+    Delivery,
+    LaneRow,
+    Rules,
+    Verdict,
+    judge,
+    wishes_of,
+)
 from kanal.domain import webhook_options
+from kanal.domain.channels import ChannelType
 from kanal.domain.deliveries import DeliveryState
+from kanal.domain.webhook_options import WebhookOptions
 from kanal.eventlog.projection import Changes
 
 LATE: Final = " Recorded after another process had taken over the channel's sending; not counted."
@@ -56,6 +66,16 @@ class Withdrawn(NamedTuple):
 Entry = Intent | Withdrawn | Attempted
 
 
+class Decision(NamedTuple):
+    """An attempt that is more than an outcome."""
+
+    attempted: Attempted
+    state: Literal["dead", "held"] | None
+    """What the message becomes, if it is more than its outcome."""
+    pause: bool
+    """The channel's delivery is paused."""
+
+
 @dataclass
 class Written:
     """What one transaction of intents and outcomes did."""
@@ -68,8 +88,8 @@ class Written:
     """Intents not written: the lane was lost, disabled or deleted, or it was decided otherwise of the delivery."""
     promoted: list[Delivery] = field(default_factory=list)
     """The next messages of cases whose head has ended."""
-    exhausted: list[Attempted] = field(default_factory=list)
-    """Not recorded yet: they go with the event that dead-letters them."""
+    decisions: list["Decision"] = field(default_factory=list)
+    """Not recorded yet: they go with the events that say what was decided."""
     again: list[tuple[int, int]] = field(default_factory=list)
     """Channel and time of what is to be tried again."""
 
@@ -203,6 +223,33 @@ def lane_rows(connection: Connection, channel_ids: Collection[int]) -> dict[int,
     return {row[0]: _lane_row(row) for row in connection.execute(query)}
 
 
+def new_lane(
+    channel_id: int, url: str, channel_type: ChannelType, options: WebhookOptions, at: int
+) -> dict[str, Any]:
+    return {
+        "channel_id": channel_id,
+        "webhook_url": url,
+        "channel_type": channel_type,
+        "options": webhook_options.stored(options),
+        "state": "active",
+        "open_since": at,
+        "failures": 0,
+        "charged_at": 0,
+        "paused_until": 0,
+        "due_at": None,
+        "owner": "",
+        "token": 0,
+        "lease_until": 0,
+        "state_since": at,
+        "pause_reason": None,
+        "failing_since": None,
+        "failed_id": None,
+        "warned": 0,
+        "notice_at": None,
+        "polled_until": 0,
+    }
+
+
 def _lane_row(row: Row[Any]) -> LaneRow:
     lane = LaneRow(*tuple(row))
     lane.options = webhook_options.read(row.options)
@@ -265,33 +312,40 @@ def write(
     return written
 
 
-def bury(
-    connection: Connection,
-    attempted: Attempted,
-    rules: Rules,
-    reason: str,
-    now: int,
-    state: Literal["dead", "held"],
+def conclude(
+    connection: Connection, decision: Decision, rules: Rules, reason: str, now: int
 ) -> Written:
-    """Beside the event that dead-letters or holds it: the last attempt's outcome, and the next message's turn.
+    """Beside the events of a decision: the attempt's outcome, and the next message's turn.
 
     Raises LeaseLost, DecidedOtherwise.
     """
+    attempted = decision.attempted
     delivery = attempted.delivery
     written = Written(lane_rows(connection, [delivery.channel_id]))
     lane = written.lanes[delivery.channel_id]
     if lane.token != attempted.token:
         raise LeaseLost(delivery.channel_id)
     standing = queues.standings(connection, [delivery.delivery_id])[delivery.delivery_id]
-    if standing.state != "pending":
+    if decision.state and standing.state != "pending":
         raise DecidedOtherwise(delivery.delivery_id)
     changes = Changes()
-    verdict = judge(lane, attempted, rules)
+    # What is only paused does not end by its age.
+    verdict = judge(lane, attempted, rules if decision.state else replace(rules, horizon=NEVER))
+    state: DeliveryState = standing.state
+    if decision.state:
+        state = decision.state
+        verdict = verdict._replace(result="exhausted")
+        changes.update(deliveries, (delivery.delivery_id,), {"reason": reason})
+    elif verdict.result == "delivered":
+        state = "delivered"
+    if not standing.is_head:
+        verdict = verdict._replace(due_at=None)
+    elif state == "pending":
+        verdict = verdict._replace(due_at=verdict.due_at or now)
     _complete(changes, lane, attempted, verdict, state)
-    changes.update(deliveries, (delivery.delivery_id,), {"reason": reason})
     changes.flush(connection)
     changes = Changes()
-    over = set() if standing.queue is None else {standing.queue}
+    over = {standing.queue} if state != "pending" and standing.queue is not None else set()
     written.promoted += promote(connection, changes, over, now)
     changes.flush(connection)
     return written
@@ -310,11 +364,12 @@ def _record(
     state = standing.state
     if lane.state == "deleted" and state in ("pending", "held"):
         state = "dead"
+    decision = _decision(lane, attempted, verdict, state)
+    if decision.state or decision.pause:
+        written.decisions.append(decision)
+        return False
     if verdict.result == "delivered":
         state = "delivered"
-    elif verdict.result == "exhausted" and state == "pending":
-        written.exhausted.append(attempted)
-        return False
     if not standing.is_head:
         # Its queue was made anew meanwhile, and another is its head.
         verdict = verdict._replace(due_at=None)
@@ -322,6 +377,18 @@ def _record(
     if state == "pending" and verdict.due_at is not None:
         written.again.append((delivery.channel_id, verdict.due_at))
     return state != "pending"
+
+
+def _decision(
+    lane: LaneRow, attempted: Attempted, verdict: Verdict, state: DeliveryState
+) -> Decision:
+    wishes = wishes_of(lane, attempted)
+    pause = "disable" in wishes and lane.channel_id > 0 and lane.state != "deleted"
+    if state == "pending" and "abort-message" in wishes:
+        return Decision(attempted, "dead", pause)
+    if state == "pending" and verdict.result == "exhausted":
+        return Decision(attempted, "held" if lane.options.on_exhausted == "hold" else "dead", pause)
+    return Decision(attempted, None, pause)
 
 
 def _complete(

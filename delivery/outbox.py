@@ -11,6 +11,7 @@ from typing import Any, Final, Protocol
 from sqlalchemy import Connection, func, insert, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
+from kanal.delivery import notices
 from kanal.delivery.body import (
     CONTENT_TYPES,
     TEMPLATE_VERSION,
@@ -22,7 +23,7 @@ from kanal.delivery.body import (
     status_fields,
 )
 from kanal.delivery.decisions import DECISIONS
-from kanal.delivery.ledger import attempt_row, lane_rows, wake
+from kanal.delivery.ledger import attempt_row, lane_rows, new_lane, wake
 from kanal.delivery.queues import Place, places, queue_of, reorder
 from kanal.delivery.signing import webhook_id
 from kanal.delivery.tables import MESSAGE_NEW, OPEN, Kind, attempts, deliveries, lanes
@@ -42,6 +43,7 @@ from kanal.domain.channels import (
 from kanal.domain.event import Envelope, Event
 from kanal.domain.files import FileRef
 from kanal.domain.message_events import MessageDeleted, MessageEdited
+from kanal.domain.notices import HANDLED
 from kanal.domain.plain_text import plain_text
 from kanal.domain.stream import Recorded
 from kanal.domain.webhook_options import Format
@@ -69,6 +71,8 @@ KINDS: Final[dict[type[Event], Kind]] = {
 """What goes out if the event says that it does."""
 LATER: Final = (MessageEdited, MessageDeleted)
 """What happens to a message."""
+TOLD: Final = frozenset(HANDLED)
+"""The events that people are told of."""
 
 FIELDS: Final = [name for name in Delivery.__struct_fields__ if name != "attempt_id"]
 """What a new row and what is sent of it have in common."""
@@ -135,12 +139,16 @@ class Outbox:
         self._fresh, self._changed, self._others, self._arrived = [], set(), set(), set()
         messages: list[Recorded] = []
         """And what else goes out."""
+        told: list[Recorded] = []
         for recorded in events:
             event = recorded.event
             if type(event) in KINDS:
                 if event.outgoing:  # type: ignore[attr-defined]
                     messages.append(recorded)
-            elif (change := LANE_CHANGES.get(type(event))) is not None:
+                continue
+            if type(event) in TOLD:
+                told.append(recorded)
+            if (change := LANE_CHANGES.get(type(event))) is not None:
                 # The messages before it found the lane as it was then.
                 self._enqueue(connection, messages)
                 messages = []
@@ -152,6 +160,8 @@ class Outbox:
                 now = min(recorded.envelope.at, self._clock())
                 self._changed.update(decision(connection, recorded, now))
         self._enqueue(connection, messages)
+        if told:
+            self._tell(connection, told)
         self._notify(connection)
 
     def committed(self, events: Sequence[Recorded]) -> None:
@@ -190,6 +200,11 @@ class Outbox:
         _insert_new(connection, rows)
         changes.flush(connection)
         wake(connection, idle)
+
+    def _tell(self, connection: Connection, told: Sequence[Recorded]) -> None:
+        now, installation = self._clock(), self._installation
+        if notices.enqueue(connection, told, installation, self._zone, now):
+            self._changed.add(notices.NOTICES)
 
     def _begin(self, changes: Changes, delivery: Delivery, lane: LaneRow) -> bool:
         """The quick way: with its intent in the same commit, the first POST follows the event at once."""
@@ -368,28 +383,7 @@ def _insert_new(connection: Connection, rows: list[dict[str, Any]]) -> None:
 
 
 def _created(connection: Connection, event: ChannelCreated, at: int) -> None:
-    row = {
-        "channel_id": event.channel_id,
-        "webhook_url": event.webhook_url,
-        "channel_type": event.channel_type,
-        "options": webhook_options.stored(event.webhook),
-        "state": "active",
-        "open_since": at,
-        "failures": 0,
-        "charged_at": 0,
-        "paused_until": 0,
-        "due_at": None,
-        "owner": "",
-        "token": 0,
-        "lease_until": 0,
-        "state_since": at,
-        "pause_reason": None,
-        "failing_since": None,
-        "failed_id": None,
-        "warned": 0,
-        "notice_at": None,
-        "polled_until": 0,
-    }
+    row = new_lane(event.channel_id, event.webhook_url, event.channel_type, event.webhook, at)
     connection.execute(insert(lanes).values(row))
 
 

@@ -2,7 +2,7 @@
 
 import re
 from enum import StrEnum
-from typing import Final
+from typing import Final, Literal
 
 import msgspec
 
@@ -89,6 +89,19 @@ HINTING_STATUSES: Final = frozenset({429, 503})
 """The statuses whose `Retry-After` is heeded."""
 
 
+Wish = Literal["disable", "abort-message"]
+"""What a receiver may ask for in its answer, whatever the status: no more messages, or no more of this one."""
+WISHES: Final[dict[str, Wish]] = {"disable": "disable", "abort-message": "abort-message"}
+WISHES_BYTES: Final = 100
+"""Of the header that are read: room for both, and no work with what somebody makes longer."""
+
+
+def wishes_in(header: str) -> frozenset[Wish]:
+    """Of the header `webhook-delivery`: its words, separated by commas. Others mean nothing."""
+    words = (word.strip().lower() for word in header[:WISHES_BYTES].split(","))
+    return frozenset(WISHES[word] for word in words if word in WISHES)
+
+
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     """One attempt's result. Exactly one of `succeeded`, `endpoint_class`, `message_class`, `permanent`, `local` holds.
 
@@ -106,6 +119,8 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     retry_after: int | None = None
     resent: bool = False
     """Sent twice, uncounted: the first went into a kept connection that the receiver had just closed."""
+    wishes: frozenset[Wish] = frozenset()
+    """What the receiver asks for beside its status."""
 
     @property
     def succeeded(self) -> bool:

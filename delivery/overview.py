@@ -151,6 +151,15 @@ def attempts_of(connection: Connection, delivery_id: str, limit: int) -> list[At
     return [AttemptRow._make(row) for row in rows]
 
 
+def excerpts(connection: Connection, attempt_ids: Collection[str]) -> dict[str, str]:
+    """What was kept of the receiver's answers."""
+    if not attempt_ids:
+        return {}
+    query = select(attempts.c.attempt_id, attempts.c.excerpt)
+    rows = connection.execute(query.where(attempts.c.attempt_id.in_(attempt_ids)))
+    return {attempt_id: excerpt for attempt_id, excerpt in rows if excerpt}
+
+
 def listed(
     connection: Connection, wanted: Filter, limit: int, offset: int
 ) -> tuple[list[DeliveryRow], int]:

@@ -29,12 +29,16 @@ from kanal.delivery.outcome import (
     Outcome,
     OutcomeClass,
     readable,
+    wishes_in,
 )
 from kanal.delivery.resolver import LookupsExhausted, Resolver
 from kanal.delivery.schedule import parse_retry_after
 
 ANSWER_LIMIT: Final = 16 * 1024
 """Bytes of an answer that are read: an answer only says "taken", and an endless one must end."""
+
+CONTROL_HEADER: Final = "webhook-delivery"
+"""Of an answer; Svix' receivers know it."""
 
 KEEPALIVE_SECONDS: Final = 15.0
 """Without kept connections TLS costs about ten times as much; longer than this they are closed mostly."""
@@ -117,6 +121,7 @@ class Attempt:
     status: int | None = None
     location: str = ""
     retry_after: str = ""
+    wishes: str = ""
     excerpt: str = ""
 
     def begin_try(self, number: int) -> None:
@@ -143,6 +148,7 @@ class Attempt:
             address=self.address,
             retry_after=parse_retry_after(self.retry_after, now) if hinted else None,
             resent=self.resent,
+            wishes=wishes_in(self.wishes) if self.wishes else frozenset(),
         )
 
 
@@ -257,6 +263,7 @@ class WebhookClient:
             attempt.status = response.status
             attempt.location = response.headers.get("Location", "")
             attempt.retry_after = response.headers.get("Retry-After", "")
+            attempt.wishes = response.headers.get(CONTROL_HEADER, "")
             await self._read(attempt, response)
 
     async def _read(self, attempt: Attempt, response: ClientResponse) -> None:

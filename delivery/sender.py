@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterable, Sequence
 from contextlib import suppress
 from functools import partial
-from typing import Any, Final, Literal, TypeVar
+from typing import Any, Final, TypeVar
 
 import structlog
 from sqlalchemy import Connection
@@ -20,6 +20,7 @@ from kanal.delivery.leases import LEASE_SECONDS, Leases
 from kanal.delivery.ledger import (
     Claimed,
     DecidedOtherwise,
+    Decision,
     Entry,
     Intent,
     LeaseLost,
@@ -32,8 +33,20 @@ from kanal.delivery.post import WebhookClient
 from kanal.delivery.schedule import DAY, DEADLINES, HORIZON, SECOND, next_attempt_at
 from kanal.delivery.signing import signature_headers
 from kanal.delivery.tables import NEVER
-from kanal.delivery.verdict import Attempted, Delivery, LaneRow, Rules, Schedule, reason_for
+from kanal.delivery.verdict import (
+    Attempted,
+    Delivery,
+    LaneRow,
+    Rules,
+    Schedule,
+    asked_for,
+    failure_of,
+    reason_for,
+)
+from kanal.domain.channel_delivery import pause_delivery
 from kanal.domain.deliveries import DeliveryNow, dead_letter, hold
+from kanal.domain.errors import ChannelNotFound
+from kanal.domain.work import Work
 from kanal.eventlog.database import Database
 from kanal.eventlog.writer import LogUnavailable, Writer
 
@@ -100,7 +113,7 @@ class Sender:
         self._closing = False
         self._tasks: set[asyncio.Task[Any]] = set()
         self._posts: set[asyncio.Task[Any]] = set()
-        self._burials: set[asyncio.Task[Any]] = set()
+        self._decisions: set[asyncio.Task[Any]] = set()
 
     async def start(self) -> None:
         self._loop = asyncio.get_running_loop()
@@ -122,7 +135,7 @@ class Sender:
         with suppress(TimeoutError):
             async with asyncio.timeout(WRITING_SECONDS):
                 await self._all_written()
-        await _cancelled(self._tasks | self._burials)
+        await _cancelled(self._tasks | self._decisions)
         for lane in list(self.lanes.values()):
             self.drop(lane)
         with suppress(LogUnavailable, TimeoutError):
@@ -137,8 +150,8 @@ class Sender:
             self._written.clear()
             self._something.set()
             await self._written.wait()
-            if self._burials:
-                await asyncio.wait(self._burials)
+            if self._decisions:
+                await asyncio.wait(self._decisions)
             elif not self._entries:
                 return
 
@@ -383,7 +396,7 @@ class Sender:
         self._pump(lane)
 
     def _wrote(self, written: Written, entries: Sequence[Entry]) -> None:
-        kept = {attempted.delivery.delivery_id for attempted in written.exhausted}
+        kept = {decision.attempted.delivery.delivery_id for decision in written.decisions}
         kept.update(delivery.delivery_id for delivery in written.begun)
         for entry in entries:
             lane = self.lanes.get(entry.delivery.channel_id)
@@ -398,10 +411,8 @@ class Sender:
                 lane.learned(entry.outcome)
             else:
                 lane.more = True
-        for attempted in written.exhausted:
-            lane_row = written.lanes[attempted.delivery.channel_id]
-            held = lane_row.options.on_exhausted == "hold"
-            self._spawn(self._bury(attempted, "held" if held else "dead"), self._burials)
+        for decision in written.decisions:
+            self._spawn(self._decide(decision), self._decisions)
         for delivery in written.begun:
             if lane := self.lanes.get(delivery.channel_id):
                 lane.prepare(delivery)
@@ -423,10 +434,11 @@ class Sender:
             if lane := self.lanes.get(channel_id):
                 self._pump(lane)
 
-    async def _bury(self, attempted: Attempted, state: Literal["dead", "held"]) -> None:
-        """Dead-letter or hold it: the decision is an event, and all that follows from it is in the same commit."""
+    async def _decide(self, decision: Decision) -> None:
+        """What becomes of a message or its channel is an event, and all that follows from it is in the same commit."""
+        attempted = decision.attempted
         delivery = attempted.delivery
-        reason = reason_for(attempted, self._rules)
+        reason, failure = reason_for(attempted, self._rules), failure_of(attempted)
         subject = DeliveryNow(
             delivery_id=delivery.delivery_id,
             channel_id=delivery.channel_id,
@@ -434,13 +446,27 @@ class Sender:
             message_id=delivery.message_id,
             state="pending",
         )
-        decide = hold if state == "held" else dead_letter
-        command = partial(decide, delivery=subject, reason=reason)
-        buried: list[Written] = []
+
+        def command(work: Work) -> None:
+            if decision.state == "dead":
+                dead_letter(work, delivery=subject, reason=reason, failure=failure)
+            elif decision.state == "held":
+                hold(work, delivery=subject, reason=reason, failure=failure)
+            if decision.pause:
+                with suppress(ChannelNotFound):  # deleted meanwhile
+                    pause_delivery(
+                        work,
+                        channel_id=delivery.channel_id,
+                        by="receiver",
+                        reason=asked_for("disable", attempted.outcome),
+                        failure=failure,
+                    )
+
+        concluded: list[Written] = []
 
         def beside(connection: Connection, _: None) -> None:
             now = self._leases.now()
-            buried[:] = [ledger.bury(connection, attempted, self._rules, reason, now, state)]
+            concluded[:] = [ledger.conclude(connection, decision, self._rules, reason, now)]
 
         while True:
             try:
@@ -461,11 +487,15 @@ class Sender:
                 return
             else:
                 break
+        if decision.pause:
+            # Its row was read before the event changed it.
+            concluded[0].lanes.clear()
+            await self._read_anew([delivery.channel_id])
         lane = self.lanes.get(delivery.channel_id)
         if lane and lane.row.token == attempted.token:
             lane.forget(delivery)
             lane.learned(attempted.outcome)
-        self._go_on(buried[0])
+        self._go_on(concluded[0])
 
     async def _run(self, task: Callable[[Connection], R]) -> R:
         """Until the log can be written."""

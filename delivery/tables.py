@@ -19,7 +19,7 @@ from sqlalchemy import (
 
 from kanal.eventlog.tables import METADATA
 
-Kind = Literal["message_new", "message_edited", "message_deleted", "case_status"]
+Kind = Literal["message_new", "message_edited", "message_deleted", "case_status", "notice"]
 LaneState = Literal["active", "paused", "disabled", "deleted"]
 
 NEVER: Final = 2**62

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from kanal.delivery.address_guard import literal
-from kanal.delivery.outcome import Outcome, OutcomeClass
+from kanal.delivery.outcome import Outcome, OutcomeClass, Wish
 from kanal.delivery.schedule import (
     DAY,
     HORIZON,
@@ -22,6 +22,7 @@ from kanal.delivery.schedule import (
 )
 from kanal.delivery.tables import NEVER, Kind, LaneState
 from kanal.domain.channels import ChannelType
+from kanal.domain.deliveries import Failure
 from kanal.domain.webhook_options import WebhookOptions
 
 LOCAL_DELAY: Final = 1 * SECOND
@@ -283,9 +284,35 @@ def _next(
     )
 
 
+def wishes_of(lane: LaneRow, attempted: Attempted) -> frozenset[Wish]:
+    """What its receiver asks for; a former URL has no say."""
+    return attempted.outcome.wishes if attempted.url == lane.webhook_url else frozenset()
+
+
+def asked_for(wish: Wish, outcome: Outcome) -> str:
+    """Why that was done, for people."""
+    status = outcome.http_status
+    return f"The receiver asked for it: its answer (HTTP {status}) said webhook-delivery: {wish}."
+
+
+def failure_of(attempted: Attempted) -> Failure:
+    delivery, outcome = attempted.delivery, attempted.outcome
+    return Failure(
+        delivery_id=delivery.delivery_id,
+        attempt_id=delivery.attempt_id,
+        case_id=delivery.case_id,
+        message_id=delivery.message_id,
+        outcome_class=str(outcome.outcome_class),
+        http_status=outcome.http_status or 0,
+        sentence=outcome.sentence,
+    )
+
+
 def reason_for(attempted: Attempted, rules: Rules) -> str:
     """Why a message was dead-lettered, for people."""
     sentence = attempted.outcome.sentence
+    if "abort-message" in attempted.outcome.wishes:
+        return asked_for("abort-message", attempted.outcome)
     if is_alone(attempted):
         return f"The receiver took other messages and refused this one, again and again. {sentence}"
     return f"Tried for {rules.horizon // DAY} days without success. {sentence}"

@@ -6,6 +6,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from kanal.domain.channels import existing_channel
+from kanal.domain.deliveries import NO_FAILURE, Failure
 from kanal.domain.event import Event
 from kanal.domain.stream import Aggregate
 from kanal.domain.work import Work
@@ -14,23 +15,6 @@ PausedBy = Literal["staff", "receiver", "failures"]
 
 STEPS = (0, 50, 70, 90)
 """Percent of the way to the automatic pause at which people are told that a channel fails."""
-
-
-class Failure(Struct, frozen=True):
-    """The attempt that a decision rests on; nothing of what the receiver answered stands in the log but its status."""
-
-    delivery_id: str = ""
-    attempt_id: str = ""
-    """Its row of the ledger has the beginning of the answer, as long as it is kept."""
-    case_id: int = 0
-    message_id: int = 0
-    outcome_class: str = ""
-    http_status: int = 0
-    """0: there was no answer."""
-    sentence: str = ""
-
-
-NO_FAILURE = Failure()
 
 
 class ChannelDeliveryPaused(Event, frozen=True):
@@ -118,4 +102,34 @@ def resume_delivery(work: Work, *, channel_id: int, reason: str = "") -> int:
     existing_channel(work, channel_id)
     if work.load(CHANNEL_DELIVERIES, channel_id).paused:
         work.record(CHANNEL_DELIVERIES, channel_id, ChannelDeliveryResumed(channel_id, reason))
+    return channel_id
+
+
+def warn_of_failures(
+    work: Work,
+    *,
+    channel_id: int,
+    since: int,
+    failures: int,
+    percent: int,
+    pause_at: int,
+    failure: Failure,
+) -> int:
+    """Each step of one time of trouble is told once. Raises ChannelNotFound."""
+    existing_channel(work, channel_id)
+    delivery = work.load(CHANNEL_DELIVERIES, channel_id)
+    told = delivery.failing_since == since and delivery.percent >= percent
+    if not told and not delivery.paused:
+        failing = ChannelDeliveryFailing(channel_id, since, failures, percent, pause_at, failure)
+        work.record(CHANNEL_DELIVERIES, channel_id, failing)
+    return channel_id
+
+
+def tell_of_recovery(work: Work, *, channel_id: int) -> int:
+    """Only those who were told of the trouble. Raises ChannelNotFound."""
+    existing_channel(work, channel_id)
+    delivery = work.load(CHANNEL_DELIVERIES, channel_id)
+    if delivery.failing_since and not delivery.paused:
+        recovered = ChannelDeliveryRecovered(channel_id, delivery.failing_since)
+        work.record(CHANNEL_DELIVERIES, channel_id, recovered)
     return channel_id

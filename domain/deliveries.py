@@ -16,6 +16,23 @@ SEND_AGAIN = "It goes out again as a replay: POST /api/deliveries/{}/replay.json
 MAKE_PENDING = "PUT /api/deliveries/{}/retry.json makes it pending again."
 
 
+class Failure(Struct, frozen=True):
+    """The attempt that a decision rests on; nothing of what the receiver answered stands in the log but its status."""
+
+    delivery_id: str = ""
+    attempt_id: str = ""
+    """Its row of the ledger has the beginning of the answer, as long as it is kept."""
+    case_id: int = 0
+    message_id: int = 0
+    outcome_class: str = ""
+    http_status: int = 0
+    """0: there was no answer."""
+    sentence: str = ""
+
+
+NO_FAILURE = Failure()
+
+
 class DeliveryDeadLettered(Event, frozen=True):
     """No further attempt will be made by itself."""
 
@@ -27,6 +44,8 @@ class DeliveryDeadLettered(Event, frozen=True):
     message_id: int
     reason: str
     """One human sentence."""
+    failure: Failure = NO_FAILURE
+    """The last attempt, where one led to it."""
 
 
 class DeliveryDecision(Event, frozen=True):
@@ -38,6 +57,8 @@ class DeliveryDecision(Event, frozen=True):
     message_id: int
     reason: str = ""
     """Why, as whoever decided says it."""
+    failure: Failure = NO_FAILURE
+    """The last attempt, where one led to it."""
 
 
 class DeliveryHeld(DeliveryDecision, frozen=True):
@@ -86,18 +107,22 @@ DELIVERIES: Aggregate[None] = Aggregate("delivery", None, evolve, version=2)
 """Key: the webhook id. The events say what was decided, the outbox's row what came of it."""
 
 
-def dead_letter(work: Work, *, delivery: DeliveryNow, reason: str) -> None:
+def dead_letter(
+    work: Work, *, delivery: DeliveryNow, reason: str, failure: Failure = NO_FAILURE
+) -> None:
     """Kanal itself gives it up."""
-    event = DeliveryDeadLettered(**_subject(delivery), reason=reason)
+    event = DeliveryDeadLettered(**_subject(delivery), reason=reason, failure=failure)
     work.record(DELIVERIES, delivery.delivery_id, event)
 
 
-def hold(work: Work, *, delivery: DeliveryNow, reason: str = "") -> None:
+def hold(
+    work: Work, *, delivery: DeliveryNow, reason: str = "", failure: Failure = NO_FAILURE
+) -> None:
     """Raises DeliveryHasEnded."""
     if delivery.state in ("delivered", "dead"):
         raise _ended(delivery)
     if delivery.state == "pending":
-        _record(work, DeliveryHeld, delivery, reason)
+        _record(work, DeliveryHeld, delivery, reason, failure)
 
 
 def release(work: Work, *, delivery: DeliveryNow, reason: str = "") -> None:
@@ -132,9 +157,13 @@ def retry(work: Work, *, delivery: DeliveryNow, reason: str = "") -> None:
 
 
 def _record(
-    work: Work, event_type: type[DeliveryDecision], delivery: DeliveryNow, reason: str
+    work: Work,
+    event_type: type[DeliveryDecision],
+    delivery: DeliveryNow,
+    reason: str,
+    failure: Failure = NO_FAILURE,
 ) -> None:
-    event = event_type(**_subject(delivery), reason=reason)
+    event = event_type(**_subject(delivery), reason=reason, failure=failure)
     work.record(DELIVERIES, delivery.delivery_id, event)
 
 

@@ -15,6 +15,7 @@
     │   ├── LabelNotFound
     │   ├── DeliveryNotFound
     │   ├── SecretNotFound
+    │   ├── NoticeNotFound
     │   ├── StaffStatusNotFound
     │   ├── CustomFieldNotFound
     │   ├── LanguageNotFound
@@ -149,6 +150,13 @@ class SecretNotFound(NotFound):
 
     def __init__(self, fingerprint: str) -> None:
         super().__init__(f"The channel has no live secret with the fingerprint {fingerprint}.")
+
+
+class NoticeNotFound(NotFound):
+    code = "notice_not_found"
+
+    def __init__(self, notice_id: object) -> None:
+        super().__init__(f"There is no notice {notice_id!s}.")
 
 
 class StaffStatusNotFound(NotFound):

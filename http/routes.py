@@ -23,6 +23,7 @@ from kanal.http.api import (
     languages,
     macros,
     messages,
+    notices,
     outbox,
     rules,
     staff,
@@ -185,5 +186,8 @@ ROUTES = (
     Route("PUT", "deliveries/{delivery}/release", deliveries.release, Right.MANAGE_DELIVERIES),
     Route("PUT", "deliveries/{delivery}/skip", deliveries.skip, Right.MANAGE_DELIVERIES),
     Route("PUT", "deliveries/{delivery}/retry", deliveries.retry, Right.MANAGE_DELIVERIES),
+    Route("GET", "notices", notices.list_notices, Right.SEE_DELIVERIES),
+    Route("PUT", "notices/read_all", notices.mark_all_read, Right.SEE_DELIVERIES),
+    Route("PUT", "notices/{notice}/read", notices.mark_read, Right.SEE_DELIVERIES),
     Route("GET", "events", events.list_events, Right.AUDIT),
 )

@@ -17,6 +17,7 @@ from kanal.projections import (
     links,
     macros,
     messages,
+    notices,
     rules,
     scheduled,
     staff,
@@ -43,6 +44,7 @@ CORE: tuple[Projection, ...] = (
     client_emails.PROJECTION,
     filters.PROJECTION,
     macros.PROJECTION,
+    notices.PROJECTION,
     rules.PROJECTION,
 )
 """Applied inside the writer's transaction: what was answered can be read."""

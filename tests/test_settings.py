@@ -142,3 +142,15 @@ def documented_row(name: str) -> str:
 def test_the_document_has_each_setting_with_its_default() -> None:
     rows = [line for line in DOCUMENT.read_text().splitlines() if line.startswith(f"| `{PREFIX}")]
     assert rows == [documented_row(name) for name in Settings.model_fields]
+
+
+def test_notices_need_a_secret_that_signs(monkeypatch: pytest.MonkeyPatch) -> None:
+    url = "https://office.example/hook"
+    refused = "KANAL_NOTICE_SECRET: must be whsec_ and 24 to 64 bytes in base64"
+    assert refused in refusal(monkeypatch, "KANAL_NOTICE_URL", url)
+    for secret in ("whsec_short", "c2VjcmV0", "whsec_" + "QUJD" * 30):
+        shown = refusal(monkeypatch, "KANAL_NOTICE_SECRET", secret)
+        assert refused in shown
+        assert secret not in shown
+    monkeypatch.setenv("KANAL_NOTICE_SECRET", "whsec_" + "QUJD" * 8)
+    assert Settings.load().notice_url == url

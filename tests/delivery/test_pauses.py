@@ -10,7 +10,8 @@ from webhook_receiver import Receiver, delayed, hang, status
 from kanal.delivery.lanes import FIRST_WIDTH
 from kanal.delivery.overview import CHANNEL_DISABLED, ChannelRow, Filter, listed, of_channels
 from kanal.domain import channels
-from kanal.domain.channel_delivery import pause_delivery, resume_delivery
+from kanal.domain.channel_delivery import ChannelDeliveryPaused, pause_delivery, resume_delivery
+from kanal.domain.deliveries import DeliveryDeadLettered
 
 OK = status(200)
 
@@ -131,3 +132,52 @@ async def test_trouble_is_counted_from_the_first_failure_until_a_message_is_take
     row = (await desk.lanes())[0]
     assert (row["failing_since"], row["failed_id"], row["notice_at"]) == (None, None, None)
     assert row["state_since"] == (await desk.deliveries())[0]["outcome_at"]
+
+
+async def test_a_receiver_may_stop_its_channel_or_one_message_whatever_its_status(
+    desk: Desk, receiver: Receiver
+) -> None:
+    disable = {"webhook-delivery": "disable"}
+    receiver.then(status(200, headers=disable))
+    channel_id = await desk.channel(receiver.url)
+    case_id = await desk.case(channel_id)
+    async with desk.sending():
+        for number in range(3):
+            await desk.say(case_id, f"number {number}")
+        reason = "The receiver asked for it: its answer (HTTP 200) said webhook-delivery: disable."
+
+        async def paused() -> bool:
+            return (await shown(desk, channel_id)).reason == reason
+
+        await desk.until(paused)
+        assert await held(desk) == [("delivered", None), ("held", reason), ("held", reason)]
+        receiver.then(
+            status(503, headers={"webhook-delivery": "Abort-Message, other"}),
+            status(200, headers={"webhook-delivery": "abort-message, disable"}),
+        )
+        await desk.do(resume_delivery, channel_id=channel_id)
+        await desk.until(paused)
+        asked = (
+            "The receiver asked for it: its answer (HTTP {}) said webhook-delivery: abort-message."
+        )
+        assert (await held(desk))[1:] == [
+            ("dead", asked.format(503)),
+            ("dead", asked.format(200)),
+        ]
+    assert len(receiver.received) == 3
+    events = list(desk.database.events_after(0))
+    pauses = [each for each in events if isinstance(each.event, ChannelDeliveryPaused)]
+    assert [each.event.by for each in pauses] == ["receiver", "receiver"]
+    assert {each.envelope.who for each in pauses} == {"system"}
+    assert len([each for each in events if isinstance(each.event, DeliveryDeadLettered)]) == 2
+
+
+async def test_a_former_url_has_no_say(desk: Desk, receiver: Receiver) -> None:
+    receiver.by_path["/old"] = delayed(0.2, status(500, headers={"webhook-delivery": "disable"}))
+    channel_id = await desk.channel(receiver.url.replace("/hook", "/old"))
+    async with desk.sending():
+        await desk.say(await desk.case(channel_id), "One")
+        await receiver.wait_for(1)
+        await desk.do(channels.change_channel, channel_id=channel_id, webhook_url=receiver.url)
+        await desk.until_delivered()
+    assert (await shown(desk, channel_id)).state == "ok"
