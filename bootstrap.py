@@ -24,6 +24,7 @@ from kanal.automation.deleted_users import DeletedUsers
 from kanal.automation.fetch_files import FetchFiles
 from kanal.automation.hand_overs import HandOvers
 from kanal.automation.orphans import OrphanedFiles
+from kanal.automation.rules import RuleRunner
 from kanal.delivery import notices
 from kanal.delivery.address_guard import AddressGuard
 from kanal.delivery.arrivals import Arrivals
@@ -38,6 +39,7 @@ from kanal.delivery.typists import Typists
 from kanal.delivery.watch import FailingChannels
 from kanal.domain.staff import ADMINISTRATORS, NewKey, create_staff
 from kanal.domain.work import Work
+from kanal.eventlog.bell import Bell
 from kanal.eventlog.database import Database
 from kanal.eventlog.files import FileLinks
 from kanal.eventlog.follower import Follower
@@ -82,6 +84,7 @@ class Store:
     writer: Writer
     inline: runner.Inline
     outbox: Outbox
+    bell: Bell
     links: FileLinks
 
     def rebuild(self, names: tuple[str, ...] = ()) -> "runner.Rebuild":
@@ -118,13 +121,14 @@ def opened(
         inline = runner.Inline(CORE, database)
         links = FileLinks(settings.public_url or _own_address(settings, settings.port))
         outbox = Outbox(settings.timezone, stream_ids, links, clean_html)
-        writer = Writer(database, stream_ids, (inline, outbox))
+        bell = Bell()
+        writer = Writer(database, stream_ids, (inline, outbox, bell))
         writer.start()
         stack.callback(writer.close)
         steps = runner.build_missing(database, writer.run_and_wait, CORE + FOLLOWED, inline)
         for step in steps:
             progress(step)
-        yield Store(settings, database, stream_ids, writer, inline, outbox, links)
+        yield Store(settings, database, stream_ids, writer, inline, outbox, bell, links)
 
 
 def appoint_first_administrator(
@@ -233,8 +237,12 @@ async def running(store: Store, role: Role = "all") -> AsyncIterator[Running]:
             watching = FailingChannels(
                 store.database, store.writer, settings.webhook_pause_days * DAY
             )
-            agenda = Agenda(store.database, CORE + FOLLOWED, [*duties(store), fetching, watching])
+            rules = RuleRunner(store.database, store.stream_ids, store.writer, CORE)
+            await rules.begin()
+            coming_due = [*duties(store), fetching, watching]
+            agenda = Agenda(store.database, CORE + FOLLOWED, coming_due, [rules])
             agenda.start()
+            store.bell.attach(agenda.wake)
             ending.append(partial(agenda.close, settings.shutdown_seconds))
         stack.push_async_callback(_end_together, ending)
         context = Context(

@@ -1,4 +1,4 @@
-"""The agenda: asks each duty what is due and sees to it, on one process at a time.
+"""The agenda: asks each duty what is due and sees to it, and lets reactions follow the log, on one process at a time.
 
 What is due stands in read models, so nothing has to be remembered: after a crash, a rebuild or a move to another process
 the same question gives the same answer. A duty's commands check the case's own state again, so doing an item twice changes nothing.
@@ -25,6 +25,10 @@ R = TypeVar("R")
 
 TICK_SECONDS: Final = 0.5
 """Between two questions: nobody notices half a second in what waits for seconds or minutes, and idle it costs one read."""
+REACTION_SECONDS: Final = 0.2
+"""After which a reaction looks for what other processes have written; of its own process' commits it is told."""
+REACTION_PAUSE_SECONDS: Final = 0.01
+"""After each look, so that under load one look is for many commits."""
 AT_ONCE: Final = 32
 """Items under way for one duty."""
 FIRST_BACKOFF_SECONDS: Final = 1.0
@@ -50,6 +54,21 @@ class Duty(Protocol[Item]):
 
     async def act(self, item: Item) -> None:
         """See to one item. When this returns, `due` no longer names it. Whatever it raises is logged and tried again later."""
+        ...
+
+
+class Reaction(Protocol):
+    """What follows the log, and does something for what happens there."""
+
+    @property
+    def name(self) -> str: ...
+
+    async def follow(self) -> None:
+        """Catch up with the log. Whatever it raises is logged; it is called again soon."""
+        ...
+
+    async def rest(self) -> None:
+        """The process ends, or somebody else leads: keep how far it has come."""
         ...
 
 
@@ -81,6 +100,7 @@ class Agenda:
         database: Database,
         models: Sequence[Projection],
         duties: Sequence[Duty[Any]],
+        reactions: Sequence[Reaction] = (),
         *,
         clock: Callable[[], int] = lambda: time.time_ns() // 1000,
     ) -> None:
@@ -88,19 +108,39 @@ class Agenda:
         self._database = database
         self._models = models
         self._duties = duties
+        self._reactions = reactions
         self._clock = clock
         self._leadership = database.leadership()
         self._under_way: dict[tuple[str, Hashable], asyncio.Task[None]] = {}
         self._failed: dict[tuple[str, Hashable], _Failed] = {}
-        self._task: asyncio.Task[None] | None = None
+        self._tasks: list[asyncio.Task[None]] = []
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._news = [asyncio.Event() for _ in reactions]
 
     def start(self) -> None:
-        self._task = asyncio.create_task(self._turn_after_turn(), name="kanal-agenda")
+        self._loop = asyncio.get_running_loop()
+        turns = self._turn_after_turn()
+        self._tasks = [asyncio.create_task(turns, name="kanal-agenda")]
+        for reaction, news in zip(self._reactions, self._news, strict=True):
+            following = self._follow_on(reaction, news)
+            self._tasks.append(asyncio.create_task(following, name=f"kanal-{reaction.name}"))
+
+    def wake(self) -> None:
+        """Something was committed: reactions need not wait for their time. From any thread."""
+        if self._loop and self._reactions:
+            with suppress(RuntimeError):  # the loop has ended
+                self._loop.call_soon_threadsafe(self._tell)
+
+    def _tell(self) -> None:
+        for news in self._news:
+            news.set()
 
     async def close(self, seconds: float) -> None:
         """Nothing new begins; what is under way may end within `seconds`, then it is cut off: it stays due."""
-        if self._task:
-            await _cancelled(self._task)
+        await _cancelled(*self._tasks)
+        for reaction in self._reactions:
+            with suppress(Exception):  # how far it has come is a hint alone
+                await reaction.rest()
         tasks = set(self._under_way.values())
         if tasks:
             await asyncio.wait(tasks, timeout=seconds)
@@ -114,6 +154,25 @@ class Agenda:
                 await self.turn()
             except Exception as error:  # noqa: BLE001 the next turn tries again
                 log.error("agenda_failed", error=repr(error))
+
+    async def _follow_on(self, reaction: Reaction, news: asyncio.Event) -> None:
+        led = False
+        while True:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(REACTION_SECONDS):
+                    await news.wait()
+            news.clear()
+            try:
+                leads = await asyncio.to_thread(self._leadership.held)
+                if leads:
+                    await reaction.follow()
+                elif led:
+                    await reaction.rest()
+                led = leads
+                await asyncio.sleep(REACTION_PAUSE_SECONDS)
+            except Exception as error:  # noqa: BLE001 the next time it tries again
+                log.error("reaction_failed", reaction=reaction.name, error=repr(error))
+                await asyncio.sleep(TICK_SECONDS)
 
     async def turn(self) -> None:
         """Ask once, and begin what is due."""

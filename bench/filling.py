@@ -37,6 +37,7 @@ from kanal.domain.identities import Identification
 from kanal.domain.links import Contact
 from kanal.domain.stream import Aggregate
 from kanal.domain.work import Work
+from kanal.eventlog.bell import Bell
 from kanal.eventlog.database import Database
 from kanal.eventlog.files import FileLinks
 from kanal.eventlog.migrate import migrate
@@ -250,7 +251,7 @@ def fill(job: dict[str, Any]) -> dict[str, Any]:
         outbox = Outbox(settings.timezone, stream_ids, links, clean_html)
         began = time.perf_counter()
         with writing(database, stream_ids, [outbox]) as writer:
-            store = Store(settings, database, stream_ids, writer, inline, outbox, links)
+            store = Store(settings, database, stream_ids, writer, inline, outbox, Bell(), links)
             appoint_first_administrator(store)
             channel_id = make_channel(writer, job.get("webhook_url", DEFAULT_URL))
         # From here on without the outbox: what was written long ago is not to be sent.

@@ -27,7 +27,9 @@ installation = Table(
     Column("name", Text, primary_key=True),
     Column("value", Text, nullable=False),
 )
-"""One row a fact: `secret` (hexadecimal; keys of personal streams and of fingerprints), `created_at`."""
+"""One row a fact: `secret` (hexadecimal; keys of personal streams and of fingerprints), `created_at`, `rules_position` (up
+to where rules have run).
+"""
 
 counters = Table(
     "counters",

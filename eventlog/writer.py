@@ -6,7 +6,6 @@ the database refuses is run again one by one, so that only the culprit fails. No
 """
 
 import asyncio
-import hashlib
 import queue
 import threading
 import time
@@ -14,7 +13,6 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
-from functools import cache
 from typing import Any, Generic, NamedTuple, TypeVar
 from uuid import UUID
 
@@ -31,6 +29,7 @@ from kanal.domain.stream import Aggregate, Recorded
 from kanal.domain.work import Work
 from kanal.eventlog.database import Database
 from kanal.eventlog.projection import InlineProjection
+from kanal.eventlog.snapshots import read_snapshot, shape
 from kanal.eventlog.stream_ids import StreamIds
 from kanal.eventlog.tables import counters, snapshots
 
@@ -55,8 +54,6 @@ COUNT = (
     .where(counters.c.name == bindparam("counter"))
     .values(value=bindparam("reached"))
 )
-
-SNAPSHOT = select(snapshots).where(snapshots.c.stream_id == bindparam("stream"))
 
 log = structlog.get_logger(__name__)
 
@@ -490,21 +487,13 @@ class Writer:
             self._identity_map.move_to_end(place)
             return slot
         stream_id = self.stream_ids.of(aggregate, place[1])
-        version, state = self._snapshot(connection, aggregate, stream_id)
+        version, state = read_snapshot(connection, aggregate, stream_id)
         parameters = {"stream": stream_id, "known": version}
         for recorded in self.database.decoded(connection, self._stream, parameters):
             version, state = recorded.version, aggregate.evolve(state, recorded.event)
         slot = _Slot(version, state, stream_id, stream_id.hex)
         self._remember(place, slot)
         return slot
-
-    def _snapshot(
-        self, connection: Connection, aggregate: Aggregate[Any], stream_id: UUID
-    ) -> tuple[int, Any]:
-        row = connection.execute(SNAPSHOT, {"stream": stream_id.hex}).first()
-        if row is None or row.shape != _shape(aggregate):
-            return 0, aggregate.initial
-        return row.version, msgspec.json.decode(row.state, type=type(aggregate.initial))
 
     def _store_snapshots(self, connection: Connection, batch: _Batch) -> None:
         for place, slot in batch.slots.items():
@@ -514,7 +503,7 @@ class Writer:
                 continue
             row = {
                 "version": slot.version,
-                "shape": _shape(batch.aggregates[place]),
+                "shape": shape(batch.aggregates[place]),
                 "state": msgspec.json.encode(slot.state),
             }
             stream_id = slot.stream_hex
@@ -557,18 +546,6 @@ class Writer:
             place = self._places.pop(recorded.stream_id, None)
             if place:
                 self._identity_map.pop(place, None)
-
-
-def _shape(aggregate: Aggregate[Any]) -> str:
-    """Changes whenever the state's fields or the way to it do, so that an older snapshot is not misread."""
-    state: type = type(aggregate.initial)
-    return _shape_of(aggregate.kind, aggregate.version, state)
-
-
-@cache
-def _shape_of(kind: str, version: int, state: type) -> str:
-    schema = msgspec.json.encode(msgspec.json.schema(state), order="sorted")
-    return f"{kind}.{version}:{hashlib.sha256(schema).hexdigest()[:16]}"
 
 
 def _resolve(batch: list[Order], answers: list[Any]) -> None:

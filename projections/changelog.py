@@ -1,4 +1,4 @@
-"""Changes of one case as its changelog shows them, read from the case's own stream."""
+"""Changes of one case as its changelog shows them, read from the case's own stream, and the rules that ran for it."""
 
 from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
@@ -29,6 +29,8 @@ from kanal.domain.chat_events import (
 )
 from kanal.domain.stream import Recorded
 from kanal.eventlog.database import Database
+from kanal.projections import rules
+from kanal.projections.read_model import Views
 
 KINDS: dict[type[Any], str] = {
     CaseAssigned: "staff",
@@ -46,6 +48,10 @@ KINDS: dict[type[Any], str] = {
 }
 
 
+RULES = "rules"
+"""A rule has run; Omnidesk's word, and so is the form of the old value."""
+
+
 class Change(NamedTuple):
     kind: str
     at: int
@@ -54,10 +60,29 @@ class Change(NamedTuple):
     old: str
     new: str
     """Lists of labels are joined by commas; a custom field is `cf_1: value`."""
+    position: int
 
 
-def of_case(connection: Connection, database: Database, stream_id: UUID) -> Iterator[Change]:
-    """The oldest first. Messages are not read."""
+def of_case(
+    connection: Connection, views: Views, database: Database, case_id: int, stream_id: UUID
+) -> list[Change]:
+    """The oldest first, runs of rules among them. Messages are not read."""
+    fired = [
+        Change(
+            RULES,
+            row.at,
+            f"rule:{row.rule_id}",
+            f"{row.title} (ID - {row.rule_id})",
+            "",
+            row.position,
+        )
+        for row in rules.fired(connection, views, case_id)
+    ]
+    changes = _changes(connection, database, stream_id)
+    return sorted([*changes, *fired], key=lambda change: change.position)
+
+
+def _changes(connection: Connection, database: Database, stream_id: UUID) -> Iterator[Change]:
     events = database.events
     query = (
         select(events)
@@ -67,7 +92,8 @@ def of_case(connection: Connection, database: Database, stream_id: UUID) -> Iter
     for recorded in database.decoded(connection, query):
         who = _who(recorded)
         for old, new in _values(recorded.event):
-            yield Change(KINDS[type(recorded.event)], recorded.envelope.at, who, old, new)
+            kind = KINDS[type(recorded.event)]
+            yield Change(kind, recorded.envelope.at, who, old, new, recorded.position)
 
 
 def _who(recorded: Recorded) -> str:

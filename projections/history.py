@@ -58,6 +58,7 @@ from kanal.domain.deliveries import (
     DeliveryRetried,
     DeliverySkipped,
 )
+from kanal.domain.firings import RuleFired, RuleLoopCut
 from kanal.domain.identities import IdentityClaimed, IdentityReleased
 from kanal.domain.links import ContactLinked, ContactUnlinked
 from kanal.domain.message_events import (
@@ -129,7 +130,7 @@ def fold(changes: Changes, tables: Tables, recorded: Recorded) -> None:
 
 PROJECTION = ReadModel(
     name="history",
-    version=9,
+    version=10,
     handles=dict.fromkeys(
         (
             CaseOpened,
@@ -203,6 +204,8 @@ PROJECTION = ReadModel(
             DeliveryReleased,
             DeliverySkipped,
             DeliveryRetried,
+            RuleFired,
+            RuleLoopCut,
         ),
         fold,
     ),

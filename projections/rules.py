@@ -1,12 +1,13 @@
 """Rules as `GET /api/rules.json` lists them."""
 
 from collections.abc import Iterable
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import msgspec
-from sqlalchemy import Connection, MetaData, Table
+from sqlalchemy import Connection, Index, MetaData, Table, func, select
 
 from kanal.domain.actions import Action
+from kanal.domain.firings import LoopReason, RuleFired, RuleLoopCut
 from kanal.domain.rules import (
     RuleChanged,
     RuleCreated,
@@ -46,8 +47,24 @@ class RuleRow(NamedTuple):
     once_per_case: bool
     conditions: Any
     actions: Any
+    loop: LoopReason | Literal[""]
+    """Why this version was kept from running last, "" while it never was."""
     created_at: int
     updated_at: int
+
+
+class FiringRow(NamedTuple):
+    position: int
+    rule_id: int
+    version: int
+    title: str
+    """Of the rule, when it ran."""
+    case_id: int
+    cause: int
+    """Position of the event for which it ran."""
+    stopped: bool
+    """No further rules ran for that event."""
+    at: int
 
 
 def define(metadata: MetaData, name: Names) -> Iterable[Table]:
@@ -64,9 +81,27 @@ def define(metadata: MetaData, name: Names) -> Iterable[Table]:
         flag("once_per_case"),
         text("conditions"),
         text("actions"),
+        text("loop"),
         number("created_at"),
         number("updated_at"),
     )
+    firings = name("rule_firings")
+    yield Table(
+        firings,
+        metadata,
+        number("position", key=True),
+        number("rule_id"),
+        number("version"),
+        text("title"),
+        number("case_id"),
+        number("cause"),
+        flag("stopped"),
+        number("at"),
+        Index(f"{firings}_case", "case_id", "rule_id", "at"),
+    )
+
+
+ALIKE = ("rule_id", "version", "title", "case_id", "cause", "stopped")
 
 
 def fold(changes: Changes, tables: Tables, recorded: Recorded) -> None:
@@ -80,12 +115,13 @@ def fold(changes: Changes, tables: Tables, recorded: Recorded) -> None:
                 "kind": event.kind,
                 "position": 0,
                 "active": event.active,
+                "loop": "",
                 "created_at": at,
                 "updated_at": at,
             }
             changes.insert(rules, row)
         case RuleChanged():
-            changed = {**_whole(event), "version": event.version, "updated_at": at}
+            changed = {**_whole(event), "version": event.version, "loop": "", "updated_at": at}
             changes.update(rules, (event.rule_id,), changed)
         case RuleEnabled():
             changes.update(rules, (event.rule_id,), {"active": True, "updated_at": at})
@@ -96,13 +132,29 @@ def fold(changes: Changes, tables: Tables, recorded: Recorded) -> None:
         case RulesOrdered():
             for position, rule_id in enumerate(event.rule_ids, start=1):
                 changes.update(rules, (rule_id,), {"position": position})
+        case RuleFired():
+            row = {name: getattr(event, name) for name in ALIKE}
+            row |= {"position": recorded.position, "at": at}
+            changes.insert(tables["rule_firings"], row)
+        case RuleLoopCut():
+            changes.update(rules, (event.rule_id,), {"loop": event.reason})
 
 
 PROJECTION = ReadModel(
     name="rules",
-    version=1,
+    version=2,
     handles=dict.fromkeys(
-        (RuleCreated, RuleChanged, RuleEnabled, RuleDisabled, RuleDeleted, RulesOrdered), fold
+        (
+            RuleCreated,
+            RuleChanged,
+            RuleEnabled,
+            RuleDisabled,
+            RuleDeleted,
+            RulesOrdered,
+            RuleFired,
+            RuleLoopCut,
+        ),
+        fold,
     ),
     define=define,
 )
@@ -118,6 +170,30 @@ def listed(connection: Connection, views: Views) -> list[RuleRow]:
 def find(connection: Connection, views: Views, rule_id: int) -> RuleRow | None:
     rules = views.rules["rules"]
     return one(connection, columns_of(rules, RuleRow).where(rules.c.rule_id == rule_id), _row)
+
+
+def fired(connection: Connection, views: Views, case_id: int) -> list[FiringRow]:
+    """What has run for this case, the oldest first."""
+    firings = views.rules["rule_firings"]
+    query = columns_of(firings, FiringRow).where(firings.c.case_id == case_id)
+    return [FiringRow._make(row) for row in connection.execute(query.order_by(firings.c.position))]
+
+
+def fired_behind(connection: Connection, views: Views, position: int) -> list[FiringRow]:
+    firings = views.rules["rule_firings"]
+    query = columns_of(firings, FiringRow).where(firings.c.position > position)
+    return [FiringRow._make(row) for row in connection.execute(query)]
+
+
+def times_fired(
+    connection: Connection, views: Views, rule_id: int, case_id: int, since: int
+) -> int:
+    """How often this rule has run for this case since then (microseconds)."""
+    firings = views.rules["rule_firings"].c
+    query = select(func.count()).where(
+        firings.case_id == case_id, firings.rule_id == rule_id, firings.at >= since
+    )
+    return connection.scalar(query) or 0
 
 
 def _whole(event: RuleEvent) -> Row:

@@ -17,7 +17,7 @@ from kanal.http.fields import Flag, Id, Many, Paging, Text
 from kanal.http.ids import case_id_in
 from kanal.http.paging import page_of
 from kanal.projections import cases, changelog
-from kanal.projections.changelog import Change
+from kanal.projections.changelog import RULES, Change
 from kanal.projections.read_model import Views
 
 ANY, EMPTY = "any", "empty"
@@ -49,6 +49,8 @@ class ChangelogQuery(Paging):
             return True
         if change.who in {f"rule:{rule_id}" for rule_id in self.rules}:
             return True
+        if change.kind == RULES:
+            return False
         wanted = given.get(PARAMETERS.get(change.kind, change.kind), "")
         return wanted if isinstance(wanted, bool) else bool(wanted) and _matches(wanted, change)
 
@@ -85,7 +87,7 @@ async def list_changes(call: Call) -> web.Response:
     def query(connection: Connection, views: Views) -> list[Change]:
         if cases.find(connection, views, case_id) is None:
             raise CaseNotFound(case_id)
-        return list(changelog.of_case(connection, database, stream_id))
+        return changelog.of_case(connection, views, database, case_id, stream_id)
 
     page = page_of(asked)
     found = [change for change in await call.read(query) if asked.finds(change)]

@@ -1,7 +1,7 @@
 """/api/rules: what Kanal does by itself. Omnidesk has them in its pages only; these calls are Kanal's own."""
 
 from functools import partial
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 
 from aiohttp import web
 from msgspec import Struct
@@ -14,6 +14,7 @@ from kanal.domain.actions import ME, Action, ActionType
 from kanal.domain.case_events import MessageKind
 from kanal.domain.conditions import Change, Verdict
 from kanal.domain.errors import RuleNotFound
+from kanal.domain.firings import LoopReason
 from kanal.domain.plain_text import plain_text
 from kanal.domain.rules import MAX_CHANNELS, MAX_RULES, RuleKind
 from kanal.http.actions import DISPLAY_NAMES, ActionFields, few, shown_destination
@@ -103,6 +104,8 @@ class RuleAnswer(Struct):
     once_per_case: bool
     conditions: dict[str, Any]
     actions: list[RuleActionAnswer]
+    loop_cut: LoopReason | Literal[""]
+    """Why this version was kept from running last."""
     created_at: Date
     updated_at: Date
 
@@ -259,6 +262,7 @@ def shown(row: RuleRow, dates: Dates) -> RuleAnswer:
         once_per_case=row.once_per_case,
         conditions=row.conditions,
         actions=[_shown_action(action) for action in row.actions],
+        loop_cut=row.loop,
         created_at=dates.render(row.created_at),
         updated_at=dates.render(row.updated_at),
     )

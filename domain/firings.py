@@ -1,0 +1,156 @@
+"""Firings: a rule does what it does, once for its cause."""
+
+from typing import Literal
+
+from msgspec import Struct
+
+from kanal.domain.actions import Actor, perform
+from kanal.domain.cases import CASES, Case
+from kanal.domain.conditions import Cause, Facts, Matches, holds
+from kanal.domain.errors import DomainError
+from kanal.domain.event import Event
+from kanal.domain.rules import RULES, Rule
+from kanal.domain.stream import Aggregate
+from kanal.domain.variables import Values
+from kanal.domain.work import Work
+
+LoopReason = Literal["repeat", "depth", "rate"]
+"""It would set itself off; too many rules set each other off; it sends too much to one case."""
+
+
+class SkippedAction(Struct, frozen=True):
+    """What could not be done any more, such as assigning to somebody who left."""
+
+    place: int
+    """In the rule's actions, from 0."""
+    reason: str
+
+
+class RuleFired(Event, frozen=True):
+    """Committed with its effects, whose cause is the same event."""
+
+    NAME = "rule.fired.1"
+    ABOUT = ("user_id",)
+    rule_id: int
+    version: int
+    title: str
+    case_id: int
+    user_id: int
+    """The case's user."""
+    channel_id: int
+    cause: int
+    """Position of the event for which it ran."""
+    stopped: bool
+    """No further rules run for that event."""
+    skipped: tuple[SkippedAction, ...]
+
+
+class RuleLoopCut(Event, frozen=True):
+    """The rule was not run. Recorded once for each version and reason."""
+
+    NAME = "rule.loop_cut.1"
+    rule_id: int
+    version: int
+    case_id: int
+    cause: int
+    reason: LoopReason
+
+
+class Firing(Struct, frozen=True):
+    cause: int = 0
+    """0: the rule has not run."""
+    stopped: bool = False
+
+
+def evolve(firing: Firing, event: Event) -> Firing:
+    return Firing(event.cause, event.stopped) if isinstance(event, RuleFired) else firing
+
+
+FIRINGS = Aggregate("rule_firing", Firing(), evolve)
+"""Key: `firing_key`."""
+
+
+def evolve_loop(cut: bool, event: Event) -> bool:
+    return cut or isinstance(event, RuleLoopCut)
+
+
+LOOPS: Aggregate[bool] = Aggregate("rule_loop", False, evolve_loop)
+"""Rule, version and reason -> whether it was reported."""
+
+
+class Outcome(Struct, frozen=True):
+    fired: bool = False
+    """Now or before."""
+    stopped: bool = False
+
+
+def firing_key(rule: Rule, cause: Cause) -> str:
+    """What a rule runs for once: the event; of those that run once per case, the case. Another version of the rule does
+    not run for the same event again.
+    """
+    if rule.once_per_case:
+        return f"{rule.rule_id}/{cause.case_id}"
+    return f"{rule.rule_id}/{cause.case_id}/{cause.position}"
+
+
+def runs_for(rule: Rule, case: Case, cause: Cause) -> bool:
+    """Before conditions are asked. No rule runs for what is spam, deleted or merged into another case."""
+    if not case.case_id or case.deleted or case.trashed or case.spam or case.parent_case_id:
+        return False
+    incoming = cause.change == "user_message"
+    if not rule.active or incoming != (rule.kind == "incoming"):
+        return False
+    return not rule.channels or case.channel in rule.channels
+
+
+def fire_rule(
+    work: Work, *, rule_id: int, cause: Cause, matches: Matches, values: Values
+) -> Outcome:
+    """Run the rule if it still should: it is asked anew at this place of the log, and never runs twice for its cause.
+
+    `values`: what the variables in its texts stand for.
+    """
+    rule = work.load(RULES, rule_id)
+    case = work.load(CASES, cause.case_id)
+    before = work.load(FIRINGS, firing_key(rule, cause))
+    if before.cause:
+        return Outcome(True, before.stopped and before.cause == cause.position)
+    if not runs_for(rule, case, cause) or not holds(
+        rule.conditions, Facts(work, case, cause), matches
+    ):
+        return Outcome()
+    skipped = []
+    for place, action in enumerate(rule.actions):
+        try:
+            perform(work, action, cause.case_id, Actor(rule_id=rule_id), values)
+        except DomainError as error:
+            skipped.append(SkippedAction(place, str(error)))
+    fired = RuleFired(
+        rule_id=rule_id,
+        version=rule.version,
+        title=rule.title,
+        case_id=case.case_id,
+        user_id=case.user_id,
+        channel_id=case.channel_id,
+        cause=cause.position,
+        stopped=any(action.type == "stop" for action in rule.actions),
+        skipped=tuple(skipped),
+    )
+    work.record(FIRINGS, firing_key(rule, cause), fired)
+    return Outcome(True, fired.stopped)
+
+
+def report_loop(
+    work: Work, *, rule_id: int, version: int, cause: Cause, reason: LoopReason
+) -> None:
+    """Once for each version and reason, so that a loop does not fill the log after all."""
+    key = f"{rule_id}/{version}/{reason}"
+    if not work.load(LOOPS, key):
+        cut = RuleLoopCut(
+            rule_id=rule_id,
+            version=version,
+            case_id=cause.case_id,
+            cause=cause.position,
+            reason=reason,
+        )
+        work.record(LOOPS, key, cut)
