@@ -18,8 +18,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from kanal.delivery import ledger
 from kanal.delivery.lanes import Lane
-from kanal.delivery.ledger import Claimed
-from kanal.delivery.outbox import NOTICE
+from kanal.delivery.ledger import NOTICE, Claimed
 from kanal.delivery.owner import has_ended, own_name
 from kanal.delivery.schedule import SECOND
 from kanal.delivery.tables import NEVER

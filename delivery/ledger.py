@@ -31,6 +31,11 @@ from kanal.domain.deliveries import DeliveryState
 from kanal.domain.webhook_options import WebhookOptions
 from kanal.eventlog.projection import Changes
 
+NOTICE: Final = "kanal_lanes"
+"""PostgreSQL's channel on which processes tell each other that a lane has something new."""
+NOTICE_LIMIT: Final = 7000
+"""Bytes; PostgreSQL takes up to 8000. An empty notice means: look at all of them."""
+
 LATE: Final = " Recorded after another process had taken over the channel's sending; not counted."
 
 LANE_COLUMNS: Final[list[Any]] = [lanes.c[name] for name in LaneRow.__struct_fields__]
@@ -544,3 +549,13 @@ def wake(connection: Connection, due: Mapping[int, int]) -> None:
         connection.execute(
             update(lanes).where(lanes.c.channel_id == channel_id, later).values(due_at=due_at)
         )
+
+
+def notify(connection: Connection, channel_ids: Collection[int]) -> None:
+    """Other processes, once this is committed: something is new on these channels."""
+    if not channel_ids or connection.dialect.name != "postgresql":
+        return
+    notice = ",".join(str(channel_id) for channel_id in sorted(channel_ids))
+    if len(notice) > NOTICE_LIMIT:
+        notice = ""
+    connection.execute(select(func.pg_notify(NOTICE, notice)))

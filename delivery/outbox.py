@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection, Sequence
 from datetime import tzinfo
 from typing import Any, Final, Protocol
 
-from sqlalchemy import Connection, func, insert, select, update
+from sqlalchemy import Connection, insert, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from kanal.delivery import notices
@@ -23,8 +23,9 @@ from kanal.delivery.body import (
     status_fields,
 )
 from kanal.delivery.decisions import DECISIONS
-from kanal.delivery.ledger import attempt_row, lane_rows, new_lane, wake
+from kanal.delivery.ledger import attempt_row, lane_rows, new_lane, notify, wake
 from kanal.delivery.queues import Place, places, queue_of, reorder
+from kanal.delivery.replays import REPLAYS
 from kanal.delivery.signing import webhook_id
 from kanal.delivery.tables import MESSAGE_NEW, OPEN, Kind, attempts, deliveries, lanes
 from kanal.delivery.verdict import Delivery, LaneRow
@@ -55,12 +56,6 @@ CHANNEL_DELETED: Final = "The channel was deleted before the message could be de
 WRITTEN_AFTER_DELETION: Final = "The channel was deleted before the message was written."
 PAUSED_BY_STAFF: Final = "Staff paused the channel's delivery"
 
-NOTICE: Final = "kanal_lanes"
-"""PostgreSQL's channel on which processes tell each other that a lane has something new."""
-NOTICE_LIMIT: Final = 7000
-"""Bytes; PostgreSQL takes up to 8000. An empty notice means: look at all of them."""
-
-
 Outgoing = MessageAdded | MessageEdited | MessageDeleted | CaseStatusChanged
 KINDS: Final[dict[type[Event], Kind]] = {
     MessageAdded: "message_new",
@@ -76,6 +71,8 @@ TOLD: Final = frozenset(HANDLED)
 
 FIELDS: Final = [name for name in Delivery.__struct_fields__ if name != "attempt_id"]
 """What a new row and what is sent of it have in common."""
+
+DECIDED: Final = DECISIONS | REPLAYS
 
 
 class Dispatcher(Protocol):
@@ -154,7 +151,7 @@ class Outbox:
                 messages = []
                 change(connection, event, min(recorded.envelope.at, self._clock()))
                 self._changed.add(event.channel_id)  # type: ignore[attr-defined]
-            elif (decision := DECISIONS.get(type(event))) is not None:
+            elif (decision := DECIDED.get(type(event))) is not None:
                 self._enqueue(connection, messages)
                 messages = []
                 now = min(recorded.envelope.at, self._clock())
@@ -162,7 +159,7 @@ class Outbox:
         self._enqueue(connection, messages)
         if told:
             self._tell(connection, told)
-        self._notify(connection)
+        notify(connection, self._others | self._changed)
 
     def committed(self, events: Sequence[Recorded]) -> None:
         if self._dispatcher and (self._fresh or self._changed):
@@ -248,6 +245,7 @@ class Outbox:
             "outcome_at": None,
             "delivered_at": None,
             "reason": WRITTEN_AFTER_DELETION if dead else None,
+            "replay_id": None,
             "template_version": TEMPLATE_VERSION,
             "content_type": CONTENT_TYPES[lane.options.format],
             "body": render(
@@ -319,15 +317,6 @@ class Outbox:
 
     def _webhook_id(self, stream_id: str, version: int, event: Outgoing) -> str:
         return webhook_id(stream_id, version, event.channel_id, installation=self._installation)
-
-    def _notify(self, connection: Connection) -> None:
-        channel_ids = self._others | self._changed
-        if not channel_ids or connection.dialect.name != "postgresql":
-            return
-        notice = ",".join(str(channel_id) for channel_id in sorted(channel_ids))
-        if len(notice) > NOTICE_LIMIT:
-            notice = ""
-        connection.execute(select(func.pg_notify(NOTICE, notice)))
 
 
 def _known_to_receivers(connection: Connection, messages: list[Recorded]) -> list[Recorded]:

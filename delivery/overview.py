@@ -118,7 +118,6 @@ SHOWN: Final[dict[str, ColumnElement[Any]]] = {
         (deliveries.c.state != PENDING, deliveries.c.reason),
         (lanes.c.state == "disabled", CHANNEL_DISABLED),
         (lanes.c.state == "paused", lanes.c.pause_reason),
-        else_=deliveries.c.reason,
     ),
 }
 
@@ -179,7 +178,9 @@ def of_channels(
     """By the channel; None: of all that are not deleted."""
     own = and_(deliveries.c.channel_id == lanes.c.channel_id, OPEN)
     waiting = select(func.count()).where(own).scalar_subquery()
-    oldest = select(func.min(deliveries.c.created_at)).where(own).scalar_subquery()
+    # What is replayed was on time once.
+    first = and_(own, deliveries.c.replay_id.is_(None))
+    oldest = select(func.min(deliveries.c.created_at)).where(first).scalar_subquery()
     query = select(*[lanes.c[name] for name in CHANNEL_COLUMNS], waiting, oldest)
     if channel_ids is None:
         query = query.where(lanes.c.state != "deleted")

@@ -14,7 +14,7 @@ from typing import Any, Final, TypeVar
 import structlog
 from sqlalchemy import Connection
 
-from kanal.delivery import ledger, queues
+from kanal.delivery import ledger, queues, replays
 from kanal.delivery.lanes import HEADS_LIMIT, HEADS_LOW, PROBE_SAMPLE, Lane
 from kanal.delivery.leases import LEASE_SECONDS, Leases
 from kanal.delivery.ledger import (
@@ -56,6 +56,8 @@ FAIR_SHARE: Final = 0.75
 """Of all places in flight; the rest is for channels that have none, so that a few slow ones cannot take all."""
 BATCH_LIMIT: Final = 256
 """Intents and outcomes in one transaction."""
+REPLAY_SECONDS: Final = 1.0
+"""Replays are looked for at least so often, whichever process they were asked of."""
 AGAIN_SECONDS: Final = 0.25
 """After the database failed."""
 
@@ -109,6 +111,8 @@ class Sender:
         self._entries: list[Entry] = []
         """To be written in the next transaction."""
         self._something = asyncio.Event()
+        self._decided = asyncio.Event()
+        """Somebody may have asked for a replay."""
         self._written = asyncio.Event()
         self._closing = False
         self._tasks: set[asyncio.Task[Any]] = set()
@@ -119,7 +123,7 @@ class Sender:
         self._loop = asyncio.get_running_loop()
         leases = await self._leases.start()
         self._outbox.attach(self)
-        for each in (self._write_on, *leases):
+        for each in (self._write_on, self._replay_on, *leases):
             self._spawn(self._always(each))
 
     async def close(self, seconds: float) -> int:
@@ -186,6 +190,7 @@ class Sender:
         for lane in touched.values():
             self._pump(lane)
         if changed:
+            self._decided.set()
             self.look_at(changed)
 
     def look_at(self, channel_ids: Collection[int]) -> None:
@@ -343,6 +348,8 @@ class Sender:
         headers["Kanal-Sequence"] = str(delivery.sequence)
         if delivery.previous_id:
             headers["Kanal-Previous-Id"] = delivery.previous_id
+        if delivery.replay_id:
+            headers["Kanal-Replay"] = str(delivery.replay_id)
         return headers
 
     def _not_sent(self, detail: str) -> Outcome:
@@ -362,6 +369,19 @@ class Sender:
                 entries, self._entries = self._entries[:BATCH_LIMIT], self._entries[BATCH_LIMIT:]
                 await self._write(entries)
             self._written.set()
+
+    async def _replay_on(self) -> None:
+        """Put what is replayed into the queues, a little at a time. Whichever process does it, each step is made once."""
+        while True:
+            self._decided.clear()
+            now = self._leases.now()
+            for replay_id in await self._database.read(replays.due, now):
+                step = partial(replays.step, replay_id=replay_id, now=now)
+                if not self._closing and (channel_ids := await self._run(step)):
+                    self.look_at(channel_ids)
+            wait = await self._database.read(replays.wait, self._leases.now())
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._decided.wait(), min(wait, REPLAY_SECONDS))
 
     async def _write(self, entries: Sequence[Entry]) -> None:
         channel_ids = {entry.delivery.channel_id for entry in entries}

@@ -56,6 +56,7 @@ deliveries = Table(
     Column("outcome_at", BigInteger),
     Column("delivered_at", BigInteger),
     Column("reason", Text),
+    Column("replay_id", BigInteger),
     Column("template_version", Integer, nullable=False),
     Column("content_type", Text, nullable=False),
     Column("body", LargeBinary, nullable=False),
@@ -92,6 +93,12 @@ deliveries = Table(
         postgresql_where=text("turn IS NOT NULL"),
     ),
     Index(
+        "deliveries_replayed",
+        "replay_id",
+        sqlite_where=text("replay_id IS NOT NULL AND turn IS NOT NULL"),
+        postgresql_where=text("replay_id IS NOT NULL AND turn IS NOT NULL"),
+    ),
+    Index(
         "deliveries_dead",
         "position",
         sqlite_where=text("state = 'dead'"),
@@ -113,7 +120,7 @@ position; it is NULL once the delivery has ended, and so an open one is pending 
 delivery is the head of its queue; a queue has at most one. Another becomes due when the head ends, in the same
 transaction, so nothing ever polls for its turn. What is held keeps those behind it waiting. Decided otherwise while an
 attempt was under way, it keeps `turn` and `due_at` until that has ended, so that no two attempts of a queue overlap. `due_since` is when it first could
-have been sent. `failures` are the attempts that count against it; what is Kanal's own fault does not. `body` stands
+have been sent. `replay_id`: of the last replay that it went out in. `failures` are the attempts that count against it; what is Kanal's own fault does not. `body` stands
 last, so that reading the other columns of a long row does not read its overflow pages.
 """
 
@@ -180,4 +187,37 @@ owns the lane (`owner` is empty). `token` grows with every owner: whoever writes
 disabled. `failing_since`: of the first failure since a message was last taken, and `failed_id` the delivery that failed last.
 `notice_at`: when people have to be told of the lane, and `warned` how many steps of its trouble they were told of.
 `polled_until`: so long other processes have to be told of all that is new, because somebody may wait for it there.
+"""
+
+replays = Table(
+    "replays",
+    METADATA,
+    Column("replay_id", BigInteger, primary_key=True, autoincrement=False),
+    Column("asked_at", BigInteger, nullable=False),
+    Column("asked_by", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("channel_id", BigInteger),
+    Column("case_id", BigInteger),
+    Column("message_id", BigInteger),
+    Column("delivery_id", Text),
+    Column("since", BigInteger),
+    Column("until", BigInteger),
+    Column("after", BigInteger, nullable=False),
+    Column("upto", BigInteger, nullable=False),
+    Column("ended_as", Text, nullable=False),
+    Column("per_minute", Integer, nullable=False),
+    Column("turn", BigInteger, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("cursor", BigInteger, nullable=False),
+    Column("next_at", BigInteger, nullable=False),
+    Column("total", BigInteger, nullable=False),
+    Column("queued", BigInteger, nullable=False),
+    Column("ended_at", BigInteger),
+    Index("replays_state", "state", "next_at"),
+)
+"""One row for each replay: what is sent again, and how far that has come.
+
+Of what the filter names, it is what stands in the log behind `after` and not behind `upto` and ended as `ended_as`
+(`delivered`, `dead` or `any`). `cursor` is the position up to which it has been put into the queues again, `next_at` when
+the next ones may be. `turn` is the position of the event: what is replayed comes after what waited then, in its own order.
 """

@@ -63,6 +63,7 @@ class Delivery(msgspec.Struct):
     attempts: int
     failures: int
     first_failed_at: int | None
+    replay_id: int | None
     content_type: str
     body: bytes | None = None
     """None: not read yet."""

@@ -3,14 +3,24 @@
 from typing import Any, Literal
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from kanal.domain.channels import CHANNELS
-from kanal.domain.errors import ChannelDeleted, DeliveryHasEnded, DeliveryWaits
+from kanal.domain.errors import (
+    ChannelDeleted,
+    DeliveryHasEnded,
+    DeliveryHasNotEnded,
+    DeliveryWaits,
+    ReplayNotFound,
+)
 from kanal.domain.event import Event
 from kanal.domain.stream import Aggregate
 from kanal.domain.work import Work
 
 DeliveryState = Literal["pending", "held", "delivered", "dead"]
+
+EndedAs = Literal["any", "delivered", "dead"]
+"""What is replayed of all that a replay names."""
 
 SEND_AGAIN = "It goes out again as a replay: POST /api/deliveries/{}/replay.json."
 MAKE_PENDING = "PUT /api/deliveries/{}/retry.json makes it pending again."
@@ -85,6 +95,49 @@ class DeliveryRetried(DeliveryDecision, frozen=True):
     NAME = "delivery.retried.1"
 
 
+class DeliveryReplayAsked(Event, frozen=True):
+    """What went out is to go out again: of a channel, a case, a message, or one delivery; 0 and "" name nothing."""
+
+    NAME = "delivery.replay_asked.1"
+    PERSONAL = ("reason",)
+    replay_id: int
+    channel_id: int
+    case_id: int
+    message_id: int
+    delivery_id: str
+    since: int
+    """As asked for; 0: from the beginning."""
+    until: int
+    """As asked for; 0: up to the moment of asking."""
+    after: int
+    """Only what stands behind this position of the log."""
+    upto: int
+    """And not behind this one."""
+    ended_as: EndedAs
+    per_minute: int
+    count: int
+    """How many these are at the moment of asking."""
+    reason: str = ""
+
+
+class DeliveryReplayCancelled(Event, frozen=True):
+    """What has not gone out again by now stays as it was."""
+
+    NAME = "delivery.replay_cancelled.1"
+    PERSONAL = ("reason",)
+    replay_id: int
+    channel_id: int
+    case_id: int
+    reason: str = ""
+
+
+class Replay(Struct, frozen=True):
+    replay_id: int = 0
+    channel_id: int = 0
+    case_id: int = 0
+    cancelled: bool = False
+
+
 class DeliveryNow(Struct, frozen=True):
     """Where a delivery stands at the moment of the decision; the outbox knows, the log does not."""
 
@@ -105,6 +158,18 @@ def evolve(_: None, __: Event) -> None:
 
 DELIVERIES: Aggregate[None] = Aggregate("delivery", None, evolve, version=2)
 """Key: the webhook id. The events say what was decided, the outbox's row what came of it."""
+
+
+def evolve_replay(replay: Replay, event: Event) -> Replay:
+    match event:
+        case DeliveryReplayAsked():
+            return Replay(event.replay_id, event.channel_id, event.case_id)
+        case DeliveryReplayCancelled():
+            return replace(replay, cancelled=True)
+    return replay
+
+
+REPLAYS = Aggregate("replay", Replay(), evolve_replay)
 
 
 def dead_letter(
@@ -154,6 +219,64 @@ def retry(work: Work, *, delivery: DeliveryNow, reason: str = "") -> None:
         raise DeliveryWaits(delivery.delivery_id, delivery.behind)
     if delivery.state != "pending" or not delivery.imminent:
         _record(work, DeliveryRetried, delivery, reason)
+
+
+def ask_replay(
+    work: Work,
+    *,
+    channel_id: int = 0,
+    case_id: int = 0,
+    message_id: int = 0,
+    delivery: DeliveryNow | None = None,
+    since: int = 0,
+    until: int = 0,
+    after: int = 0,
+    upto: int,
+    ended_as: EndedAs = "any",
+    per_minute: int,
+    count: int,
+    reason: str = "",
+) -> int:
+    """The new replay's id. Raises ChannelDeleted, DeliveryHasNotEnded."""
+    if delivery:
+        if delivery.state in ("pending", "held"):
+            raise DeliveryHasNotEnded(delivery.delivery_id)
+        channel_id, case_id, message_id = (
+            delivery.channel_id,
+            delivery.case_id,
+            delivery.message_id,
+        )
+    if channel_id and work.load(CHANNELS, channel_id).deleted:
+        raise ChannelDeleted(channel_id)
+    replay_id = work.take("replay")
+    event = DeliveryReplayAsked(
+        replay_id=replay_id,
+        channel_id=channel_id,
+        case_id=case_id,
+        message_id=message_id,
+        delivery_id=delivery.delivery_id if delivery else "",
+        since=since,
+        until=until,
+        after=after,
+        upto=upto,
+        ended_as=ended_as,
+        per_minute=per_minute,
+        count=count,
+        reason=reason,
+    )
+    work.record(REPLAYS, replay_id, event)
+    return replay_id
+
+
+def cancel_replay(work: Work, *, replay_id: int, running: bool, reason: str = "") -> int:
+    """`running`: there is something left to cancel. Raises ReplayNotFound."""
+    replay = work.load(REPLAYS, replay_id)
+    if not replay.replay_id:
+        raise ReplayNotFound(replay_id)
+    if running and not replay.cancelled:
+        event = DeliveryReplayCancelled(replay_id, replay.channel_id, replay.case_id, reason)
+        work.record(REPLAYS, replay_id, event)
+    return replay_id
 
 
 def _record(

@@ -16,6 +16,7 @@
     │   ├── DeliveryNotFound
     │   ├── SecretNotFound
     │   ├── NoticeNotFound
+    │   ├── ReplayNotFound
     │   ├── StaffStatusNotFound
     │   ├── CustomFieldNotFound
     │   ├── LanguageNotFound
@@ -49,6 +50,7 @@
     ├── TooManySecrets
     ├── NewestSecret
     ├── DeliveryHasEnded
+    ├── DeliveryHasNotEnded
     ├── DeliveryWaits
     ├── NotAChat
     ├── ChatTaken
@@ -157,6 +159,15 @@ class NoticeNotFound(NotFound):
 
     def __init__(self, notice_id: object) -> None:
         super().__init__(f"There is no notice {notice_id!s}.")
+
+
+class ReplayNotFound(NotFound):
+    code = "replay_not_found"
+
+    def __init__(self, replay_id: object) -> None:
+        super().__init__(
+            f"There is no replay {replay_id!s}. GET /api/replays.json lists the replays."
+        )
 
 
 class StaffStatusNotFound(NotFound):
@@ -358,6 +369,16 @@ class DeliveryHasEnded(DomainError):
 
     def __init__(self, delivery_id: str, how: str, advice: str) -> None:
         super().__init__(f"Delivery {delivery_id} is {how}. {advice}")
+
+
+class DeliveryHasNotEnded(DomainError):
+    code = "delivery_has_not_ended"
+
+    def __init__(self, delivery_id: str) -> None:
+        super().__init__(
+            f"Delivery {delivery_id} has not ended: it goes out by itself, or is held. "
+            f"PUT /api/deliveries/{delivery_id}/retry.json sends it now."
+        )
 
 
 class DeliveryWaits(DomainError):

@@ -25,6 +25,7 @@ from kanal.http.api import (
     messages,
     notices,
     outbox,
+    replays,
     rules,
     staff,
     staff_statuses,
@@ -189,5 +190,10 @@ ROUTES = (
     Route("GET", "notices", notices.list_notices, Right.SEE_DELIVERIES),
     Route("PUT", "notices/read_all", notices.mark_all_read, Right.SEE_DELIVERIES),
     Route("PUT", "notices/{notice}/read", notices.mark_read, Right.SEE_DELIVERIES),
+    Route("POST", "deliveries/{delivery}/replay", replays.ask_for_one, Right.MANAGE_DELIVERIES),
+    Route("POST", "deliveries/replay", replays.ask, Right.MANAGE_DELIVERIES),
+    Route("GET", "replays", replays.list_replays, Right.SEE_DELIVERIES),
+    Route("GET", "replays/{replay}", replays.show, Right.SEE_DELIVERIES),
+    Route("PUT", "replays/{replay}/cancel", replays.cancel, Right.MANAGE_DELIVERIES),
     Route("GET", "events", events.list_events, Right.AUDIT),
 )

@@ -55,6 +55,8 @@ from kanal.domain.deliveries import (
     DeliveryDeadLettered,
     DeliveryHeld,
     DeliveryReleased,
+    DeliveryReplayAsked,
+    DeliveryReplayCancelled,
     DeliveryRetried,
     DeliverySkipped,
 )
@@ -206,6 +208,8 @@ PROJECTION = ReadModel(
             DeliveryRetried,
             RuleFired,
             RuleLoopCut,
+            DeliveryReplayAsked,
+            DeliveryReplayCancelled,
         ),
         fold,
     ),

@@ -19,16 +19,18 @@ from zoneinfo import ZoneInfo
 
 from sqlalchemy import select
 
-from kanal.delivery import decisions, kept_secrets
+from kanal.delivery import decisions, kept_secrets, replays
 from kanal.delivery.address_guard import AddressGuard, IPNetwork
 from kanal.delivery.outbox import Outbox
 from kanal.delivery.post import WebhookClient
+from kanal.delivery.replays import Wanted
 from kanal.delivery.resolver import Resolver
 from kanal.delivery.sender import Sender
 from kanal.delivery.signing import new_secret
 from kanal.delivery.tables import attempts, deliveries, lanes
 from kanal.domain import channels, conversation
 from kanal.domain.channels import ChannelType
+from kanal.domain.deliveries import ask_replay
 from kanal.domain.identities import Identification
 from kanal.eventlog.database import Database
 from kanal.eventlog.files import FileLinks
@@ -168,6 +170,38 @@ class Desk:
             except decisions.DecidedMeanwhile:
                 continue
             return len(done.events)
+
+    async def replay(self, per_minute: int = 60_000, **named: Any) -> int:
+        """`named`: as `Wanted`, or `delivery_id`. The replay's id."""
+        delivery_id = named.pop("delivery_id", None)
+
+        def look(connection: Any) -> tuple[Wanted, int, Any]:
+            upto = self.database.head(connection)
+            wanted = Wanted(**named, delivery_id=delivery_id, upto=upto)
+            one = (
+                decisions.look(connection, delivery_id, self.writer.clock())
+                if delivery_id
+                else None
+            )
+            return wanted, replays.count(connection, wanted), one
+
+        wanted, count, one = await self.database.read(look)
+        asked = {name: value for name, value in named.items() if name != "after"}
+        replay_id: int = await self.do(
+            ask_replay,
+            **asked,
+            delivery=one,
+            after=wanted.after,
+            upto=wanted.upto,
+            per_minute=per_minute,
+            count=count,
+        )
+        return replay_id
+
+    async def replayed(self, replay_id: int) -> replays.ReplayRow:
+        row = await self.database.read(replays.find, replay_id)
+        assert row is not None
+        return row
 
     # -- what is stored --------------------------------------------------------------------------
 

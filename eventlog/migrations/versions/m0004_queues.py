@@ -23,6 +23,9 @@ def upgrade() -> None:
     )
     _partial_index("deliveries_queue", ["queue", "turn", "position"], "turn IS NOT NULL")
     op.drop_index("deliveries_pending", "deliveries")
+    op.add_column("deliveries", sa.Column("replay_id", sa.BigInteger))
+    again = "replay_id IS NOT NULL AND turn IS NOT NULL"
+    _partial_index("deliveries_replayed", ["replay_id"], again)
     _partial_index("deliveries_open", ["channel_id", "created_at"], "turn IS NOT NULL")
     _partial_index("deliveries_heads", ["queue"], "due_at IS NOT NULL")
     op.create_index("deliveries_position", "deliveries", ["position"])
@@ -52,6 +55,7 @@ def upgrade() -> None:
         sa.Column("name", sa.Text, primary_key=True),
         sa.Column("value", sa.Text, nullable=False),
     )
+    _replays()
 
 
 def _secrets() -> None:
@@ -67,6 +71,34 @@ def _secrets() -> None:
     for secret in connection.scalars(sa.select(kept.c.secret)).all():
         own = sa.update(kept).where(kept.c.secret == secret)
         connection.execute(own.values(private_key=secrets.token_bytes(32)))
+
+
+def _replays() -> None:
+    op.create_table(
+        "replays",
+        sa.Column("replay_id", sa.BigInteger, primary_key=True, autoincrement=False),
+        sa.Column("asked_at", sa.BigInteger, nullable=False),
+        sa.Column("asked_by", sa.Text, nullable=False),
+        sa.Column("reason", sa.Text, nullable=False),
+        sa.Column("channel_id", sa.BigInteger),
+        sa.Column("case_id", sa.BigInteger),
+        sa.Column("message_id", sa.BigInteger),
+        sa.Column("delivery_id", sa.Text),
+        sa.Column("since", sa.BigInteger),
+        sa.Column("until", sa.BigInteger),
+        sa.Column("after", sa.BigInteger, nullable=False),
+        sa.Column("upto", sa.BigInteger, nullable=False),
+        sa.Column("ended_as", sa.Text, nullable=False),
+        sa.Column("per_minute", sa.Integer, nullable=False),
+        sa.Column("turn", sa.BigInteger, nullable=False),
+        sa.Column("state", sa.Text, nullable=False),
+        sa.Column("cursor", sa.BigInteger, nullable=False),
+        sa.Column("next_at", sa.BigInteger, nullable=False),
+        sa.Column("total", sa.BigInteger, nullable=False),
+        sa.Column("queued", sa.BigInteger, nullable=False),
+        sa.Column("ended_at", sa.BigInteger),
+    )
+    op.create_index("replays_state", "replays", ["state", "next_at"])
 
 
 def _partial_index(name: str, columns: list[str], where: str) -> None:

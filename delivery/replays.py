@@ -1,0 +1,304 @@
+"""Replays: what went out goes out again, under the same ids and in the same bytes, little by little.
+
+A replay is a row with a cursor. Each step, in one transaction, puts some of what it names into the queues and moves the
+cursor, so that it goes on where it was after a restart, on whichever process.
+"""
+
+from collections.abc import Callable, Collection, Iterable, Sequence
+from typing import Any, Final, NamedTuple
+
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Row,
+    Select,
+    and_,
+    case,
+    func,
+    insert,
+    select,
+    update,
+)
+
+from kanal.delivery.decisions import UNDER_WAY
+from kanal.delivery.ledger import notify, promote, wake
+from kanal.delivery.queues import queue_of
+from kanal.delivery.schedule import MINUTE, SECOND
+from kanal.delivery.tables import DEAD, PENDING, deliveries, lanes, replays
+from kanal.domain import webhook_options
+from kanal.domain.deliveries import DeliveryReplayAsked, DeliveryReplayCancelled, EndedAs
+from kanal.domain.event import Event
+from kanal.domain.stream import Recorded
+from kanal.eventlog.projection import Changes
+
+SCANNED: Final = 2000
+"""Rows looked at in one step, of which not all may be of those that are replayed."""
+OPEN_LIMIT: Final = 1000
+"""Of one replay in the queues; a receiver that is down must not find all of it there."""
+PAUSE: Final = 1 * SECOND
+"""Before looking again whether there is place in the queues, or all has ended."""
+
+CANCELLED: Final = "A replay that was cancelled left it as it was."
+
+Changed = Iterable[int]
+"""Channels on which something may be due now."""
+
+
+class Wanted(NamedTuple):
+    """Which deliveries; None names nothing. One of the first four is given."""
+
+    channel_id: int | None = None
+    case_id: int | None = None
+    message_id: int | None = None
+    delivery_id: str | None = None
+    after: int = 0
+    upto: int = 0
+    ended_as: EndedAs = "any"
+
+
+class ReplayRow(NamedTuple):
+    """A replay as people look at it."""
+
+    replay_id: int
+    state: str
+    """`running`, `done` or `cancelled`."""
+    channel_id: int | None
+    case_id: int | None
+    message_id: int | None
+    delivery_id: str | None
+    since: int | None
+    until: int | None
+    ended_as: EndedAs
+    per_minute: int
+    total: int
+    """When it was asked for."""
+    queued: int
+    waiting: int
+    """Of those that were queued, what has not ended yet."""
+    asked_at: int
+    asked_by: str
+    ended_at: int | None
+    reason: str
+
+
+# -- looking -------------------------------------------------------------------------------------
+
+
+def count(connection: Connection, wanted: Wanted) -> int:
+    joined = deliveries.join(lanes, deliveries.c.channel_id == lanes.c.channel_id)
+    query = select(func.count()).select_from(joined).where(_named(wanted), _ended_as(wanted))
+    return connection.scalar(query) or 0
+
+
+def find(connection: Connection, replay_id: int) -> ReplayRow | None:
+    row = connection.execute(_rows().where(replays.c.replay_id == replay_id)).first()
+    return None if row is None else ReplayRow._make(row)
+
+
+def listed(connection: Connection, limit: int, offset: int) -> tuple[list[ReplayRow], int]:
+    """The newest first, and how many there are in all."""
+    query = _rows().order_by(replays.c.replay_id.desc()).limit(limit).offset(offset)
+    rows = [ReplayRow._make(row) for row in connection.execute(query)]
+    return rows, connection.scalar(select(func.count()).select_from(replays)) or 0
+
+
+def _rows() -> Select[Any]:
+    waiting = select(func.count()).where(_open_of(replays.c.replay_id)).scalar_subquery()
+    columns: list[Any] = [
+        waiting if name == "waiting" else replays.c[name] for name in ReplayRow._fields
+    ]
+    return select(*columns)
+
+
+def _named(wanted: Wanted) -> ColumnElement[bool]:
+    d = deliveries.c
+    conditions = [d.position > wanted.after, d.position <= wanted.upto]
+    for name in ("channel_id", "case_id", "message_id", "delivery_id"):
+        value = getattr(wanted, name)
+        if value is not None:
+            conditions.append(d[name] == value)
+    return and_(*conditions)
+
+
+def _ended_as(wanted: Wanted) -> ColumnElement[bool]:
+    """What has ended so; on a deleted channel nothing is sent again."""
+    d = deliveries.c
+    ended = {
+        "any": d.state.in_(("delivered", "dead")),
+        "delivered": d.state == "delivered",
+        "dead": d.state == DEAD,
+    }[wanted.ended_as]
+    return and_(ended, d.turn.is_(None), lanes.c.state != "deleted")
+
+
+def _open_of(replay_id: Any) -> ColumnElement[bool]:
+    return and_(
+        deliveries.c.replay_id == replay_id,
+        deliveries.c.replay_id.is_not(None),
+        deliveries.c.turn.is_not(None),
+    )
+
+
+# -- going on ------------------------------------------------------------------------------------
+
+
+def due(connection: Connection, now: int) -> list[int]:
+    running = select(replays.c.replay_id).where(replays.c.state == "running")
+    return list(connection.scalars(running.where(replays.c.next_at <= now)))
+
+
+def wait(connection: Connection, now: int) -> float:
+    """Seconds until there is something to do."""
+    next_at = select(func.min(replays.c.next_at)).where(replays.c.state == "running")
+    at = connection.scalar(next_at)
+    return float("inf") if at is None else max(0.0, (at - now) / SECOND)
+
+
+def step(connection: Connection, replay_id: int, now: int) -> set[int]:
+    """Channels on which something may be due now."""
+    query = select(replays).where(replays.c.replay_id == replay_id)
+    replay = connection.execute(query).first()
+    if replay is None or replay.state != "running" or replay.next_at > now:
+        return set()
+    own = select(deliveries.c.delivery_id).where(_open_of(replay_id)).limit(OPEN_LIMIT)
+    waiting = connection.scalar(select(func.count()).select_from(own.subquery())) or 0
+    room = min(max(1, replay.per_minute // 60), OPEN_LIMIT - waiting)
+    if room <= 0:
+        _move(connection, replay_id, {"next_at": now + PAUSE})
+        return set()
+    looked_at = connection.execute(_next(replay)).all()
+    chosen = [row for row in looked_at if row.chosen][:room]
+    cursor = replay.upto if len(looked_at) < SCANNED else looked_at[-1].position
+    if len(chosen) == room:
+        cursor = chosen[-1].position
+    moved: dict[str, Any] = {"cursor": cursor, "queued": replay.queued + len(chosen)}
+    if chosen:
+        moved["next_at"] = now + len(chosen) * MINUTE // replay.per_minute
+    elif cursor < replay.upto:
+        moved["next_at"] = now
+    elif waiting:
+        moved["next_at"] = now + PAUSE
+    else:
+        moved |= {"state": "done", "ended_at": now}
+    _move(connection, replay_id, moved)
+    return _enqueue(connection, replay, chosen, now)
+
+
+def _next(replay: Row[Any]) -> Select[Any]:
+    """What comes behind the cursor, also what is not of those that are replayed."""
+    names = [name for name in Wanted._fields if name != "after"]
+    wanted = Wanted(after=replay.cursor, **{name: getattr(replay, name) for name in names})
+    d = deliveries.c
+    chosen = case((_ended_as(wanted), 1), else_=0).label("chosen")
+    query = select(d.delivery_id, d.position, d.channel_id, d.case_id, lanes.c.options, chosen)
+    joined = deliveries.join(lanes, d.channel_id == lanes.c.channel_id)
+    return query.select_from(joined).where(_named(wanted)).order_by(d.position).limit(SCANNED)
+
+
+def _enqueue(
+    connection: Connection, replay: Row[Any], chosen: Sequence[Row[Any]], now: int
+) -> set[int]:
+    changes = Changes()
+    over = set()
+    for row in chosen:
+        order = webhook_options.read(row.options).order
+        queue = queue_of(order, row.channel_id, row.case_id)
+        due_at = now if queue is None else None
+        values = {
+            "state": "pending",
+            "queue": queue,
+            "turn": replay.turn,
+            "due_since": due_at,
+            "due_at": due_at,
+            "failures": 0,
+            "first_failed_at": None,
+            "replay_id": replay.replay_id,
+        }
+        changes.update(deliveries, (row.delivery_id,), values)
+        if queue is not None:
+            over.add(queue)
+    return _go_on(connection, changes, over, {row.channel_id for row in chosen}, now)
+
+
+def _go_on(
+    connection: Connection,
+    changes: Changes,
+    over: Collection[int],
+    channel_ids: set[int],
+    now: int,
+) -> set[int]:
+    changes.flush(connection)
+    changes = Changes()
+    promote(connection, changes, over, now)
+    changes.flush(connection)
+    wake(connection, dict.fromkeys(channel_ids, now))
+    notify(connection, channel_ids)
+    return channel_ids
+
+
+def _move(connection: Connection, replay_id: int, values: dict[str, Any]) -> None:
+    connection.execute(update(replays).where(replays.c.replay_id == replay_id).values(values))
+
+
+# -- effects of decisions ------------------------------------------------------------------------
+
+
+def _ask(connection: Connection, recorded: Recorded, now: int) -> Changed:
+    event = recorded.event
+    assert isinstance(event, DeliveryReplayAsked)
+    known = select(replays.c.replay_id).where(replays.c.replay_id == event.replay_id)
+    if connection.scalar(known) is None:
+        row = {
+            "replay_id": event.replay_id,
+            "asked_at": recorded.envelope.at,
+            "asked_by": recorded.envelope.who,
+            "reason": event.reason,
+            "channel_id": event.channel_id or None,
+            "case_id": event.case_id or None,
+            "message_id": event.message_id or None,
+            "delivery_id": event.delivery_id or None,
+            "since": event.since or None,
+            "until": event.until or None,
+            "after": event.after,
+            "upto": event.upto,
+            "ended_as": event.ended_as,
+            "per_minute": event.per_minute,
+            "turn": recorded.position,
+            "state": "running",
+            "cursor": event.after,
+            "next_at": now,
+            "total": event.count,
+            "queued": 0,
+            "ended_at": None,
+        }
+        connection.execute(insert(replays).values(row))
+    return (event.channel_id,)
+
+
+def _cancel(connection: Connection, recorded: Recorded, now: int) -> Changed:
+    """What waits in the queues is again what it was; what is under way ends as it would have."""
+    event = recorded.event
+    assert isinstance(event, DeliveryReplayCancelled)
+    running = and_(replays.c.replay_id == event.replay_id, replays.c.state == "running")
+    ended = {"state": "cancelled", "ended_at": now}
+    if not connection.execute(update(replays).where(running).values(ended)).rowcount:
+        return ()
+    d = deliveries.c
+    query = select(d.delivery_id, d.channel_id, d.queue, d.delivered_at, d.reason, UNDER_WAY)
+    left = connection.execute(query.where(_open_of(event.replay_id), d.state == PENDING)).all()
+    changes = Changes()
+    for delivery_id, _, _, delivered_at, reason, under_way in left:
+        values: dict[str, Any] = {"state": "delivered", "reason": None}
+        if delivered_at is None:
+            values = {"state": "dead", "reason": reason or CANCELLED}
+        if not under_way:
+            values |= {"turn": None, "due_at": None}
+        changes.update(deliveries, (delivery_id,), values)
+    over = {row.queue for row in left if row.queue is not None}
+    return _go_on(connection, changes, over, {row.channel_id for row in left}, now)
+
+
+REPLAYS: Final[dict[type[Event], Callable[[Connection, Recorded, int], Changed]]] = {
+    DeliveryReplayAsked: _ask,
+    DeliveryReplayCancelled: _cancel,
+}

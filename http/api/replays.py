@@ -1,0 +1,268 @@
+"""/api/replays: what went out goes out again; asked for under /api/deliveries."""
+
+from functools import partial
+from typing import Annotated, Any, Literal
+
+from aiohttp import web
+from msgspec import Struct
+from pydantic import Field
+from sqlalchemy import Connection
+
+from kanal.delivery import replays
+from kanal.delivery.decisions import DecidedMeanwhile, look, unchanged
+from kanal.delivery.replays import ReplayRow, Wanted
+from kanal.domain.deliveries import DeliveryNow, EndedAs, ask_replay, cancel_replay
+from kanal.domain.errors import DeliveryHasNotEnded, DeliveryNotFound, ReplayNotFound
+from kanal.http.answers import Date, answer, listing
+from kanal.http.api.users import ChannelId
+from kanal.http.context import Call
+from kanal.http.contract import Listed, One, Takes, contract
+from kanal.http.dates import SECOND, Dates
+from kanal.http.errors import ApiError
+from kanal.http.fields import Fields, Flag, Id, Line, Moment, Paging, Text
+from kanal.http.ids import case_id_in, id_in
+from kanal.projections.read_model import Views
+
+PER_MINUTE = 600
+"""Ten a second: a receiver that is busy with what is new hardly notices."""
+MAX_PER_MINUTE = 60_000
+
+
+class ReplayOptions(Fields):
+    ended_as: EndedAs = "any"
+    per_minute: Annotated[Id, Field(ge=1, le=MAX_PER_MINUTE)] = PER_MINUTE
+    dry_run: Flag = False
+    reason: Line | None = None
+
+
+class ReplayOfMany(ReplayOptions):
+    channel: ChannelId | None = None
+    case_id: Text | None = None
+    message_id: Id | None = None
+    since: Moment | None = None
+    until: Moment | None = None
+
+
+class CancelledReplay(Fields):
+    reason: Line | None = None
+
+
+class ReplayAnswer(Struct):
+    replay_id: int | None
+    """null in the answer to a dry run, which makes none."""
+    state: Literal["dry_run", "running", "done", "cancelled"]
+    channel_id: int | None
+    case_id: int | None
+    message_id: int | None
+    delivery_id: str | None
+    since: Date | None
+    until: Date | None
+    ended_as: EndedAs
+    per_minute: int
+    total: int
+    """How many it was when it was asked for."""
+    queued: int
+    """How many have been put into the queues again."""
+    waiting: int
+    """Of these, how many have not ended yet."""
+    asked_at: Date | None
+    asked_by: str | None
+    ended_at: Date | None
+    reason: str | None
+
+
+@contract(
+    "Send what went out again",
+    One("replay", ReplayAnswer, 201),
+    body=Takes("replay", ReplayOfMany, bare=True),
+)
+async def ask(call: Call) -> web.Response:
+    given = await call.given(ReplayOfMany)
+    case_id = case_id_in(given.case_id) if given.case_id is not None else None
+    named: dict[str, Any] = {
+        "channel_id": given.channel,
+        "case_id": case_id,
+        "message_id": given.message_id,
+    }
+    if not any(named.values()):
+        sentence = "or case_id or message_id is required: what is to be sent again"
+        raise ApiError(
+            400, "invalid_parameters", f"channel {sentence}.", fields={"channel": sentence}
+        )
+    until = None if given.until is None else _whole_second(given.until)
+    database = call.context.database
+
+    def query(connection: Connection, _: Views) -> tuple[Wanted, int]:
+        after = 0 if given.since is None else database.position_at(connection, given.since - 1)
+        upto = database.head(connection)
+        if until is not None:
+            upto = database.position_at(connection, until)
+        wanted = Wanted(**named, after=after, upto=upto, ended_as=given.ended_as)
+        return wanted, replays.count(connection, wanted)
+
+    wanted, count = await call.read(query)
+    if given.dry_run:
+        return answer({"replay": _dry(wanted, given, count, call, given.since, until)}, 201)
+    command = partial(
+        ask_replay,
+        **{name: value or 0 for name, value in named.items()},
+        since=given.since or 0,
+        until=until or 0,
+        after=wanted.after,
+        upto=wanted.upto,
+        **_options(given, count),
+    )
+    done = await call.submit(command)
+    return await _answer(call, done.result, 201)
+
+
+@contract(
+    "Send a delivery again",
+    One("replay", ReplayAnswer, 201),
+    body=Takes("replay", ReplayOptions, bare=True),
+)
+async def ask_for_one(call: Call) -> web.Response:
+    delivery_id, given = call.path("delivery"), await call.given(ReplayOptions)
+    database = call.context.database
+
+    def query(connection: Connection, _: Views) -> tuple[DeliveryNow | None, Wanted, int]:
+        seen = look(connection, delivery_id, call.context.writer.clock())
+        upto = database.head(connection)
+        wanted = Wanted(delivery_id=delivery_id, upto=upto, ended_as=given.ended_as)
+        return seen, wanted, replays.count(connection, wanted)
+
+    while True:
+        seen, wanted, count = await call.read(query)
+        if seen is None:
+            raise DeliveryNotFound(delivery_id)
+        if given.dry_run:
+            if seen.state in ("pending", "held"):
+                raise DeliveryHasNotEnded(delivery_id)
+            return answer({"replay": _dry(wanted, given, count, call)}, 201)
+        options = _options(given, count)
+        command = partial(ask_replay, delivery=seen, upto=wanted.upto, **options)
+        try:
+            done = await call.submit(command, beside=unchanged(seen))
+        except DecidedMeanwhile:
+            continue
+        return await _answer(call, done.result, 201)
+
+
+@contract("List the replays", Listed("replay", ReplayAnswer), query=Paging)
+async def list_replays(call: Call) -> web.Response:
+    """The newest first."""
+    asked = call.asked(Paging)
+
+    def query(connection: Connection, _: Views) -> tuple[list[ReplayRow], int]:
+        return replays.listed(connection, asked.rows, asked.offset)
+
+    rows, total = await call.read(query)
+    dates = call.context.dates
+    return answer(listing("replay", [shown(row, dates) for row in rows], total))
+
+
+@contract("Show a replay", One("replay", ReplayAnswer))
+async def show(call: Call) -> web.Response:
+    return await _answer(call, id_in(call.path("replay"), ReplayNotFound))
+
+
+@contract(
+    "Cancel a replay",
+    One("replay", ReplayAnswer),
+    body=Takes("replay", CancelledReplay, bare=True),
+)
+async def cancel(call: Call) -> web.Response:
+    replay_id = id_in(call.path("replay"), ReplayNotFound)
+    given = await call.given(CancelledReplay)
+    row = await _find(call, replay_id)
+    running = row.state == "running"
+    command = partial(
+        cancel_replay, replay_id=replay_id, running=running, reason=given.reason or ""
+    )
+    await call.submit(command)
+    return await _answer(call, replay_id)
+
+
+def shown(row: ReplayRow, dates: Dates) -> ReplayAnswer:
+    return ReplayAnswer(
+        replay_id=row.replay_id,
+        state=row.state,  # type: ignore[arg-type]
+        channel_id=row.channel_id,
+        case_id=row.case_id,
+        message_id=row.message_id,
+        delivery_id=row.delivery_id,
+        since=_moment(row.since, dates),
+        until=_moment(row.until, dates),
+        ended_as=row.ended_as,
+        per_minute=row.per_minute,
+        total=row.total,
+        queued=row.queued,
+        waiting=row.waiting,
+        asked_at=dates.render(row.asked_at),
+        asked_by=row.asked_by,
+        ended_at=_moment(row.ended_at, dates),
+        reason=row.reason or None,
+    )
+
+
+def _dry(
+    wanted: Wanted,
+    given: ReplayOptions,
+    count: int,
+    call: Call,
+    since: int | None = None,
+    until: int | None = None,
+) -> ReplayAnswer:
+    dates = call.context.dates
+    return ReplayAnswer(
+        replay_id=None,
+        state="dry_run",
+        channel_id=wanted.channel_id,
+        case_id=wanted.case_id,
+        message_id=wanted.message_id,
+        delivery_id=wanted.delivery_id,
+        since=_moment(since, dates),
+        until=_moment(until, dates),
+        ended_as=given.ended_as,
+        per_minute=given.per_minute,
+        total=count,
+        queued=0,
+        waiting=0,
+        asked_at=None,
+        asked_by=None,
+        ended_at=None,
+        reason=given.reason,
+    )
+
+
+def _options(given: ReplayOptions, count: int) -> dict[str, Any]:
+    return {
+        "ended_as": given.ended_as,
+        "per_minute": given.per_minute,
+        "count": count,
+        "reason": given.reason or "",
+    }
+
+
+def _whole_second(at: int) -> int:
+    """Answers show whole seconds, so a time without a fraction means all of its second."""
+    return at if at % SECOND else at + SECOND - 1
+
+
+def _moment(at: int | None, dates: Dates) -> str | None:
+    return None if at is None else dates.render(at)
+
+
+async def _find(call: Call, replay_id: int) -> ReplayRow:
+    def query(connection: Connection, _: Views) -> ReplayRow | None:
+        return replays.find(connection, replay_id)
+
+    row = await call.read(query)
+    if row is None:
+        raise ReplayNotFound(replay_id)
+    return row
+
+
+async def _answer(call: Call, replay_id: int, status: int = 200) -> web.Response:
+    row = await _find(call, replay_id)
+    return answer({"replay": shown(row, call.context.dates)}, status)
