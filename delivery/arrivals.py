@@ -12,7 +12,7 @@ from typing import Final
 import psycopg
 import structlog
 
-from kanal.delivery.outbox import NOTICE
+from kanal.delivery.ledger import NOTICE
 from kanal.eventlog.database import Database
 from kanal.eventlog.postgres import PostgresDatabase
 

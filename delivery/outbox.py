@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection, Sequence
 from datetime import tzinfo
 from typing import Any, Final, Protocol
 
-from sqlalchemy import Connection, insert, update
+from sqlalchemy import Connection, insert, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from kanal.delivery import notices

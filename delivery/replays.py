@@ -201,8 +201,8 @@ def _enqueue(
     changes = Changes()
     over = set()
     for row in chosen:
-        order = webhook_options.read(row.options).order
-        queue = queue_of(order, row.channel_id, row.case_id)
+        options = webhook_options.read(row.options)
+        queue = queue_of(options, row.channel_id, row.case_id)
         due_at = now if queue is None else None
         values = {
             "state": "pending",

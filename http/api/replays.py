@@ -1,7 +1,8 @@
 """/api/replays: what went out goes out again; asked for under /api/deliveries."""
 
+from collections.abc import Callable
 from functools import partial
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal, NamedTuple
 
 from aiohttp import web
 from msgspec import Struct
@@ -13,13 +14,15 @@ from kanal.delivery.decisions import DecidedMeanwhile, look, unchanged
 from kanal.delivery.replays import ReplayRow, Wanted
 from kanal.domain.deliveries import DeliveryNow, EndedAs, ask_replay, cancel_replay
 from kanal.domain.errors import DeliveryHasNotEnded, DeliveryNotFound, ReplayNotFound
+from kanal.domain.work import Work
+from kanal.eventlog.database import Database
 from kanal.http.answers import Date, answer, listing
 from kanal.http.api.users import ChannelId
 from kanal.http.context import Call
 from kanal.http.contract import Listed, One, Takes, contract
 from kanal.http.dates import SECOND, Dates
 from kanal.http.errors import ApiError
-from kanal.http.fields import Fields, Flag, Id, Line, Moment, Paging, Text
+from kanal.http.fields import INVALID, Fields, Flag, Id, Line, Moment, Paging, Text
 from kanal.http.ids import case_id_in, id_in
 from kanal.projections.read_model import Views
 
@@ -71,6 +74,16 @@ class ReplayAnswer(Struct):
     reason: str | None
 
 
+class Found(NamedTuple):
+    """What would be replayed."""
+
+    wanted: Wanted
+    total: int
+    since: int | None = None
+    until: int | None = None
+    delivery: DeliveryNow | None = None
+
+
 @contract(
     "Send what went out again",
     One("replay", ReplayAnswer, 201),
@@ -78,42 +91,7 @@ class ReplayAnswer(Struct):
 )
 async def ask(call: Call) -> web.Response:
     given = await call.given(ReplayOfMany)
-    case_id = case_id_in(given.case_id) if given.case_id is not None else None
-    named: dict[str, Any] = {
-        "channel_id": given.channel,
-        "case_id": case_id,
-        "message_id": given.message_id,
-    }
-    if not any(named.values()):
-        sentence = "or case_id or message_id is required: what is to be sent again"
-        raise ApiError(
-            400, "invalid_parameters", f"channel {sentence}.", fields={"channel": sentence}
-        )
-    until = None if given.until is None else _whole_second(given.until)
-    database = call.context.database
-
-    def query(connection: Connection, _: Views) -> tuple[Wanted, int]:
-        after = 0 if given.since is None else database.position_at(connection, given.since - 1)
-        upto = database.head(connection)
-        if until is not None:
-            upto = database.position_at(connection, until)
-        wanted = Wanted(**named, after=after, upto=upto, ended_as=given.ended_as)
-        return wanted, replays.count(connection, wanted)
-
-    wanted, count = await call.read(query)
-    if given.dry_run:
-        return answer({"replay": _dry(wanted, given, count, call, given.since, until)}, 201)
-    command = partial(
-        ask_replay,
-        **{name: value or 0 for name, value in named.items()},
-        since=given.since or 0,
-        until=until or 0,
-        after=wanted.after,
-        upto=wanted.upto,
-        **_options(given, count),
-    )
-    done = await call.submit(command)
-    return await _answer(call, done.result, 201)
+    return await _ask(call, given, partial(found_of_many, given=given))
 
 
 @contract(
@@ -122,27 +100,27 @@ async def ask(call: Call) -> web.Response:
     body=Takes("replay", ReplayOptions, bare=True),
 )
 async def ask_for_one(call: Call) -> web.Response:
-    delivery_id, given = call.path("delivery"), await call.given(ReplayOptions)
-    database = call.context.database
+    given = await call.given(ReplayOptions)
+    delivery_id, now = call.path("delivery"), call.context.writer.clock()
+    find = partial(found_of_one, given=given, delivery_id=delivery_id, now=now)
+    return await _ask(call, given, find)
 
-    def query(connection: Connection, _: Views) -> tuple[DeliveryNow | None, Wanted, int]:
-        seen = look(connection, delivery_id, call.context.writer.clock())
-        upto = database.head(connection)
-        wanted = Wanted(delivery_id=delivery_id, upto=upto, ended_as=given.ended_as)
-        return seen, wanted, replays.count(connection, wanted)
+
+async def _ask(
+    call: Call, given: ReplayOptions, find: Callable[[Database, Connection], Found]
+) -> web.Response:
+    context = call.context
+
+    def query(connection: Connection, _: Views) -> Found:
+        return find(context.database, connection)
 
     while True:
-        seen, wanted, count = await call.read(query)
-        if seen is None:
-            raise DeliveryNotFound(delivery_id)
+        found = await call.read(query)
         if given.dry_run:
-            if seen.state in ("pending", "held"):
-                raise DeliveryHasNotEnded(delivery_id)
-            return answer({"replay": _dry(wanted, given, count, call)}, 201)
-        options = _options(given, count)
-        command = partial(ask_replay, delivery=seen, upto=wanted.upto, **options)
+            return answer({"replay": dry(found, given, context.dates)}, 201)
+        beside = unchanged(found.delivery) if found.delivery else None
         try:
-            done = await call.submit(command, beside=unchanged(seen))
+            done = await call.submit(asking(found, given), beside=beside)
         except DecidedMeanwhile:
             continue
         return await _answer(call, done.result, 201)
@@ -183,6 +161,84 @@ async def cancel(call: Call) -> web.Response:
     return await _answer(call, replay_id)
 
 
+def found_of_many(database: Database, connection: Connection, given: ReplayOfMany) -> Found:
+    """Raises ApiError, CaseNotFound."""
+    case_id = case_id_in(given.case_id) if given.case_id is not None else None
+    if not (given.channel or case_id or given.message_id):
+        sentence = "or case_id or message_id is required: what is to be sent again"
+        raise ApiError(400, INVALID, f"channel {sentence}.", fields={"channel": sentence})
+    until = None if given.until is None else _whole_second(given.until)
+    after = 0 if given.since is None else database.position_at(connection, given.since - 1)
+    upto = database.head(connection) if until is None else database.position_at(connection, until)
+    wanted = Wanted(
+        channel_id=given.channel,
+        case_id=case_id,
+        message_id=given.message_id,
+        after=after,
+        upto=upto,
+        ended_as=given.ended_as,
+    )
+    return Found(wanted, replays.count(connection, wanted), given.since, until)
+
+
+def found_of_one(
+    database: Database, connection: Connection, given: ReplayOptions, delivery_id: str, now: int
+) -> Found:
+    """Raises DeliveryNotFound, DeliveryHasNotEnded."""
+    delivery = look(connection, delivery_id, now)
+    if delivery is None:
+        raise DeliveryNotFound(delivery_id)
+    if delivery.state in ("pending", "held"):
+        raise DeliveryHasNotEnded(delivery_id)
+    upto = database.head(connection)
+    wanted = Wanted(delivery_id=delivery_id, upto=upto, ended_as=given.ended_as)
+    return Found(wanted, replays.count(connection, wanted), delivery=delivery)
+
+
+def asking(found: Found, given: ReplayOptions) -> Callable[[Work], int]:
+    """The command; with `unchanged` beside it, if it is about one delivery."""
+    wanted = found.wanted
+    return partial(
+        ask_replay,
+        channel_id=wanted.channel_id or 0,
+        case_id=wanted.case_id or 0,
+        message_id=wanted.message_id or 0,
+        delivery=found.delivery,
+        since=found.since or 0,
+        until=found.until or 0,
+        after=wanted.after,
+        upto=wanted.upto,
+        ended_as=given.ended_as,
+        per_minute=given.per_minute,
+        count=found.total,
+        reason=given.reason or "",
+    )
+
+
+def dry(found: Found, given: ReplayOptions, dates: Dates) -> ReplayAnswer:
+    """As if it had been asked for."""
+    wanted = found.wanted
+    return ReplayAnswer(
+        replay_id=None,
+        state="dry_run",
+        channel_id=wanted.channel_id,
+        case_id=wanted.case_id,
+        message_id=wanted.message_id,
+        delivery_id=wanted.delivery_id,
+        since=_moment(found.since, dates),
+        until=_moment(found.until, dates),
+        ended_as=given.ended_as,
+        per_minute=given.per_minute,
+        total=found.total,
+        queued=0,
+        waiting=0,
+        asked_at=None,
+        asked_by=None,
+        ended_at=None,
+        reason=given.reason,
+    )
+
+
 def shown(row: ReplayRow, dates: Dates) -> ReplayAnswer:
     return ReplayAnswer(
         replay_id=row.replay_id,
@@ -203,45 +259,6 @@ def shown(row: ReplayRow, dates: Dates) -> ReplayAnswer:
         ended_at=_moment(row.ended_at, dates),
         reason=row.reason or None,
     )
-
-
-def _dry(
-    wanted: Wanted,
-    given: ReplayOptions,
-    count: int,
-    call: Call,
-    since: int | None = None,
-    until: int | None = None,
-) -> ReplayAnswer:
-    dates = call.context.dates
-    return ReplayAnswer(
-        replay_id=None,
-        state="dry_run",
-        channel_id=wanted.channel_id,
-        case_id=wanted.case_id,
-        message_id=wanted.message_id,
-        delivery_id=wanted.delivery_id,
-        since=_moment(since, dates),
-        until=_moment(until, dates),
-        ended_as=given.ended_as,
-        per_minute=given.per_minute,
-        total=count,
-        queued=0,
-        waiting=0,
-        asked_at=None,
-        asked_by=None,
-        ended_at=None,
-        reason=given.reason,
-    )
-
-
-def _options(given: ReplayOptions, count: int) -> dict[str, Any]:
-    return {
-        "ended_as": given.ended_as,
-        "per_minute": given.per_minute,
-        "count": count,
-        "reason": given.reason or "",
-    }
 
 
 def _whole_second(at: int) -> int:
