@@ -20,6 +20,7 @@ from sqlalchemy import (
     and_,
     false,
     func,
+    not_,
     null,
     select,
     tuple_,
@@ -60,6 +61,7 @@ from kanal.domain.chat_events import (
 )
 from kanal.domain.custom_fields import Values
 from kanal.domain.stream import Recorded
+from kanal.domain.users import ContactKind
 from kanal.eventlog.amounts import Amounts
 from kanal.eventlog.projection import Changes, Tables
 from kanal.projections import custom_fields, labels
@@ -71,6 +73,7 @@ from kanal.projections.read_model import (
     Page,
     ReadModel,
     Views,
+    among,
     flag,
     number,
     text,
@@ -113,6 +116,8 @@ RANKS: dict[str, tuple[str, ...]] = {"priority": get_args(Priority), "status": g
 """`Status` and `Priority` name their values in rising order. Among equal ones the newest comes first."""
 GATHERED = 2000
 """Places of cases that one statement takes and Python sorts, before a page is worth walking to along an index."""
+LOOKED_AT = 10_000
+"""Rows that are each asked whether they meet a common condition, before it is quicker to gather all that do."""
 SORTED = 20_000
 """So many that nothing but facets is asked of are looked up by them and sorted by the database: on their way along the index
 there may be very many others.
@@ -435,22 +440,27 @@ def listed(
 
     `after`: the place where the page before ended; `page` then says only how many there may be.
     """
-    others = [*_others(views, wanted), *_by_custom_fields(connection, views, wanted)]
+    search = _search(connection, views, wanted)
     by, _, direction = sort.rpartition("_")
     descending = direction == "desc"
     order = Order(SORTED_BY[by], descending, newest_first=descending or by in RANKS)
-    amounts = _amounts(connection, views, wanted, order)
-    few = sum(amounts.values()) <= GATHERED
-    search = Search(views, wanted, others)
-    places = _gathered(connection, search, order, few) if few or others else None
+    amounts = _amounts(connection, search, order)
+    most = sum(amounts.values())
+    places = None
+    if most <= GATHERED or search.selective:
+        places = _gathered(connection, search, order, by_facets=most <= GATHERED)
     if places is not None:
         total = len(places)
         first = bisect_right(places, order.key(after), key=order.key) if after else page.offset
         places = places[first : first + page.limit + 1]
     else:
-        if others:
-            amounts = _counted(connection, search, order)
+        search = search._replace(by_facets=most <= SORTED)
+        if search.others or search.common:
+            amounts = _counted(connection, search, order, most)
         total = sum(amounts.values())
+        nearer = 0 if after else min(page.offset, total - page.offset)
+        looked_at = (nearer + page.limit) * most // (total or 1)
+        search = search._replace(in_bulk=looked_at > LOOKED_AT)
         walk = _ranked if order.by in RANKS else _walked
         places = walk(connection, search, order, page, after, amounts)
     end = places[page.limit - 1] if len(places) > page.limit > 0 else None
@@ -458,50 +468,87 @@ def listed(
     return Listed(rows, total, end)
 
 
+class Common(NamedTuple):
+    """A condition that very many cases meet by what stands in another table."""
+
+    met: ColumnElement[bool]
+    """Asked of one case."""
+    in_bulk: ColumnElement[bool]
+    """The same, for a look at most cases."""
+    ids: Select[Any] | None = None
+    """Of those cases, each once, if they can be counted without a look at the cases."""
+
+
 class Search(NamedTuple):
     views: Views
     wanted: CaseFilter
     others: Sequence[ColumnElement[bool]]
     """Conditions on the rows of cases beside those on facets."""
+    common: Sequence[Common]
+    by_facets: bool = False
+    """Rows are looked up by facets, which is for few; else along an index that something else asks for."""
+    in_bulk: bool = False
+    """What meets a common condition is gathered first, which is for a look at very many rows; else each row is asked."""
 
-    def select(self, *columns: ColumnElement[Any], by_facets: bool = False) -> Select[Any]:
-        """`by_facets`: looked up by them, which is for few; else along an index that something else asks for."""
+    @property
+    def selective(self) -> bool:
+        """Something is asked for that may find few, whatever the facets find."""
+        return bool(self.others) or len(self.common) > 1
+
+    def select(self, *columns: ColumnElement[Any]) -> Select[Any]:
         cases, amounts = self.views.cases["cases"], self.views.cases["case_amounts"]
-        if not by_facets:
+        common = [each.in_bulk if self.in_bulk else each.met for each in self.common]
+        conditions = [*self.others, *common]
+        if not self.by_facets:
             facets = _facets({name: unindexed(cases.c[name]) for name in FACETS}, self.wanted)
-            return select(*columns).select_from(cases).where(*facets, *self.others)
-        same = [unindexed(amounts.c[name]) == cases.c[name] for name in FACETS]
-        source = amounts.join(cases, and_(*same))
+            return select(*columns).select_from(cases).where(*facets, *conditions)
         facets = _facets(amounts.c, self.wanted)
-        return select(*columns).select_from(source).where(*facets, *self.others)
+        return self._looked_up(*columns).where(*facets, *conditions)
+
+    def left_out(self, *columns: ColumnElement[Any]) -> Select[Any]:
+        """Of the cases that meet the one common condition, those that the facets do not want."""
+        facets = _facets(self.views.cases["case_amounts"].c, self.wanted)
+        return self._looked_up(*columns).where(not_(and_(*facets)), self.common[0].met)
+
+    def _looked_up(self, *columns: ColumnElement[Any]) -> Select[Any]:
+        cases, amounts = self.views.cases["cases"], self.views.cases["case_amounts"]
+        same = [unindexed(amounts.c[name]) == cases.c[name] for name in FACETS]
+        return select(*columns).select_from(amounts.join(cases, and_(*same)))
 
 
-def _amounts(
-    connection: Connection, views: Views, wanted: CaseFilter, order: Order
-) -> dict[Any, int]:
+def _amounts(connection: Connection, search: Search, order: Order) -> dict[Any, int]:
     """How many cases the facets find: for each value of what is sorted by, if that is a rank, else for None."""
-    amounts = views.cases["case_amounts"]
+    amounts = search.views.cases["case_amounts"]
     value = amounts.c[order.by] if order.by in RANKS else null()
-    query = select(value, func.sum(amounts.c.amount)).where(*_facets(amounts.c, wanted))
+    query = select(value, func.sum(amounts.c.amount)).where(*_facets(amounts.c, search.wanted))
     rows = connection.execute(query.group_by(value) if order.by in RANKS else query)
     return {value: int(amount or 0) for value, amount in rows}
 
 
-def _counted(connection: Connection, search: Search, order: Order) -> dict[Any, int]:
-    """As `_amounts`, one by one."""
-    if order.by not in RANKS:
-        return {None: connection.scalar(search.select(func.count())) or 0}
-    column, values = search.views.cases["cases"].c[order.by], RANKS[order.by]
-    counts = search.select(*[func.count().filter(column == value) for value in values])
-    return dict(zip(values, connection.execute(counts).one(), strict=True))
+def _counted(connection: Connection, search: Search, order: Order, most: int) -> dict[Any, int]:
+    """As `_amounts`, for all that is asked for: one by one, if need be."""
+    if order.by in RANKS:
+        column, values = search.views.cases["cases"].c[order.by], RANKS[order.by]
+        counts = [func.count().filter(column == value) for value in values]
+        query = search._replace(in_bulk=most > SORTED).select(*counts)
+        return dict(zip(values, connection.execute(query).one(), strict=True))
+    ids = None if search.selective or search.by_facets else search.common[0].ids
+    if ids is not None:
+        amount = search.views.cases["case_amounts"].c.amount
+        if (connection.scalar(select(func.sum(amount))) or 0) - most <= SORTED:
+            every = select(func.count()).select_from(ids.subquery())
+            left_out = connection.scalar(search.left_out(func.count())) or 0
+            return {None: (connection.scalar(every) or 0) - left_out}
+    query = search._replace(in_bulk=most > SORTED).select(func.count())
+    return {None: connection.scalar(query) or 0}
 
 
 def _gathered(
-    connection: Connection, search: Search, order: Order, few: bool
+    connection: Connection, search: Search, order: Order, *, by_facets: bool
 ) -> list[After] | None:
     """The places of all that are found, in order, if they are few: one statement instead of a count and a long walk."""
     cases = search.views.cases["cases"].c
-    query = search.select(cases[order.by], cases.case_id, by_facets=few)
+    query = search._replace(by_facets=by_facets).select(cases[order.by], cases.case_id)
     found = connection.execute(query.limit(GATHERED + 1)).all()
     if len(found) > GATHERED:
         return None
@@ -522,7 +569,7 @@ def _walked(
     cases = search.views.cases["cases"].c
     column, key = cases[order.by], cases.case_id
     total = sum(amounts.values())
-    query = search.select(column, key, by_facets=not search.others and total <= SORTED)
+    query = search.select(column, key)
     if after:
         here = tuple_(column, key)
         there = tuple_(*after)
@@ -551,7 +598,9 @@ def _ranked(
         amount = amounts.get(value, 0)
         only: dict[str, Any] = {order.by: [value]}
         of_value = search._replace(wanted=search.wanted._replace(**only))
-        query = of_value.select(key, by_facets=not search.others and amount <= SORTED)
+        if not (search.others or search.common):
+            of_value = of_value._replace(by_facets=amount <= SORTED)
+        query = of_value.select(key)
         if after and rank == after.value:
             query = query.where(key < after.id)
         elif after and (rank > after.value) == order.descending:
@@ -690,12 +739,19 @@ def _facets(
     return [_is_one_of(columns[name], values) for name, values in wishes.items() if values]
 
 
+def _is_common_label(connection: Connection, views: Views, label_id: int) -> bool:
+    """Whether it is on very many cases, and was not deleted."""
+    on_some = labels.on_cases(connection, views, label_id, SORTED + 1)
+    return on_some > SORTED and bool(labels.living(connection, views, [label_id]))
+
+
 def _is_one_of(column: ColumnElement[Any], values: Sequence[Any]) -> ColumnElement[bool]:
     return column == values[0] if len(values) == 1 else column.in_(values)
 
 
-def _others(views: Views, wanted: CaseFilter) -> list[ColumnElement[bool]]:
+def _search(connection: Connection, views: Views, wanted: CaseFilter) -> Search:
     c = views.cases["cases"].c
+    common: list[Common] = []
     conditions = [
         *between(c.created_at, wanted.from_time, wanted.to_time),
         *between(c.updated_at, wanted.from_updated_time, wanted.to_updated_time),
@@ -704,21 +760,40 @@ def _others(views: Views, wanted: CaseFilter) -> list[ColumnElement[bool]]:
         conditions.append(_is_one_of(c.user_id, wanted.user_id))
     if wanted.user_custom_id:
         users = views.users["users"].c
-        those = select(users.user_id).where(
-            users.identity.in_(wanted.user_custom_id), users.type == "custom"
-        )
-        conditions.append(c.user_id.in_(those))
-    if wanted.user_email:
-        conditions.append(c.user_id.in_(having_contact(views, "email", wanted.user_email)))
-    if wanted.user_phone:
-        conditions.append(c.user_id.in_(having_contact(views, "phone", wanted.user_phone)))
+        having = users.identity.in_(wanted.user_custom_id)
+        those = select(users.user_id).where(having, users.type == "custom")
+        conditions.append(among(c.user_id, those))
+    contacts: dict[ContactKind, Sequence[str]] = {
+        "email": wanted.user_email,
+        "phone": wanted.user_phone,
+    }
+    for kind, texts in contacts.items():
+        if not texts:
+            continue
+        users_having = having_contact(connection, views, kind, texts)
+        if users_having.common:
+            in_bulk = c.user_id.in_(users_having.ids)
+            common.append(Common(users_having.met(c.user_id), in_bulk))
+        else:
+            conditions.append(among(c.user_id, users_having.ids))
     if wanted.labels:
-        conditions.append(c.case_id.in_(labels.having(views, wanted.labels)))
+        ids = labels.having(views, wanted.labels)
+        if len(wanted.labels) == 1 and _is_common_label(connection, views, wanted.labels[0]):
+            met = labels.on_case(views, wanted.labels[0], c.case_id)
+            common.append(Common(met, unindexed(c.case_id).in_(ids), ids))
+        else:
+            conditions.append(among(c.case_id, ids))
     if wanted.subject:
-        subjects = views.cases["case_subjects"]
-        those = select(subjects.c.rowid).where(containing(subjects, wanted.subject.casefold()))
-        conditions.append(c.case_id.in_(those))
-    return conditions
+        subject = wanted.subject.casefold()
+        found = containing(connection, views.cases["case_subjects"], subject)
+        ids = select(found.rowid).where(found.found)
+        if found.common:
+            met = found.of(c.case_id, subject)
+            common.append(Common(met, unindexed(c.case_id).in_(ids), ids))
+        else:
+            conditions.append(among(c.case_id, ids))
+    conditions += _by_custom_fields(connection, views, wanted)
+    return Search(views, wanted, conditions, common)
 
 
 def _by_custom_fields(
@@ -731,7 +806,7 @@ def _by_custom_fields(
         return [false()]
     cases = views.cases["cases"].c
     columns = {"case": cases.case_id, "user": cases.user_id}
-    return [columns[search.level].in_(search.ids) for search in found_by]
+    return [among(columns[search.level], search.ids) for search in found_by]
 
 
 def _hidden(wanted: CaseFilter) -> list[int]:

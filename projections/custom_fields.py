@@ -251,12 +251,12 @@ def searches(
             return None
         if not texts:
             continue
-        ids = [_found(views, field, each.casefold()) for each in texts]
+        ids = [_found(connection, views, field, each.casefold()) for each in texts]
         found_by.append(Search(field.field_level, union_all(*ids) if len(ids) > 1 else ids[0]))
     return found_by
 
 
-def _found(views: Views, field: CustomFieldRow, wanted: str) -> Select[Any]:
+def _found(connection: Connection, views: Views, field: CustomFieldRow, wanted: str) -> Select[Any]:
     """Ids of the cases or users whose value of this field is as wanted."""
     values = views.custom_fields[f"{field.field_level}_values"].c
     ids = select(values[f"{field.field_level}_id"]).where(values.field_id == field.field_id)
@@ -271,7 +271,6 @@ def _found(views: Views, field: CustomFieldRow, wanted: str) -> Select[Any]:
         return ids if len(exact) < HEAD else ids.where(values.folded == exact)
     if len(words) < SHORTEST:
         return ids.where(searched(values.folded, wanted))
-    texts = views.custom_fields[f"{field.field_level}_texts"]
-    rowid = texts.c.rowid
-    of_field = rowid % FIELDS == field.field_id
-    return select(rowid // FIELDS).where(containing(texts, wanted), of_field)
+    texts = containing(connection, views.custom_fields[f"{field.field_level}_texts"], wanted)
+    of_field = texts.rowid % FIELDS == field.field_id
+    return select(texts.rowid // FIELDS).where(texts.found, of_field)

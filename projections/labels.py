@@ -3,7 +3,16 @@
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, MetaData, Select, Table, select
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    MetaData,
+    Select,
+    Table,
+    exists,
+    func,
+    select,
+)
 
 from kanal.domain.case_events import CaseDeleted, CaseLabelsChanged
 from kanal.domain.labels import LabelCreated, LabelDeleted, LabelRenamed
@@ -106,6 +115,19 @@ def living(connection: Connection, views: Views, label_ids: Iterable[int]) -> se
         return wanted
     labels = views.labels["labels"]
     return set(connection.scalars(select(labels.c.label_id).where(labels.c.label_id.in_(wanted))))
+
+
+def on_cases(connection: Connection, views: Views, label_id: int, limit: int) -> int:
+    """On how many cases this label is, up to that limit."""
+    label = views.labels["case_labels"].c
+    some = select(label.case_id).where(label.label_id == label_id).limit(limit).subquery()
+    return connection.scalar(select(func.count()).select_from(some)) or 0
+
+
+def on_case(views: Views, label_id: int, case_id: ColumnElement[int]) -> ColumnElement[bool]:
+    """Whether it is on this one."""
+    label = views.labels["case_labels"].c
+    return exists().where(label.label_id == label_id, label.case_id == case_id)
 
 
 def having(views: Views, label_ids: Sequence[int]) -> Select[Any]:

@@ -10,13 +10,16 @@ from unicodedata import normalize
 from zlib import crc32
 
 from sqlalchemy import (
+    ColumnElement,
     CompoundSelect,
     Connection,
     Index,
     MetaData,
     Select,
     Table,
+    exists,
     literal_column,
+    or_,
     select,
     union_all,
 )
@@ -34,7 +37,7 @@ from kanal.domain.users import (
 )
 from kanal.eventlog.projection import Changes, Tables
 from kanal.projections.read_model import Names, ReadModel, Views, columns_of, number, text
-from kanal.projections.trigrams import containing, searchable
+from kanal.projections.trigrams import containing, having, searchable
 
 Contact = tuple[str, str]
 """Kind and normalised value."""
@@ -265,10 +268,27 @@ def search_key(user_id: int, value: str) -> int:
     return user_id << CHECKSUM_BITS | crc32(value.encode())
 
 
+class Having(NamedTuple):
+    """The users with a contact that is looked for."""
+
+    ids: Select[Any] | CompoundSelect[Any]
+    common: bool
+    """Very many."""
+    links: Table
+    kind: ContactKind
+    wanted: Sequence[str]
+
+    def met(self, user_id: ColumnElement[int]) -> ColumnElement[bool]:
+        """Whether this one is among them: for rows that are looked at anyway."""
+        links = self.links.c
+        any_of_them = or_(*[having(links.value, one) for one in self.wanted])
+        return exists().where(links.user_id == user_id, links.kind == self.kind, any_of_them)
+
+
 def having_contact(
-    views: Views, kind: ContactKind, wanted: Sequence[str]
-) -> Select[Any] | CompoundSelect[Any]:
-    """Ids of the users with a contact that is found by any of these texts (search marks: search.py).
+    connection: Connection, views: Views, kind: ContactKind, wanted: Sequence[str]
+) -> Having:
+    """With a contact that is found by any of these texts (search marks: search.py).
 
     Compared with the normalised contact: no regard to case in an e-mail, to punctuation in a phone.
     """
@@ -277,10 +297,8 @@ def having_contact(
         PHONE_PUNCTUATION.sub("", one) if kind == "phone" else normalize("NFC", one).strip().lower()
         for one in wanted
     ]
-    selects = [
-        select(contacts.c.rowid.op(">>")(literal_column(str(CHECKSUM_BITS)))).where(
-            containing(contacts, one)
-        )
-        for one in clean
-    ]
-    return union_all(*selects) if len(selects) > 1 else selects[0]
+    bits: ColumnElement[int] = literal_column(str(CHECKSUM_BITS))
+    texts = [containing(connection, contacts, one) for one in clean]
+    selects = [select(one.rowid.op(">>")(bits)).where(one.found) for one in texts]
+    ids = union_all(*selects) if len(selects) > 1 else selects[0]
+    return Having(ids, any(one.common for one in texts), views.links["links"], kind, clean)

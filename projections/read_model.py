@@ -10,6 +10,7 @@ from sqlalchemy import (
     Boolean,
     Column,
     ColumnElement,
+    CompoundSelect,
     Connection,
     FromClause,
     Integer,
@@ -22,6 +23,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import FunctionElement
+from sqlalchemy.types import NullType
 
 from kanal.domain.event import Event
 from kanal.eventlog.projection import Fold, Tables
@@ -141,3 +143,32 @@ def _as_it_is(column: unindexed, compiler: Any, **more: Any) -> str:
 @compiles(unindexed, "sqlite")
 def _as_a_term(column: unindexed, compiler: Any, **more: Any) -> str:
     return f"+{compiler.process(next(iter(column.clauses)), **more)}"
+
+
+class among(FunctionElement[Any]):
+    """Whether a column is one of the not very many values of a query.
+
+    PostgreSQL takes them as an array, and looks each up in an index: how many a search for a part of a text finds it can
+    only guess, and rather reads a whole table than looks up what it takes for some thousand rows.
+    """
+
+    inherit_cache = True
+    # A Boolean would be compared with 1.
+    type = NullType()
+
+    def __init__(
+        self, column: ColumnElement[Any], values: Select[Any] | CompoundSelect[Any]
+    ) -> None:
+        super().__init__(column, values.scalar_subquery())
+
+
+@compiles(among)
+def _in_query(among_: among, compiler: Any, **more: Any) -> str:
+    column, values = [compiler.process(each, **more) for each in among_.clauses]
+    return f"{column} IN {values}"
+
+
+@compiles(among, "postgresql")
+def _in_array(among_: among, compiler: Any, **more: Any) -> str:
+    column, values = [compiler.process(each, **more) for each in among_.clauses]
+    return f"{column} = ANY (ARRAY{values})"

@@ -249,7 +249,7 @@ def listed(connection: Connection, views: Views, wanted: UserFilter, page: Page)
             return Found([], 0)
         wanted = wanted._replace(company_id=existing)
     conditions = [
-        *_conditions(views, wanted),
+        *_conditions(connection, views, wanted),
         *_by_custom_fields(connection, views, wanted),
     ]
     query = columns_of(users, UserRow).where(*conditions)
@@ -308,7 +308,9 @@ def amounts_of_users(
     return amounts
 
 
-def _conditions(views: Views, wanted: UserFilter) -> list[ColumnElement[bool]]:
+def _conditions(
+    connection: Connection, views: Views, wanted: UserFilter
+) -> list[ColumnElement[bool]]:
     c = views.users["users"].c
     conditions = [
         *between(c.created_at, wanted.from_time, wanted.to_time),
@@ -316,9 +318,11 @@ def _conditions(views: Views, wanted: UserFilter) -> list[ColumnElement[bool]]:
         *between(c.last_contact_at, wanted.from_last_contact_time, wanted.to_last_contact_time),
     ]
     if wanted.user_email:
-        conditions.append(c.user_id.in_(having_contact(views, "email", wanted.user_email)))
+        those = having_contact(connection, views, "email", wanted.user_email)
+        conditions.append(c.user_id.in_(those.ids))
     if wanted.user_phone:
-        conditions.append(c.user_id.in_(having_contact(views, "phone", wanted.user_phone)))
+        those = having_contact(connection, views, "phone", wanted.user_phone)
+        conditions.append(c.user_id.in_(those.ids))
     if wanted.user_custom_id:
         conditions += [c.identity.in_(wanted.user_custom_id), c.type == "custom"]
     if wanted.channel_id:

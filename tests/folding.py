@@ -146,3 +146,22 @@ def engine_of(url: str) -> Engine:
     if not url:
         return create_engine("sqlite://", poolclass=NullPool)
     return create_engine(url.replace("postgresql://", "postgresql+psycopg://"), poolclass=NullPool)
+
+
+def some_cases(amount: int) -> list[dict[str, Any]]:
+    """Rows of as many cases, all but the first open."""
+    texts = {"priority": "normal", "channel": "cch1", "chat": "", "opened_by": "user"}
+    flags = {"deleted": False, "spam": False}
+    numbers = dict.fromkeys(
+        ("staff_id", "group_id", "parent_case_id", "closed_at", "channel_id", "language_id"), 0
+    )
+    times = dict.fromkeys(("created_at", "updated_at", "last_response_at"), START)
+    status = {1: "closed"}
+    return [
+        {"case_id": at, "user_id": at, "status": status.get(at, "open")}
+        | texts
+        | flags
+        | numbers
+        | times
+        for at in range(1, amount + 1)
+    ]
