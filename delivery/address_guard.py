@@ -147,6 +147,20 @@ class AddressGuard:
             return self._check_localhost(host)
         return self._check_host(host, spelled)
 
+    def check_network(self, network: IPNetwork) -> str | None:
+        """None if some address of it may be called, else what kind of network it is: `a private address`."""
+        if any(network.overlaps(allowed) for allowed in self._allow):
+            return None
+        if isinstance(network, IPv4Network):
+            inside = (reason for refused, reason in REFUSED_V4 if network.subnet_of(refused))
+            return next(inside, None)
+        if network.overlaps(NAT64):
+            return None
+        for refused, reason in REFUSED_V6:
+            if network.subnet_of(refused):
+                return reason
+        return None if network.overlaps(GLOBAL_UNICAST_V6) else "a reserved address"
+
     def _check_localhost(self, host: str) -> WebhookUrlRefused | None:
         if any(self.verdict(address) is None for address in LOCALHOST):
             return None

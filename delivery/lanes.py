@@ -8,6 +8,7 @@ from typing import Final
 
 from kanal.delivery.ledger import Claimed
 from kanal.delivery.outcome import Outcome
+from kanal.delivery.pace import Pace
 from kanal.delivery.signing import Signers, signers_of
 from kanal.delivery.tables import NEVER
 from kanal.delivery.verdict import Delivery, LaneRow
@@ -60,6 +61,9 @@ class Lane:
         """How many new heads may be sent at once; the writer's thread takes from it."""
         self.used_at = time.monotonic()
         self._per_channel = per_channel
+        self.pace: Pace | None = None
+        """Only where the channel's deliveries are limited."""
+        self._set_pace()
 
     @property
     def channel_id(self) -> int:
@@ -87,6 +91,8 @@ class Lane:
     def is_idle(self, since: float, until: int) -> bool:
         """Nothing was sent `since` (monotonic), nothing is to be sent `until`."""
         unused = not self.known and not self.loading and self.used_at < since
+        if self.pace and not self.pace.is_full(time.monotonic_ns() // 1000):
+            return False  # whoever took the lane next would not know how much was sent just now
         return unused and max(self.next_due, self.row.paused_until) > until
 
     def may_send(self, now: int) -> bool:
@@ -156,13 +162,26 @@ class Lane:
         if row.state == "active" and self.row.state != "active":
             # What piled up meanwhile must not fall upon the receiver all at once.
             self.width = min(FIRST_WIDTH, self._per_channel)
-        if row.options != self.row.options:
-            self._signers = None
+        changed = row.options != self.row.options
         self.row = row
+        if changed:
+            self._signers = None
+            self._set_pace()
         if row.state != "active" or row.failures or row.paused_until:
             self.forget_heads()
         if row.failures:
             self.width = min(PROBES, self._per_channel)
+
+    def keeps_pace(self) -> bool:
+        """Whether one more may be begun now; then it counts."""
+        return self.pace is None or self.pace.take(time.monotonic_ns() // 1000)
+
+    def _set_pace(self) -> None:
+        limit = self.row.options.rate_limit
+        if not limit:
+            self.pace = None
+        elif self.pace is None or self.pace.per_minute != limit:
+            self.pace = Pace(limit, time.monotonic_ns() // 1000)
 
     def learn(self, outcome: Outcome) -> None:
         """As soon as it is known."""

@@ -388,7 +388,8 @@ def _changed(connection: Connection, event: ChannelChanged, at: int) -> None:
     if (was.order, was.polling) != (now.order, now.polling):
         reorder(connection, event.channel_id, now, at)
         _set(connection, event.channel_id, {"due_at": at})
-    if row.webhook_url != event.webhook_url:
+    reached = (row.webhook_url, was.networks, was.headers)
+    if reached != (event.webhook_url, now.networks, now.headers):
         _start_anew(connection, event.channel_id, at)
 
 

@@ -7,9 +7,10 @@ from typing import Final, NamedTuple
 
 from kanal.delivery.body import ping_fields, render
 from kanal.delivery.ledger import Claimed
+from kanal.delivery.networks import networks_of
 from kanal.delivery.outcome import Outcome
 from kanal.delivery.post import WebhookClient
-from kanal.delivery.schedule import DEADLINES
+from kanal.delivery.schedule import attempt_seconds
 from kanal.delivery.signing import headers_beside_the_queue
 
 HIDDEN: Final = "***"
@@ -35,7 +36,7 @@ class Pinger:
     ) -> None:
         self._client = client
         self._zone = zone
-        self._timeout = timeout
+        self.timeout = timeout
         self._clock = clock
 
     async def ping(self, channel: Claimed) -> Exchange:
@@ -45,8 +46,10 @@ class Pinger:
         fields = ping_fields(channel_id=lane.channel_id, created_at=now, zone=self._zone)
         body = render("ping", fields, form)
         headers = headers_beside_the_queue("ping", now, body, channel.signers(now), form)
-        deadline = min(DEADLINES[lane.channel_type], self._timeout)
+        deadline = attempt_seconds(lane.channel_type, lane.options.timeout, self.timeout)
         sent = {**channel.headers, **headers}
-        outcome = await self._client.post(lane.webhook_url, body, sent, deadline)
+        outcome = await self._client.post(
+            lane.webhook_url, body, sent, deadline, networks_of(lane.options.networks)
+        )
         shown = {**dict.fromkeys(channel.headers, HIDDEN), **headers}
         return Exchange(lane.webhook_url, shown, body, outcome)

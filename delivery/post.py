@@ -21,7 +21,8 @@ from aiohttp.connector import Connection
 from aiohttp.http_exceptions import HttpProcessingError, LineTooLong
 from aiohttp_retry import RetryClient, RetryOptionsBase
 
-from kanal.delivery.address_guard import AddressGuard, AddressRefused
+from kanal.delivery.address_guard import AddressGuard, AddressRefused, IPNetwork
+from kanal.delivery.networks import outside
 from kanal.delivery.outcome import (
     DETAIL_BYTES,
     EXCERPT_BYTES,
@@ -52,6 +53,10 @@ WHOLE_BODY_LIMIT: Final = 1024 * 1024
 """aiohttp warns when it is given more than this as bytes; a file is sent in pieces."""
 
 CHECKED_URLS: Final = 4096
+
+CONFINED_LIMIT: Final = 256
+"""Lists of networks with a pool of connections of their own; with more of them, each POST makes its connection."""
+OUTSIDE: Final = "outside the networks that its channel allows"
 
 LOCAL_ERRNOS: Final = frozenset(
     {
@@ -112,6 +117,8 @@ class Attempt:
     body: bytes
     started_at: int
     started: int
+    networks: tuple[IPNetwork, ...] = ()
+    """All that it may reach; none: what the guard lets through."""
     phase: Phase = Phase.LOOKUP
     dialled: bool = False
     reused: bool = False
@@ -171,7 +178,11 @@ class ObservedRequest(aiohttp.ClientRequest):
 class Tries:
     """What aiohttp-retry calls: the first try may use a kept connection, the re-send opens its own."""
 
-    def __init__(self, kept: ClientSession, fresh: ClientSession) -> None:
+    def __init__(
+        self,
+        kept: Callable[[tuple[IPNetwork, ...]], ClientSession],
+        fresh: ClientSession,
+    ) -> None:
         self._kept = kept
         self._fresh = fresh
 
@@ -186,7 +197,7 @@ class Tries:
         attempt = current_attempt.get()
         number = trace_request_ctx["current_attempt"]
         attempt.begin_try(number)
-        session = self._kept if number == 1 else self._fresh
+        session = self._kept(attempt.networks) if number == 1 else self._fresh
         body = attempt.body
         data = body if len(body) <= WHOLE_BODY_LIMIT else io.BytesIO(body)
         try:
@@ -217,29 +228,38 @@ class WebhookClient:
         self._answer_limit = answer_limit
         self._resolver = resolver or Resolver()
         self._checked = lru_cache(CHECKED_URLS)(guard.check_url)
+        self._confined: dict[tuple[IPNetwork, ...], ClientSession] = {}
 
     async def __aenter__(self) -> Self:
         self._kept = self._session(keepalive_timeout=KEEPALIVE_SECONDS)
         self._fresh = self._session(force_close=True)
         self._client = RetryClient(
-            client_session=cast(ClientSession, Tries(self._kept, self._fresh)),
+            client_session=cast(ClientSession, Tries(self._kept_for, self._fresh)),
             retry_options=ResendOnNewConnection(),
         )
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        await self._kept.close()
+        for session in (self._kept, *self._confined.values()):
+            await session.close()
         await self._fresh.close()
         await self._resolver.close()
 
     async def post(
-        self, url: str, body: bytes, headers: Mapping[str, str], deadline: float
+        self,
+        url: str,
+        body: bytes,
+        headers: Mapping[str, str],
+        deadline: float,
+        networks: tuple[IPNetwork, ...] = (),
     ) -> Outcome:
         """POST `body`; all of it, name look-up and answer included, ends within `deadline` seconds.
 
+        `networks`: nothing else may be reached, within what the guard allows; none: all of that.
+
         Never raises for anything the endpoint does; only cancelling goes through.
         """
-        attempt = Attempt(body=body, started_at=self._clock(), started=time.monotonic_ns())
+        attempt = Attempt(body, self._clock(), time.monotonic_ns(), networks)
         if refused := self._checked(url):
             if refused.by_policy:
                 return attempt.outcome(OutcomeClass.BLOCKED_BY_POLICY, refused.reason)
@@ -301,10 +321,24 @@ class WebhookClient:
             trust_env=False,
         )
 
+    def _kept_for(self, networks: tuple[IPNetwork, ...]) -> ClientSession:
+        """A kept connection was vetted when it was made, so only those to whom the same is allowed may share it."""
+        if not networks:
+            return self._kept
+        session = self._confined.get(networks)
+        if session is None:
+            if len(self._confined) >= CONFINED_LIMIT:
+                return self._fresh
+            session = self._session(keepalive_timeout=KEEPALIVE_SECONDS)
+            self._confined[networks] = session
+        return session
+
     def _open_socket(self, addr_info: AddrInfoType) -> socket.socket:
         attempt = current_attempt.get()
         attempt.address = str(addr_info[4][0])
         try:
+            if attempt.networks and outside(attempt.networks, attempt.address):
+                raise AddressRefused(attempt.address, OUTSIDE)
             opened = self._guard.socket_factory(addr_info)
         except AddressRefused as refusal:
             attempt.refusal = refusal

@@ -47,6 +47,14 @@ DEADLINES: Final[dict[ChannelType, float]] = {"sync": 5.0, "async": 15.0}
 """Seconds for a whole attempt. Deadline and first delay together stay within seconds for a chat and
 within tens of seconds for mail; Slack and Shopify give 3 and 5, Standard Webhooks advises 15 to 30."""
 
+LONGEST_ATTEMPT: Final = max(DEADLINES.values())
+"""Whatever a channel or the operator wishes: leases are made for it."""
+
+
+def attempt_seconds(channel_type: ChannelType, own: int, installation: float) -> float:
+    """How long an attempt may take. `own`: the channel's wish, 0 for none; `installation`: the operator's limit."""
+    return min(own or DEADLINES[channel_type], installation, LONGEST_ATTEMPT)
+
 
 def next_attempt_at(
     *,

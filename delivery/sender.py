@@ -27,10 +27,18 @@ from kanal.delivery.ledger import (
     Withdrawn,
     Written,
 )
+from kanal.delivery.networks import networks_of
 from kanal.delivery.outbox import Outbox
 from kanal.delivery.outcome import Outcome, OutcomeClass
 from kanal.delivery.post import WebhookClient
-from kanal.delivery.schedule import DAY, DEADLINES, HORIZON, SECOND, next_attempt_at
+from kanal.delivery.schedule import (
+    DAY,
+    HORIZON,
+    LONGEST_ATTEMPT,
+    SECOND,
+    attempt_seconds,
+    next_attempt_at,
+)
 from kanal.delivery.signing import signature_headers
 from kanal.delivery.tables import NEVER
 from kanal.delivery.verdict import (
@@ -94,13 +102,13 @@ class Sender:
         self._in_flight = in_flight
         self._per_channel = per_channel
         self._rules = Rules(schedule, horizon_days * DAY)
-        self._deadlines = {kind: min(limit, timeout) for kind, limit in DEADLINES.items()}
+        self._timeout = timeout
         self._leases = Leases(
             database,
             writer,
             self,
             seconds=lease_seconds,
-            longest_attempt=max(self._deadlines.values()),
+            longest_attempt=min(timeout, LONGEST_ATTEMPT),
             clock=clock,
         )
         self.owner = self._leases.owner
@@ -262,7 +270,7 @@ class Sender:
             return
         while lane.prepared and self._has_place(lane):
             self._send(lane, lane.prepared.popleft())
-        while lane.heads and lane.begun < lane.ahead:
+        while lane.heads and lane.begun < lane.ahead and lane.keeps_pace():
             self._begin(lane, lane.heads.popleft())
         if lane.next_due <= now:
             lane.more, lane.next_due = True, NEVER
@@ -270,7 +278,8 @@ class Sender:
             lane.more, lane.loading = False, True
             self._spawn(self._load(lane))
         self._set_timer(lane, now)
-        if not lane.probing and not lane.heads and not lane.more and not lane.loading:
+        busy = lane.probing or lane.heads or lane.more or lane.loading
+        if not busy and lane.pace is None:
             lane.room = min(lane.ahead - lane.begun, self._in_flight - self._posting)
 
     def _wants_heads(self, lane: Lane) -> bool:
@@ -309,10 +318,15 @@ class Sender:
 
     async def _post(self, lane: Lane, delivery: Delivery) -> None:
         url, token = lane.row.webhook_url, lane.row.token
-        deadline = self._deadlines[lane.row.channel_type]
+        options = lane.row.options
+        deadline = attempt_seconds(lane.row.channel_type, options.timeout, self._timeout)
         try:
             outcome = await self._client.post(
-                url, delivery.body or b"", self._headers(lane, delivery), deadline
+                url,
+                delivery.body or b"",
+                self._headers(lane, delivery),
+                deadline,
+                networks_of(options.networks) if options.networks else (),
             )
         except Exception as error:  # a fault of ours must not cost the message its turn
             log.exception("webhook_not_sent", delivery=delivery.delivery_id)
@@ -321,7 +335,17 @@ class Sender:
             lane.posting -= 1
             self._posting -= 1
         lane.learn(outcome)
-        self._enter(Attempted(delivery, token, url, outcome, lane.succeeded_at, lane.refusals))
+        self._enter(
+            Attempted(
+                delivery,
+                token,
+                url,
+                outcome,
+                lane.succeeded_at,
+                lane.refusals,
+                options.networks,
+            )
+        )
         self._feed()
         self._pump(lane)
 
@@ -546,9 +570,11 @@ class Sender:
         at = max(lane.next_due, lane.row.paused_until)
         if lane.row.paused_until > now:
             at = lane.row.paused_until
-        if at < NEVER and lane.row.state == "active":
-            delay = max(0.0, (at - now) / SECOND)
-            lane.timer = self._loop.call_later(delay, self._pump, lane)
+        wait = at - now if at < NEVER else NEVER
+        if lane.pace and lane.heads and lane.row.paused_until <= now:
+            wait = min(wait, lane.pace.wait(time.monotonic_ns() // 1000))
+        if wait < NEVER and lane.row.state == "active":
+            lane.timer = self._loop.call_later(max(0.0, wait / SECOND), self._pump, lane)
 
     async def _always(self, work: Callable[[], Awaitable[None]]) -> None:
         """A mistake in one turn must not end all sending."""

@@ -8,8 +8,10 @@ from typing import Final
 
 from kanal.delivery.body import render, typing_fields
 from kanal.delivery.ledger import Claimed
+from kanal.delivery.networks import networks_of
 from kanal.delivery.post import WebhookClient
 from kanal.delivery.signing import headers_beside_the_queue
+from kanal.delivery.verdict import LaneRow
 
 DEADLINE_SECONDS: Final = 3.0
 """Later it is not true any more."""
@@ -58,11 +60,10 @@ class TypingWebhook:
         )
         body = render("typing", fields, form)
         headers = headers_beside_the_queue("typing", now, body, channel.signers(now), form)
-        post = asyncio.create_task(
-            self._post(lane.webhook_url, body, {**channel.headers, **headers})
-        )
+        post = asyncio.create_task(self._post(lane, body, {**channel.headers, **headers}))
         self._posts[post] = lane.channel_id
         post.add_done_callback(lambda ended: self._posts.pop(ended, None))
 
-    async def _post(self, url: str, body: bytes, headers: dict[str, str]) -> None:
-        await self._client.post(url, body, headers, DEADLINE_SECONDS)
+    async def _post(self, lane: LaneRow, body: bytes, headers: dict[str, str]) -> None:
+        networks = networks_of(lane.options.networks)
+        await self._client.post(lane.webhook_url, body, headers, DEADLINE_SECONDS, networks)

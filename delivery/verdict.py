@@ -131,6 +131,8 @@ class Attempted(NamedTuple):
     """When a message of another case of the channel was last taken, 0 for not that anybody remembers."""
     refusals: int = 0
     """Messages refused in a row on this channel, this one included."""
+    networks: tuple[str, ...] = ()
+    """That the channel allowed when it began."""
 
 
 class Verdict(NamedTuple):
@@ -148,7 +150,7 @@ class Verdict(NamedTuple):
 def judge(lane: LaneRow, attempted: Attempted, rules: Rules) -> Verdict:
     """Endpoint failures pause the channel, message failures hold up only their case; see `outcome.py`."""
     delivery, outcome = attempted.delivery, attempted.outcome
-    at_its_url = attempted.url == lane.webhook_url
+    at_its_url = attempted.url == lane.webhook_url and attempted.networks == lane.options.networks
     if outcome.succeeded:
         lane_changes = _well(lane, outcome.ended_at) if at_its_url else {}
         return Verdict("delivered", None, delivery.failures, delivery.first_failed_at, lane_changes)

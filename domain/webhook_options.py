@@ -50,6 +50,12 @@ class WebhookOptions(Struct, frozen=True):
     """Nothing is POSTed: the receiver asks for what goes out, and says what it has."""
     signature: Signature = "v1"
     headers: tuple[Header, ...] = ()
+    timeout: int = 0
+    """Seconds of an attempt; 0: as long as the channel's type allows."""
+    rate_limit: int = 0
+    """Deliveries in a minute; 0: as many as the receiver takes."""
+    networks: tuple[str, ...] = ()
+    """CIDRs that webhooks may reach, within what the installation allows; none: all of that."""
 
     def sends(self, kind: MessageKind) -> bool:
         match kind:

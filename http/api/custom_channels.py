@@ -3,7 +3,9 @@
 import time
 from collections.abc import Callable
 from functools import partial
-from typing import Annotated, Any, Literal
+from ipaddress import ip_network
+from typing import Annotated, Any, Final, Literal
+from urllib.parse import urlsplit
 
 from aiohttp import web
 from msgspec import UNSET, Struct, UnsetType, field
@@ -12,9 +14,12 @@ from pydantic import Field, PlainValidator, WithJsonSchema
 from sqlalchemy import Connection
 
 from kanal.delivery import kept_headers, kept_secrets, overview
+from kanal.delivery.address_guard import literal
 from kanal.delivery.extra_headers import MAX_HEADERS, MAX_VALUE, problems
 from kanal.delivery.ledger import Claimed, read_lanes
+from kanal.delivery.networks import MAX_NETWORKS, network, networks_of, outside
 from kanal.delivery.overview import ChannelState
+from kanal.delivery.schedule import LONGEST_ATTEMPT
 from kanal.delivery.signing import new_secret
 from kanal.domain import channel_delivery, channels
 from kanal.domain.channels import ChannelType
@@ -32,7 +37,7 @@ from kanal.http.context import Call, Context
 from kanal.http.contract import Empty, Listed, One, Takes, contract
 from kanal.http.dates import Dates
 from kanal.http.errors import ApiError
-from kanal.http.fields import Fields, Flag, Id, Line, Paging, Text, as_text, wrong
+from kanal.http.fields import INVALID, Fields, Flag, Id, Line, Paging, Text, as_text, wrong
 from kanal.http.ids import channel_id_in, channel_key
 from kanal.projections import channels as read
 from kanal.projections.read_model import Views
@@ -40,6 +45,8 @@ from kanal.projections.read_model import Views
 MAX_COUNT = 1_000_000
 """Minutes or chats: two years, and more than anybody has."""
 MAX_OFFER_SECONDS = 3600
+MAX_RATE = 60_000
+"""In a minute: more than one process sends."""
 
 FINGERPRINT_DIGITS = 16
 
@@ -72,6 +79,39 @@ Headers = Annotated[
 ]
 
 
+ANY: Final = "any"
+"""No networks of its own: an empty list means that none were given."""
+
+
+def _networks(value: object) -> tuple[str, ...]:
+    """A list, or a text with commas between."""
+    if value == ANY:
+        return ()
+    given = value if isinstance(value, list) else as_text(value).split(",")
+    found, problems = [], []
+    for each in given:
+        try:
+            found.append(str(network(as_text(each))))
+        except ValueError as error:
+            problems.append(str(error))
+    if len(given) > MAX_NETWORKS:
+        problems.append(f"there may be up to {MAX_NETWORKS}")
+    if problems:
+        raise wrong("; ".join(problems))
+    return tuple(dict.fromkeys(found))
+
+
+Networks = Annotated[
+    tuple[str, ...],
+    PlainValidator(_networks),
+    WithJsonSchema(
+        {"type": ["array", "string"], "items": {"type": "string"}, "maxItems": MAX_NETWORKS}
+    ),
+]
+Timeout = Annotated[Id, Field(le=int(LONGEST_ATTEMPT))]
+RateLimit = Annotated[Id, Field(le=MAX_RATE)]
+
+
 class ChannelFields(Fields):
     title: Line | None = None
     webhook_url: Text | None = None
@@ -89,6 +129,9 @@ class ChannelFields(Fields):
     webhook_on_exhausted: OnExhausted | None = None
     webhook_signature: Signature | None = None
     webhook_headers: Headers | None = None
+    webhook_timeout: Timeout | None = None
+    webhook_rate_limit: RateLimit | None = None
+    webhook_networks: Networks | None = None
     webhook_edits: Flag | None = None
     webhook_deletions: Flag | None = None
     webhook_statuses: Flag | None = None
@@ -158,6 +201,11 @@ class ChannelAnswer(Struct):
     webhook_signature: Signature
     webhook_headers: list[str]
     """Their names: values are never shown."""
+    webhook_timeout: int
+    """0: as long as the channel's type allows."""
+    webhook_rate_limit: int
+    """0: no limit."""
+    webhook_networks: list[str]
     webhook_edits: bool
     webhook_deletions: bool
     webhook_statuses: bool
@@ -195,8 +243,7 @@ async def show(call: Call) -> web.Response:
 )
 async def create(call: Call) -> web.Response:
     given = await call.given(NewChannel)
-    if given.webhook_url:
-        _check_url(call.context, given.webhook_url)
+    _check_reach(call.context, given, given.webhook_url or "", given.webhook_networks or ())
     secret = new_secret()
     fingerprint = fingerprint_of(call.context, secret)
 
@@ -223,8 +270,7 @@ async def create(call: Call) -> web.Response:
 )
 async def change(call: Call) -> web.Response:
     given = await call.given(ChannelFields)
-    if given.webhook_url is not None:
-        _check_url(call.context, given.webhook_url)
+    await _check_change(call, given)
 
     def keep(connection: Connection, channel_id: int) -> None:
         if given.webhook_headers is not None:
@@ -317,6 +363,7 @@ async def ping(call: Call) -> web.Response:
 
 def shown(row: read.ChannelRow, delivery: overview.ChannelRow, dates: Dates) -> ChannelAnswer:
     options = asdict(row.webhook)
+    options["networks"] = list(row.webhook.networks)
     options["headers"] = [header.name for header in row.webhook.headers]
     return ChannelAnswer(
         channel_id=row.channel_id,
@@ -381,8 +428,51 @@ def _channel_id(call: Call) -> int:
     return channel_id_in(call.path("channel"))
 
 
-def _check_url(context: Context, url: str) -> None:
-    refused = context.guard.check_url(url)
+async def _check_change(call: Call, given: ChannelFields) -> None:
+    """What is not given stays as it is. A channel that changes meanwhile is still watched at the socket."""
+    url, networks = given.webhook_url, given.webhook_networks
+    if (url is None) != (networks is None):
+        row = await call.read(read.find, _channel_id(call))
+        if row is not None:
+            url = row.webhook_url if url is None else url
+            networks = row.webhook.networks if networks is None else networks
+    _check_reach(call.context, given, url or "", networks or ())
+
+
+def _check_reach(
+    context: Context, given: ChannelFields, url: str, networks: tuple[str, ...]
+) -> None:
+    """That what is given could be called. Raises ApiError that names all that could not."""
+    fields: dict[str, str] = {}
+    refused = context.guard.check_url(url) if given.webhook_url else None
     if refused:
-        sentence = refused.sentence
-        raise ApiError(400, "webhook_url_refused", sentence, fields={"webhook_url": sentence})
+        fields["webhook_url"] = refused.sentence
+    vain = [
+        f"{each} is {reason}, which KANAL_WEBHOOK_ALLOW does not name"
+        for each in networks
+        if (reason := context.guard.check_network(ip_network(each)))
+    ]
+    if vain and given.webhook_networks:
+        fields["webhook_networks"] = "; ".join(vain)
+    elif not refused and (address := _address_in(url)) and _is_outside(networks, address):
+        name = "webhook_networks" if given.webhook_networks else "webhook_url"
+        fields[name] = f"{address} of the Webhook URL lies in none of webhook_networks"
+    if (given.webhook_timeout or 0) > context.pinger.timeout:
+        fields["webhook_timeout"] = (
+            f"must be at most {context.pinger.timeout:g} in this installation"
+        )
+    if refused:
+        raise ApiError(400, "webhook_url_refused", refused.sentence, fields=fields)
+    if fields:
+        sentence = "; ".join(f"{name} {words}" for name, words in fields.items())
+        raise ApiError(400, INVALID, f"{sentence}.", fields=fields)
+
+
+def _address_in(url: str) -> str:
+    """The address that a URL spells; "" for a name."""
+    address = literal(urlsplit(url).hostname or "")
+    return "" if address is None else str(address)
+
+
+def _is_outside(networks: tuple[str, ...], address: str) -> bool:
+    return bool(networks) and outside(networks_of(networks), address)

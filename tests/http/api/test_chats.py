@@ -89,6 +89,9 @@ async def test_the_options_of_chats_are_checked(api: Api) -> None:
         "webhook_polling": False,
         "webhook_signature": "v1",
         "webhook_headers": [],
+        "webhook_timeout": 0,
+        "webhook_rate_limit": 0,
+        "webhook_networks": [],
     }
     assert changed["custom_channel"].items() >= options.items()
 

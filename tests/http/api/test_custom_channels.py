@@ -35,6 +35,9 @@ async def test_a_new_channel_is_answered_with_its_keys_and_once_its_secret(api: 
         "webhook_polling": False,
         "webhook_signature": "v1",
         "webhook_headers": [],
+        "webhook_timeout": 0,
+        "webhook_rate_limit": 0,
+        "webhook_networks": [],
     }
     made["custom_channel"]["delivery"] = delivery
     assert await api.get("custom_channels/1.json") == made
@@ -112,6 +115,9 @@ OPTIONS = {
     "webhook_statuses": True,
     "webhook_signature": "v1",
     "webhook_headers": [],
+    "webhook_timeout": 0,
+    "webhook_rate_limit": 0,
+    "webhook_networks": [],
 }
 
 
@@ -161,3 +167,39 @@ async def test_headers_are_known_by_their_names_and_their_values_are_nowhere(api
     assert "'Host'" in sentence
     assert "'X-B'" in sentence
     assert "break" not in sentence
+
+
+async def test_bounds_are_checked_against_the_installation_and_the_url(api: Api) -> None:
+    given = {
+        "webhook_timeout": "9",
+        "webhook_rate_limit": 600,
+        "webhook_networks": "203.0.114.0/24, 2a00:1450::/32",
+    }
+    await api.channel(**given)
+    path = "custom_channels/1.json"
+    networks = ["203.0.114.0/24", "2a00:1450::/32"]
+    expected = {"webhook_timeout": 9, "webhook_rate_limit": 600, "webhook_networks": networks}
+    assert (await api.get(path))["custom_channel"].items() >= expected.items()
+
+    async def refused(**fields: object) -> dict[str, str]:
+        answer = await api.call("PUT", path, {"custom_channel": fields})
+        assert answer.status == 400
+        told: dict[str, str] = answer.json["fields"]
+        return told
+
+    spelled = await refused(webhook_networks=["10.0.0.1/8", "app"], webhook_timeout=16)
+    assert set(spelled) == {"webhook_networks", "webhook_timeout"}
+    assert "'10.0.0.1/8'" in spelled["webhook_networks"]
+    assert "'app'" in spelled["webhook_networks"]
+    inner = await refused(webhook_networks=["10.0.0.0/8"], webhook_url="http://127.0.0.1/")
+    assert set(inner) == {"webhook_networks", "webhook_url"}
+    assert "KANAL_WEBHOOK_ALLOW" in inner["webhook_networks"]
+    away = await refused(webhook_url="https://203.0.115.7/hook")
+    assert away == {
+        "webhook_url": "203.0.115.7 of the Webhook URL lies in none of webhook_networks"
+    }
+    await api.put(path, {"custom_channel": {"webhook_url": "https://203.0.114.7/hook"}})
+    other = await refused(webhook_networks="203.0.115.0/24")
+    assert set(other) == {"webhook_networks"}
+    freed = await api.put(path, {"custom_channel": {"webhook_networks": "any"}})
+    assert freed["custom_channel"]["webhook_networks"] == []
