@@ -37,6 +37,7 @@ from kanal.bootstrap import (
     opened,
     running,
 )
+from kanal.delivery.recovery import WrongWatermark, recovering
 from kanal.eventlog import backup
 from kanal.eventlog.database import driver_error
 from kanal.eventlog.migrate import migrate
@@ -141,6 +142,36 @@ def migrate_(settings: Settings) -> None:
     click.echo("The tables are up to date.")
 
 
+@main.command("recover-deliveries")
+@click.option(
+    "--since",
+    required=True,
+    metavar="TIME|POSITION|now",
+    help="What was written from there on is sent; a time as in RFC 3339, or a position of the log.",
+)
+@click.option("--dry-run", is_flag=True, help="Only count; what is missing is made again and held.")
+@click.pass_obj
+def recover_deliveries_(settings: Settings, since: str, dry_run: bool) -> None:
+    """Decide about deliveries that were lost: what is sent, and what is dead-lettered as not known.
+
+    Works whether `kanal serve` runs or not. What is not missing is never touched.
+    """
+    arguments = {"since": since, "dry_run": dry_run}
+    counts: dict[str, int] = {}
+    with _readable_failures(), _bar("Recovering") as bar:
+        steps = _asked(settings, "recover-deliveries", arguments) or _recovered(
+            settings, since, dry_run
+        )
+        for step in steps:
+            counts = step.get("counts", counts)
+            bar(step)
+    would = "would be" if dry_run else "are"
+    click.echo(
+        f"{counts['pending']} {would} sent, "
+        f"{counts['dead']} {would} dead-lettered: it is not known whether they were delivered."
+    )
+
+
 @main.command("openapi")
 def openapi_() -> None:
     """Print the OpenAPI document, which docs/openapi.json is and /api/openapi.json serves."""
@@ -186,6 +217,11 @@ def _rebuilt(settings: Settings, models: tuple[str, ...]) -> Iterator[dict[str, 
         for step in work.run():
             yield {"done": step.position, "of": step.head}
         yield {"differences": [each._asdict() for each in work.differences]}
+
+
+def _recovered(settings: Settings, since: str, dry_run: bool) -> Iterator[dict[str, Any]]:
+    with opened(settings) as store:
+        yield from recovering(store.recovery(), since, dry_run)
 
 
 def _backed_up(settings: Settings, target: Path) -> Iterator[dict[str, Any]]:
@@ -276,7 +312,13 @@ def _readable_failures() -> Iterator[None]:
     """What an operator can mend is one sentence, not a traceback."""
     try:
         yield
-    except (DataDirectoryInUse, NoInstallation, SettingsError, backup.BackupError) as error:
+    except (
+        DataDirectoryInUse,
+        NoInstallation,
+        SettingsError,
+        WrongWatermark,
+        backup.BackupError,
+    ) as error:
         _fail(str(error))
     except MapperDeserialisationError as error:
         _fail(str(error))

@@ -32,6 +32,7 @@ from kanal.delivery.fetch import FileFetcher
 from kanal.delivery.outbox import Outbox
 from kanal.delivery.ping import Pinger
 from kanal.delivery.post import WebhookClient
+from kanal.delivery.recovery import LossWatch, Recovery
 from kanal.delivery.schedule import DAY
 from kanal.delivery.sender import Sender
 from kanal.delivery.typing_webhook import TypingWebhook
@@ -92,6 +93,10 @@ class Store:
         models = [model for model in CORE + FOLLOWED if not names or model.name in names]
         return runner.Rebuild(self.database, self.writer.run_and_wait, models, self.inline)
 
+    def recovery(self) -> Recovery:
+        """Of what is lost of the outbox; blocking."""
+        return Recovery(self.database, self.writer, self.outbox)
+
 
 class FirstAdministrator(NamedTuple):
     """Shown once, when the installation is new."""
@@ -112,7 +117,7 @@ def open_database(settings: Settings) -> Database:
 def opened(
     settings: Settings, progress: Callable[[runner.Progress], None] = lambda _: None
 ) -> Iterator[Store]:
-    """Migrated, the writer running, read models built; `progress` hears of models that had to be built."""
+    """Migrated, the writer running, read models built, the outbox whole; `progress` hears of what had to be made for it."""
     settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     with ExitStack() as stack:
         database = open_database(settings)
@@ -128,7 +133,13 @@ def opened(
         steps = runner.build_missing(database, writer.run_and_wait, CORE + FOLLOWED, inline)
         for step in steps:
             progress(step)
-        yield Store(settings, database, stream_ids, writer, inline, outbox, bell, links)
+        store = Store(settings, database, stream_ids, writer, inline, outbox, bell, links)
+        recovery = store.recovery()
+        if not recovery.is_whole():
+            for made in recovery.make_again():
+                progress(runner.Progress(*made))
+        recovery.keep_mark()
+        yield store
 
 
 def appoint_first_administrator(
@@ -196,6 +207,9 @@ async def running(store: Store, role: Role = "all") -> AsyncIterator[Running]:
         if role != "worker":
             follower.start()
             stack.push_async_callback(follower.close)
+        loss_watch = LossWatch(store.recovery(), store.database)
+        loss_watch.start()
+        stack.push_async_callback(loss_watch.close)
         client = await stack.enter_async_context(WebhookClient(guard, version=__version__))
         typists = Typists(store.database)
         arrivals = Arrivals(store.database)
@@ -256,6 +270,7 @@ async def running(store: Store, role: Role = "all") -> AsyncIterator[Running]:
             typists=typists,
             typing_webhook=typing_webhook,
             arrivals=arrivals,
+            loss_watch=loss_watch,
             dates=Dates(settings.timezone),
             phone_region=settings.phone_region,
             uploads=uploads,
@@ -335,7 +350,7 @@ async def _serve_control(store: Store, stack: AsyncExitStack) -> None:
     """On SQLite this process owns the file, so the other `kanal` commands ask it to do their work."""
     path = store.settings.data_dir / CONTROL_SOCKET
     path.unlink(missing_ok=True)
-    app = control.make_app(store.database, store.rebuild)
+    app = control.make_app(store.database, store.rebuild, store.recovery)
     server = web.AppRunner(app, access_log=None, shutdown_timeout=CONTROL_GRACE_SECONDS)
     await server.setup()
     stack.push_async_callback(server.cleanup)

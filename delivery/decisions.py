@@ -11,6 +11,7 @@ from sqlalchemy import Connection, Row, Select, and_, exists, func, select, upda
 
 from kanal.delivery.ledger import promote, wake
 from kanal.delivery.tables import attempts, deliveries, lanes
+from kanal.domain import webhook_options
 from kanal.domain.deliveries import (
     DeliveryDecision,
     DeliveryHeld,
@@ -144,6 +145,8 @@ def _pending_again(row: Row[Any]) -> dict[str, Any]:
 
 def _go_on(connection: Connection, row: Row[Any], now: int) -> Iterable[int]:
     """Whoever may be due in its queue now, is."""
+    if webhook_options.read(row.options).polling:
+        return (row.channel_id,)
     if row.queue is None:
         due = and_(
             deliveries.c.delivery_id == row.delivery_id,
@@ -183,7 +186,12 @@ def _decided(
     d, lane = deliveries.c, lanes.c
     query: Select[Any] = select(
         *(d.delivery_id, d.channel_id, d.position, d.state, d.queue, d.turn, d.due_at),
-        *(lane.state.label("lane"), lane.paused_until, lane.failures.label("lane_failures")),
+        *(
+            lane.state.label("lane"),
+            lane.options,
+            lane.paused_until,
+            lane.failures.label("lane_failures"),
+        ),
         UNDER_WAY.label("under_way"),
     ).select_from(deliveries.join(lanes, d.channel_id == lane.channel_id))
     return decision, connection.execute(query.where(d.delivery_id == decision.delivery_id)).first()

@@ -168,8 +168,23 @@ class Outbox:
             self._arrivals.came(self._arrived)
         self._fresh, self._changed = [], set()
 
+    def delivery_id(self, recorded: Recorded) -> str | None:
+        """Of what goes out; None of what does not."""
+        event = recorded.event
+        goes_out = type(event) in KINDS and event.outgoing  # type: ignore[attr-defined]
+        return self._webhook_id(recorded) if goes_out else None
+
+    def made_again(self, recorded: Recorded, lane: LaneRow) -> dict[str, Any]:
+        """The row of what goes out, as it was when it was new but for its place in the case. `lane`: as it was then."""
+        return self._row(recorded, self._webhook_id(recorded), lane, Place(0, "", True))
+
+    def changed(self, channel_ids: Collection[int]) -> None:
+        """Committed by others than the log's events: these lanes have something new. On the writer's thread or any other."""
+        if self._dispatcher:
+            self._dispatcher.enqueued((), frozenset(channel_ids))
+
     def _enqueue(self, connection: Connection, messages: list[Recorded]) -> None:
-        messages = _known_to_receivers(connection, messages)
+        messages = known_to_receivers(connection, messages)
         if not messages:
             return
         events: list[Outgoing] = [recorded.event for recorded in messages]  # type: ignore[misc]
@@ -181,7 +196,9 @@ class Outbox:
         idle: dict[int, int] = {}
         for recorded, event in zip(messages, events, strict=True):
             lane = found[event.channel_id]
-            row = self._row(recorded, event, lane, places)
+            delivery_id = self._webhook_id(recorded)
+            place = places.next(event, lane, delivery_id)
+            row = self._row(recorded, delivery_id, lane, place)
             rows.append(row)
             if lane.polled_until > recorded.envelope.at:
                 self._others.add(lane.channel_id)
@@ -194,7 +211,7 @@ class Outbox:
                     idle.setdefault(lane.channel_id, delivery.due_at)
                 if not self._dispatcher or lane.owner != self._dispatcher.owner:
                     self._others.add(lane.channel_id)
-        _insert_new(connection, rows)
+        insert_new(connection, rows)
         changes.flush(connection)
         wake(connection, idle)
 
@@ -214,11 +231,10 @@ class Outbox:
         return True
 
     def _row(
-        self, recorded: Recorded, event: Outgoing, lane: LaneRow, places: "_Places"
+        self, recorded: Recorded, delivery_id: str, lane: LaneRow, place: Place
     ) -> dict[str, Any]:
+        event: Outgoing = recorded.event  # type: ignore[assignment]
         at, dead = recorded.envelope.at, lane.state == "deleted"
-        delivery_id = self._webhook_id(recorded.stream_id, recorded.version, event)
-        place = places.next(event, lane, delivery_id)
         # The log's time never goes back, so it may be ahead of the clock that the sender goes by.
         due_at = None if place.waits or dead or lane.options.polling else min(at, self._clock())
         return {
@@ -315,11 +331,13 @@ class Outbox:
     def _address(self, file: FileRef) -> str:
         return self._links.url(file.token, file.file_name)
 
-    def _webhook_id(self, stream_id: str, version: int, event: Outgoing) -> str:
-        return webhook_id(stream_id, version, event.channel_id, installation=self._installation)
+    def _webhook_id(self, recorded: Recorded) -> str:
+        channel_id: int = recorded.event.channel_id  # type: ignore[attr-defined]
+        place = recorded.stream_id, recorded.version, channel_id
+        return webhook_id(*place, installation=self._installation)
 
 
-def _known_to_receivers(connection: Connection, messages: list[Recorded]) -> list[Recorded]:
+def known_to_receivers(connection: Connection, messages: list[Recorded]) -> list[Recorded]:
     """Without edits and deletions of what never went out: its kind was switched off when it was said."""
     later = {
         recorded.event.message_id for recorded in messages if isinstance(recorded.event, LATER)
@@ -364,7 +382,7 @@ class _Places:
         return place
 
 
-def _insert_new(connection: Connection, rows: list[dict[str, Any]]) -> None:
+def insert_new(connection: Connection, rows: list[dict[str, Any]]) -> None:
     """An id that is there already was enqueued before, and stays as it is."""
     dialect: Any = postgresql if connection.dialect.name == "postgresql" else sqlite
     statement = dialect.insert(deliveries).on_conflict_do_nothing()

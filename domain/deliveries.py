@@ -138,6 +138,14 @@ class Replay(Struct, frozen=True):
     cancelled: bool = False
 
 
+class DeliveriesRecovered(Event, frozen=True):
+    """Of the deliveries that were lost and made again from the log: which of them are sent."""
+
+    NAME = "deliveries.recovered.1"
+    since: int
+    """What stands before this position is not."""
+
+
 class DeliveryNow(Struct, frozen=True):
     """Where a delivery stands at the moment of the decision; the outbox knows, the log does not."""
 
@@ -303,3 +311,16 @@ def _ended(delivery: DeliveryNow) -> DeliveryHasEnded:
         "delivered" if delivered else "dead-lettered",
         advice.format(delivery.delivery_id),
     )
+
+
+def _recovered(since: int | None, event: Event) -> int | None:
+    return event.since if isinstance(event, DeliveriesRecovered) else since
+
+
+RECOVERIES: Aggregate[int | None] = Aggregate("recovery", None, _recovered)
+"""Key: "all"."""
+
+
+def recover_deliveries(work: Work, *, since: int) -> None:
+    if work.load(RECOVERIES, "all") != since:
+        work.record(RECOVERIES, "all", DeliveriesRecovered(since))

@@ -66,6 +66,13 @@ def make_app(
     )
     polling.set_function(lambda: context.arrivals.waiting)
 
+    undecided = Gauge(
+        "kanal_deliveries_undecided",
+        "Deliveries that were lost and are held until `kanal recover-deliveries` is called.",
+        registry=registry,
+    )
+    undecided.set_function(lambda: context.loss_watch.undecided)
+
     async def metrics(_: web.Request) -> web.Response:
         return exposition(registry)
 
@@ -114,7 +121,12 @@ async def _readyz(request: web.Request) -> web.Response:
             problems.append(f"read models are {lag} events behind the log")
     if problems:
         return answer({"status": "not ready", "problems": problems}, 503)
-    return answer({"status": "ready", "position": context.writer.position})
+    ready = {"status": "ready", "position": context.writer.position}
+    if context.loss_watch.undecided:
+        # It serves, but somebody has to act.
+        lost = f"{context.loss_watch.undecided} deliveries were lost and are held: kanal recover-deliveries"
+        ready["warnings"] = [lost]
+    return answer(ready)
 
 
 def _trial_write(connection: Connection) -> None:

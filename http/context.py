@@ -11,6 +11,7 @@ from sqlalchemy import Connection
 from kanal.delivery.address_guard import AddressGuard
 from kanal.delivery.arrivals import Arrivals
 from kanal.delivery.ping import Pinger
+from kanal.delivery.recovery import LossWatch
 from kanal.delivery.typing_webhook import TypingWebhook
 from kanal.delivery.typists import Typists
 from kanal.domain.errors import KeyRevoked
@@ -54,6 +55,7 @@ class Context:
     typists: Typists
     typing_webhook: TypingWebhook
     arrivals: Arrivals
+    loss_watch: LossWatch
     dates: Dates
     phone_region: str
     uploads: Path

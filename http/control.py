@@ -1,4 +1,4 @@
-"""The unix socket through which `kanal rebuild` and `kanal backup` reach the process that owns the SQLite file.
+"""The unix socket through which `kanal rebuild`, `backup` and `recover-deliveries` reach the process that owns the SQLite file.
 
 Answers are lines of JSON, one for each step; the last one says how it ended.
 """
@@ -14,6 +14,7 @@ import msgspec
 import structlog
 from aiohttp import web
 
+from kanal.delivery.recovery import Recovery, recovering
 from kanal.eventlog import backup
 from kanal.eventlog.database import Database
 from kanal.projections.runner import Rebuild
@@ -38,7 +39,11 @@ def short_address(path: Path) -> Iterator[str]:
         os.close(folder)
 
 
-def make_app(database: Database, rebuild: Callable[[tuple[str, ...]], Rebuild]) -> web.Application:
+def make_app(
+    database: Database,
+    rebuild: Callable[[tuple[str, ...]], Rebuild],
+    recovery: Callable[[], Recovery],
+) -> web.Application:
     busy = asyncio.Lock()
 
     async def do_rebuild(request: web.Request) -> web.StreamResponse:
@@ -59,7 +64,13 @@ def make_app(database: Database, rebuild: Callable[[tuple[str, ...]], Rebuild]) 
             request, ({"done": s.done, "of": s.of} for s in backup.write(database, target))
         )
 
+    async def do_recover(request: web.Request) -> web.StreamResponse:
+        given = await request.json()
+        async with busy:
+            return await _stream(request, recovering(recovery(), given["since"], given["dry_run"]))
+
     app = web.Application()
+    app.router.add_post("/recover-deliveries", do_recover)
     app.router.add_post("/rebuild", do_rebuild)
     app.router.add_post("/backup", do_backup)
     return app

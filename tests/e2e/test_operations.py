@@ -183,5 +183,45 @@ async def test_the_command_tells_its_version_and_help(data_dir: Path) -> None:
     assert (await kanal.command("--version"))[0] == 0
     code, output = await kanal.command("--help")
     assert code == 0
-    for name in ("serve", "rebuild", "migrate", "backup", "restore"):
+    for name in ("serve", "rebuild", "migrate", "backup", "restore", "recover-deliveries"):
         assert name in output
+
+
+async def test_a_backup_without_its_deliveries_sends_nothing_before_somebody_decides(
+    tmp_path: Path, database_url: str
+) -> None:
+    archive, partial = tmp_path / "kanal.zip", tmp_path / "partial.zip"
+    async with Receiver() as receiver:
+        async with serving(tmp_path / "old") as kanal, kanal.client() as client:
+            await fill(client, receiver.url)
+            await all_delivered(receiver, 2, client)
+            assert (await kanal.command("backup", str(archive)))[0] == 0
+        with zipfile.ZipFile(archive) as whole, zipfile.ZipFile(partial, "w") as rest:
+            for name in whole.namelist():
+                if name not in ("tables/deliveries.jsonl", "tables/attempts.jsonl"):
+                    rest.writestr(name, whole.read(name))
+        restored = Kanal(tmp_path / "new", database_url)
+        code, output = await restored.command("restore", str(partial))
+        assert code == 0, output
+        await restored.start()
+        try:
+            async with restored.client() as client:
+                assert (await client("GET", "deliveries.json?state=held"))["total_count"] == 2
+                for path, told in (("readyz", "2 deliveries"), ("metrics", "undecided 2.0")):
+                    async with client._session.get(f"{restored.address}/{path}") as response:
+                        assert told in await response.text()
+                code, output = await restored.command("recover-deliveries", "--since", "soon")
+                assert (code, "--since soon" in output) == (1, True)
+                since = ("recover-deliveries", "--since", "2020-01-01T00:00:00Z")
+                code, output = await restored.command(*since, "--dry-run")
+                assert (code, "2 would be sent, 0 would be" in output) == (0, True), output
+                assert len(receiver.received) == 2
+                code, output = await restored.command(*since)
+                assert (code, "2 are sent, 0 are" in output) == (0, True), output
+                await all_delivered(receiver, 4, client)
+        finally:
+            await restored.kill()
+    first, again = receiver.received[:2], receiver.received[2:]
+    for each, other in zip(first, again, strict=True):
+        assert each.headers["webhook-id"] == other.headers["webhook-id"]
+        assert each.body == other.body

@@ -1,0 +1,194 @@
+"""A lost or rolled-back outbox is noticed and made again from the log, and nothing is sent again without a watermark."""
+
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from delivering import Desk, Row, open_database
+from sqlalchemy import delete
+from webhook_receiver import Receiver
+
+from kanal.delivery import decisions
+from kanal.delivery.recovery import LOST, UNKNOWN, LossWatch, Recovery, WrongWatermark, recovering
+from kanal.delivery.tables import attempts, deliveries, lanes
+from kanal.domain import channels
+from kanal.domain.deliveries import skip
+
+GIVEN = ("delivery_id", "position", "sequence", "previous_id", "kind", "content_type", "body")
+"""What a receiver sees of a delivery."""
+
+
+@pytest.fixture
+async def desk(database_url: str, data_dir: Path) -> AsyncIterator[Desk]:
+    async with Desk(open_database(database_url, data_dir)) as desk:
+        yield desk
+
+
+def seen(rows: list[Row]) -> list[tuple[Any, ...]]:
+    return [tuple(row[name] for name in GIVEN) for row in rows]
+
+
+def recovery_of(desk: Desk) -> Recovery:
+    return Recovery(desk.database, desk.writer, desk.outbox)
+
+
+async def lose(desk: Desk, *tables: Any, where: Any = ()) -> None:
+    def task(connection: Any) -> None:
+        for table in tables:
+            connection.execute(delete(table).where(*where))
+
+    await desk.writer.run(task)
+
+
+async def look(desk: Desk) -> LossWatch:
+    watch = LossWatch(recovery_of(desk), desk.database)
+    await watch.look()
+    return watch
+
+
+async def recover(desk: Desk, since: str, *, dry_run: bool = False) -> dict[str, int]:
+    def work() -> dict[str, Any]:
+        *_, last = recovering(recovery_of(desk), since, dry_run)
+        return last
+
+    counts: dict[str, int] = (await desk.database.in_thread(work))["counts"]
+    return counts
+
+
+async def correspondence(desk: Desk, url: str, **options: Any) -> list[int]:
+    """Two cases with three messages each, one after the other."""
+    channel_id = await desk.channel(url, **options)
+    cases = [await desk.case(channel_id) for _ in range(2)]
+    for number in range(3):
+        for case_id in cases:
+            await desk.say(case_id, f"Case {case_id}, {number}")
+    return cases
+
+
+async def test_what_was_lost_is_made_again_and_held_until_a_watermark_says_what_is_sent(
+    desk: Desk,
+) -> None:
+    async with Receiver() as receiver:
+        cases = await correspondence(desk, receiver.url)
+        await look(desk)
+        async with desk.sending():
+            await desk.until_delivered()
+        before = await desk.deliveries()
+        await lose(desk, deliveries, attempts)
+
+        assert not recovery_of(desk).is_whole()
+        watch = await look(desk)
+        assert watch.undecided == 6
+        held = await desk.deliveries()
+        assert seen(held) == seen(before)
+        assert {(row["state"], row["reason"]) for row in held} == {("held", LOST)}
+        assert recovery_of(desk).is_whole()
+
+        received = len(receiver.received)
+        async with desk.sending():
+            # What is written now waits behind them; other cases go on.
+            await desk.say(cases[0], "Later")
+            await desk.say(await desk.case(1), "Elsewhere")
+            await receiver.wait_for(received + 1)
+            assert receiver.received[-1].form["object[content]"] == "Elsewhere"
+
+            since = str(before[3]["position"])
+            assert await recover(desk, since, dry_run=True) == {"dead": 3, "pending": 3}
+            assert (await look(desk)).undecided == 6
+            assert await recover(desk, since) == {"dead": 3, "pending": 3}
+            await receiver.wait_for(received + 5)
+        rows = await desk.deliveries()
+        assert [row["state"] for row in rows] == ["dead"] * 3 + ["delivered"] * 5
+        assert {row["reason"] for row in rows[:3]} == {UNKNOWN}
+        ids = [each.headers["webhook-id"] for each in receiver.received[received + 1 :]]
+        sent = [row for row in rows if row["delivery_id"] in ids and row["case_id"] == cases[0]]
+        assert [each for each in ids if each in {row["delivery_id"] for row in sent}] == [
+            row["delivery_id"] for row in sent
+        ]
+        assert (await look(desk)).undecided == 0
+        # Again, it changes nothing.
+        assert await recover(desk, since) == {"dead": 0, "pending": 0}
+        kinds = [each.event.NAME for each in desk.database.events_after(0)]
+        assert kinds.count("deliveries.recovered.1") == 1
+
+
+async def test_what_the_ledger_of_attempts_knows_is_not_asked(desk: Desk) -> None:
+    async with Receiver() as receiver:
+        await correspondence(desk, receiver.url)
+        async with desk.sending():
+            await desk.until_delivered()
+        before = await desk.deliveries()
+        await lose(desk, deliveries)
+        assert (await look(desk)).undecided == 0
+        after = await desk.deliveries()
+        kept = ("state", "delivered_at", "attempts", "outcome_class", "http_status")
+        assert [[row[name] for name in kept] for row in after] == [
+            [row[name] for name in kept] for row in before
+        ]
+        assert seen(after) == seen(before)
+
+
+async def test_a_gap_is_filled_with_the_numbers_that_it_had(desk: Desk) -> None:
+    """Rows of an earlier time, and what was written since with numbers that were taken."""
+    (first, second) = await correspondence(desk, "http://127.0.0.1:9/hook", order="channel")
+    await look(desk)
+    before = await desk.deliveries()
+    await lose(desk, deliveries, where=[deliveries.c.position > before[1]["position"]])
+    await desk.say(first, "With a number of one that is lost")
+    assert not recovery_of(desk).is_whole()
+    await look(desk)
+    rows = await desk.deliveries()
+    assert seen(rows[:6]) == seen(before)
+    of_first = [row for row in rows if row["case_id"] == first]
+    assert [row["sequence"] for row in of_first] == [1, 2, 3, 4]
+    assert of_first[3]["previous_id"] == of_first[2]["delivery_id"]
+    assert [row["state"] for row in rows] == ["pending"] * 2 + ["held"] * 4 + ["pending"]
+    assert await recover(desk, "0") == {"dead": 0, "pending": 4}
+    rows = await desk.deliveries()
+    assert [row["state"] for row in rows] == ["pending"] * 7
+    assert [row["due_at"] is not None for row in rows] == [True] + [False] * 6
+    assert second
+
+
+async def test_channels_and_decisions_are_known_from_the_log_too(desk: Desk) -> None:
+    (case_id, _) = await correspondence(desk, "http://127.0.0.1:9/hook", format="json")
+    form = {"order": "none", "format": "form"}
+    await desk.do(channels.change_channel, channel_id=1, webhook=form)
+    await desk.say(case_id, "As a form")
+    await desk.do(channels.disable_channel, channel_id=1)
+    gone = await desk.channel("http://127.0.0.1:9/gone")
+    await desk.say(await desk.case(gone), "To nobody")
+    await desk.do(channels.delete_channel, channel_id=gone)
+    rows = await desk.deliveries()
+    now = await desk.database.read(decisions.look, rows[0]["delivery_id"], 1)
+    await desk.do(skip, delivery=now)
+    lanes_before, before = await desk.lanes(), await desk.deliveries()
+    await lose(desk, deliveries, attempts, lanes)
+
+    assert not recovery_of(desk).is_whole()
+    await look(desk)
+    same = ("channel_id", "webhook_url", "channel_type", "options", "state", "state_since")
+    assert [[row[name] for name in same] for row in await desk.lanes()] == [
+        [row[name] for name in same] for row in lanes_before
+    ]
+    rows = await desk.deliveries()
+    assert seen(rows) == seen(before)
+    assert [row["state"] for row in rows] == ["dead", *["held"] * 6, "dead"]
+    assert await recover(desk, "now") == {"dead": 6, "pending": 0}
+    assert set(await desk.states()) == {"dead"}
+
+
+async def test_a_watermark_is_a_position_a_time_or_now(desk: Desk) -> None:
+    await correspondence(desk, "http://127.0.0.1:9/hook")
+    events = desk.database.events_after(0)
+    found = recovery_of(desk)
+    last = datetime.fromtimestamp(events[-1].envelope.at / 1_000_000, UTC)
+    assert found.position_of("7") == 7
+    assert found.position_of("now") == events[-1].position + 1
+    assert found.position_of(last.isoformat()) == events[-1].position
+    assert found.position_of("2000-01-01T00:00:00Z") == 1
+    for wrong in ("yesterday", "2026-04-26T20:17:10", "-5", "9" * 30):
+        with pytest.raises(WrongWatermark):
+            found.position_of(wrong)
