@@ -29,10 +29,13 @@ from kanal.delivery import notices
 from kanal.delivery.address_guard import AddressGuard
 from kanal.delivery.arrivals import Arrivals
 from kanal.delivery.fetch import FileFetcher
+from kanal.delivery.meter import Meter
 from kanal.delivery.outbox import Outbox
 from kanal.delivery.ping import Pinger
 from kanal.delivery.post import WebhookClient
 from kanal.delivery.recovery import LossWatch, Recovery
+from kanal.delivery.resolver import Resolver
+from kanal.delivery.retention import OldAttempts
 from kanal.delivery.schedule import DAY
 from kanal.delivery.sender import Sender
 from kanal.delivery.typing_webhook import TypingWebhook
@@ -55,6 +58,7 @@ from kanal.http.app import make_app
 from kanal.http.body import clear_uploads
 from kanal.http.context import Context
 from kanal.http.dates import Dates
+from kanal.http.delivery_metrics import DeliveryMetrics
 from kanal.http.middleware import ApiRunner
 from kanal.http.rate_limit import RateLimit
 from kanal.projections import runner
@@ -210,7 +214,10 @@ async def running(store: Store, role: Role = "all") -> AsyncIterator[Running]:
         loss_watch = LossWatch(store.recovery(), store.database)
         loss_watch.start()
         stack.push_async_callback(loss_watch.close)
-        client = await stack.enter_async_context(WebhookClient(guard, version=__version__))
+        meter = Meter()
+        client = await stack.enter_async_context(
+            WebhookClient(guard, version=__version__, resolver=Resolver(meter=meter))
+        )
         typists = Typists(store.database)
         arrivals = Arrivals(store.database)
         typing_webhook = TypingWebhook(client, settings.timezone)
@@ -222,6 +229,7 @@ async def running(store: Store, role: Role = "all") -> AsyncIterator[Running]:
             store.outbox.tell(arrivals)
             # Before the server waits for its calls to end.
             ending.append(arrivals.close)
+        delivery_metrics = None
         if role != "api":
             sender = Sender(
                 store.database,
@@ -232,6 +240,10 @@ async def running(store: Store, role: Role = "all") -> AsyncIterator[Running]:
                 per_channel=settings.webhook_per_channel,
                 timeout=settings.webhook_timeout,
                 horizon_days=settings.webhook_horizon_days,
+                meter=meter,
+            )
+            delivery_metrics = DeliveryMetrics(
+                registry, meter, lambda: sender.posting, settings.webhook_concurrency
             )
             _check_notice_url(settings, guard)
             await store.writer.run(
@@ -253,7 +265,8 @@ async def running(store: Store, role: Role = "all") -> AsyncIterator[Running]:
             )
             rules = RuleRunner(store.database, store.stream_ids, store.writer, CORE)
             await rules.begin()
-            coming_due = [*duties(store), fetching, watching]
+            forgetting = OldAttempts(store.database, store.writer, settings.attempt_days * DAY)
+            coming_due = [*duties(store), fetching, watching, forgetting]
             agenda = Agenda(store.database, CORE + FOLLOWED, coming_due, [rules])
             agenda.start()
             store.bell.attach(agenda.wake)
@@ -284,6 +297,7 @@ async def running(store: Store, role: Role = "all") -> AsyncIterator[Running]:
             api=role != "worker",
             access_log=_access_log(settings),
             rate_limit=rate_limit,
+            deliveries=delivery_metrics,
         )
         server = ApiRunner(
             app, rate_limit, access_log=None, shutdown_timeout=settings.shutdown_seconds

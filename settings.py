@@ -118,6 +118,11 @@ class Settings(BaseSettings):
         le=LONGEST_HORIZON_DAYS,
         description="Days of nothing but failures after which a channel's delivery is paused; 0 for never.",
     )
+    attempt_days: int = Field(
+        90,
+        ge=0,
+        description="Days that the attempts of ended deliveries are kept; the last outcome stays. 0 for ever.",
+    )
     notice_url: str = Field(
         "",
         description="Where notices of failing, paused, resumed and recovered channels and of dead-lettered messages are posted; nowhere when empty.",

@@ -19,6 +19,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from kanal.delivery import ledger
 from kanal.delivery.lanes import Lane
 from kanal.delivery.ledger import NOTICE, Claimed
+from kanal.delivery.meter import Meter
 from kanal.delivery.owner import has_ended, own_name
 from kanal.delivery.schedule import SECOND
 from kanal.delivery.tables import NEVER
@@ -75,6 +76,7 @@ class Leases:
         seconds: float,
         longest_attempt: float,
         clock: Callable[[], int],
+        meter: Meter,
     ) -> None:
         """Raises ValueError."""
         if longest_attempt * 1.5 >= seconds:
@@ -89,6 +91,7 @@ class Leases:
         self._length = int(seconds * SECOND) if self._shared else NEVER
         self._usable = seconds - longest_attempt
         self._clock = clock
+        self._meter = meter
         self._ahead = 0
         """Of our clock is the database's."""
 
@@ -141,10 +144,12 @@ class Leases:
         claim = partial(
             ledger.claim, owner=self.owner, limit=CLAIM_LIMIT, lease=self._length, now=now
         )
-        claimed = await self._writer.run(claim)
-        for each in claimed:
+        taken = await self._writer.run(claim)
+        self._meter.lease_expiries += taken.expired
+        self._meter.unknown += taken.unknown
+        for each in taken.lanes:
             self._holder.adopt(each, ends)
-        return len(claimed)
+        return len(taken.lanes)
 
     def _ends(self) -> float:
         """By our monotonic clock: an attempt begun just before must have ended when the lease does."""

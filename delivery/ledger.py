@@ -9,7 +9,18 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, Literal, NamedTuple
 
-from sqlalchemy import Connection, Row, and_, func, literal, or_, select, text, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Row,
+    and_,
+    func,
+    literal,
+    or_,
+    select,
+    text,
+    update,
+)
 
 from kanal.delivery import kept_headers, kept_secrets, queues
 from kanal.delivery.outcome import SENTENCES, OutcomeClass
@@ -97,6 +108,8 @@ class Written:
     """Not recorded yet: they go with the events that say what was decided."""
     again: list[tuple[int, int]] = field(default_factory=list)
     """Channel and time of what is to be tried again."""
+    fenced: set[str] = field(default_factory=set)
+    """Outcomes that came too late: another process has the lane."""
 
 
 class Claimed(NamedTuple):
@@ -108,6 +121,14 @@ class Claimed(NamedTuple):
 
     def signers(self, now: int) -> Signers:
         return signers_of(self.secrets, self.lane.options.signature, now)
+
+
+class Taken(NamedTuple):
+    lanes: list[Claimed]
+    expired: int = 0
+    """Lanes whose former owner had not given them back."""
+    unknown: int = 0
+    """Attempts that it had left open."""
 
 
 class Heads(NamedTuple):
@@ -133,6 +154,11 @@ def attempt_row(delivery: Delivery, token: int, started_at: int) -> dict[str, An
         "excerpt": None,
         "address": None,
     }
+
+
+def attempt_ids_before(at: int) -> ColumnElement[bool]:
+    """Of attempts that began before: a range of the primary key."""
+    return attempts.c.attempt_id < f"{max(0, at):014x}"
 
 
 def database_now(connection: Connection, now: int) -> int:
@@ -174,23 +200,24 @@ def claimable(connection: Connection, now: int) -> bool:
     return connection.execute(_claimable(database_now(connection, now), 1)).first() is not None
 
 
-def claim(connection: Connection, owner: str, limit: int, lease: int, now: int) -> list[Claimed]:
+def claim(connection: Connection, owner: str, limit: int, lease: int, now: int) -> Taken:
     """Take lanes that have something due and no living owner.
 
     Attempts that a former owner left open are from here on attempts whose outcome is unknown.
     """
     now = database_now(connection, now)
     query = _claimable(now, limit).with_for_update(skip_locked=True)
-    found = list(connection.scalars(query))
+    former = {row.channel_id: row.owner for row in connection.execute(query)}
+    found = list(former)
     if not found:
-        return []
+        return Taken([])
     connection.execute(
         update(lanes)
         .where(lanes.c.channel_id.in_(found))
         .values(owner=owner, token=lanes.c.token + 1, lease_until=min(now + lease, NEVER))
     )
-    _close_open_attempts(connection, found, now)
-    return read_lanes(connection, found)
+    unknown = _close_open_attempts(connection, found, now)
+    return Taken(read_lanes(connection, found), sum(map(bool, former.values())), unknown)
 
 
 def renew(connection: Connection, owner: str, lease: int, now: int) -> list[Claimed]:
@@ -364,6 +391,7 @@ def _record(
     lane = written.lanes.get(delivery.channel_id)
     if lane is None or lane.token != attempted.token:
         _end_attempt(changes, attempted, LATE)
+        written.fenced.add(delivery.delivery_id)
         return False
     verdict = judge(lane, attempted, rules)
     state = standing.state
@@ -508,7 +536,7 @@ def _read_bodies(connection: Connection, begun: list[Delivery]) -> None:
 
 def _claimable(now: int, limit: int) -> Any:
     return (
-        select(lanes.c.channel_id)
+        select(lanes.c.channel_id, lanes.c.owner)
         .where(lanes.c.state == "active", lanes.c.lease_until < now, lanes.c.paused_until <= now)
         .where(or_(lanes.c.owner != "", lanes.c.due_at <= now))
         .order_by(func.coalesce(lanes.c.due_at, literal(0)))
@@ -516,7 +544,8 @@ def _claimable(now: int, limit: int) -> Any:
     )
 
 
-def _close_open_attempts(connection: Connection, channel_ids: list[int], now: int) -> None:
+def _close_open_attempts(connection: Connection, channel_ids: list[int], now: int) -> int:
+    """How many there were."""
     query = select(attempts.c.attempt_id, attempts.c.delivery_id, attempts.c.number).where(
         attempts.c.channel_id.in_(channel_ids), attempts.c.ended_at.is_(None)
     )
@@ -540,6 +569,7 @@ def _close_open_attempts(connection: Connection, channel_ids: list[int], now: in
     over = {each.queue for each in decided.values() if each.queue is not None}
     promote(connection, changes, over, now)
     changes.flush(connection)
+    return len(left)
 
 
 def wake(connection: Connection, due: Mapping[int, int]) -> None:

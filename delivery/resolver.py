@@ -3,10 +3,13 @@
 import asyncio
 import socket
 import threading
+import time
 from collections.abc import Callable
 from typing import Any, Final
 
 from aiohttp.abc import AbstractResolver, ResolveResult
+
+from kanal.delivery.meter import Meter
 
 LOOKUP_SECONDS: Final = 5.0
 """How long an attempt waits for one name; a chat-like channel's whole attempt is no longer."""
@@ -40,21 +43,26 @@ class Resolver(AbstractResolver):
         seconds: float = LOOKUP_SECONDS,
         limit: int = LOOKUPS_LIMIT,
         getaddrinfo: Callable[..., list[Any]] = socket.getaddrinfo,
+        meter: Meter | None = None,
     ) -> None:
         self._seconds = seconds
         self._limit = limit
         self._getaddrinfo = getaddrinfo
+        self._meter = meter or Meter()
         self._lookups: dict[tuple[str, int], asyncio.Future[Found]] = {}
 
     async def resolve(
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
     ) -> list[ResolveResult]:
-        lookup = self._lookup(host, family)
+        lookup, since = self._lookup(host, family), time.monotonic()
         try:
             async with asyncio.timeout(self._seconds):
                 found = await asyncio.shield(lookup)
         except TimeoutError:
             raise LookupTimeout(f"no answer within {self._seconds:g} s") from None
+        finally:
+            self._meter.lookups += 1
+            self._meter.lookup_seconds += time.monotonic() - since
         return [
             ResolveResult(
                 hostname=host,

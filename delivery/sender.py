@@ -27,6 +27,7 @@ from kanal.delivery.ledger import (
     Withdrawn,
     Written,
 )
+from kanal.delivery.meter import Meter
 from kanal.delivery.networks import networks_of
 from kanal.delivery.outbox import Outbox
 from kanal.delivery.outcome import Outcome, OutcomeClass
@@ -92,8 +93,10 @@ class Sender:
         schedule: Schedule = next_attempt_at,
         lease_seconds: float = LEASE_SECONDS,
         clock: Callable[[], int] = lambda: time.time_ns() // 1000,
+        meter: Meter | None = None,
     ) -> None:
         """`timeout`: no attempt is longer, whatever its channel's type allows. Raises ValueError."""
+        self.meter = meter or Meter()
         self.lanes: dict[int, Lane] = {}
         self._database = database
         self._writer = writer
@@ -110,6 +113,7 @@ class Sender:
             seconds=lease_seconds,
             longest_attempt=min(timeout, LONGEST_ATTEMPT),
             clock=clock,
+            meter=self.meter,
         )
         self.owner = self._leases.owner
         self._hungry: deque[Lane] = deque()
@@ -180,6 +184,11 @@ class Sender:
     def enqueued(self, fresh: Sequence[Delivery], changed: frozenset[int]) -> None:
         with suppress(RuntimeError):  # the loop has ended; the rows are durable
             self._loop.call_soon_threadsafe(self._take_in, fresh, changed)
+
+    @property
+    def posting(self) -> int:
+        """Webhooks under way."""
+        return self._posting
 
     # -- what comes in -------------------------------------------------------------------------------
 
@@ -335,6 +344,7 @@ class Sender:
             lane.posting -= 1
             self._posting -= 1
         lane.learn(outcome)
+        self.meter.attempted(outcome)
         self._enter(
             Attempted(
                 delivery,
@@ -440,7 +450,9 @@ class Sender:
         self._pump(lane)
 
     def _wrote(self, written: Written, entries: Sequence[Entry]) -> None:
+        self.meter.fenced += len(written.fenced)
         kept = {decision.attempted.delivery.delivery_id for decision in written.decisions}
+        self._count_successes(entries, kept | written.fenced)
         kept.update(delivery.delivery_id for delivery in written.begun)
         for entry in entries:
             lane = self.lanes.get(entry.delivery.channel_id)
@@ -463,6 +475,13 @@ class Sender:
                 if self._closing:
                     self._withdraw(lane)
         self._go_on(written)
+
+    def _count_successes(self, entries: Sequence[Entry], others: Collection[str]) -> None:
+        for entry in entries:
+            if not isinstance(entry, Attempted) or entry.delivery.delivery_id in others:
+                continue
+            if entry.outcome.succeeded and entry.delivery.replay_id is None:
+                self.meter.delivered(entry.delivery.created_at, entry.outcome)
 
     def _go_on(self, written: Written) -> None:
         for row in written.lanes.values():
@@ -525,12 +544,14 @@ class Sender:
             except LogUnavailable:
                 await asyncio.sleep(AGAIN_SECONDS)
             except LeaseLost:
+                self.meter.fenced += 1
                 return
             except DecidedOtherwise:
                 self._enter(attempted)
                 return
             else:
                 break
+        self.meter.dead += decision.state == "dead"
         if decision.pause:
             # Its row was read before the event changed it.
             concluded[0].lanes.clear()

@@ -58,6 +58,7 @@ class Delivery(msgspec.Struct):
     previous_id: str
     queue: int | None
     turn: int
+    created_at: int
     due_since: int
     due_at: int
     attempts: int

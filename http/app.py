@@ -13,6 +13,7 @@ from kanal.eventlog.writer import LogUnavailable
 from kanal.http.answers import answer
 from kanal.http.auth import Authentication
 from kanal.http.context import CONTEXT, Call, Context
+from kanal.http.delivery_metrics import DeliveryMetrics
 from kanal.http.docs_page import add_documentation
 from kanal.http.errors import ApiError
 from kanal.http.files import add_files
@@ -38,8 +39,9 @@ def make_app(
     api: bool = True,
     access_log: AccessLog = access_to_structlog,
     rate_limit: RateLimit | None = None,
+    deliveries: DeliveryMetrics | None = None,
 ) -> web.Application:
-    """`api`: false for a process that only delivers; it still answers for its health."""
+    """`api`: false for a process that only delivers; it still answers for its health. `deliveries`: of one that delivers."""
     calls = rate_limit or RateLimit()
     app = web.Application(
         middlewares=[surround(Metrics(registry), trusted_proxies, access_log, calls)],
@@ -74,6 +76,8 @@ def make_app(
     undecided.set_function(lambda: context.loss_watch.undecided)
 
     async def metrics(_: web.Request) -> web.Response:
+        if deliveries:
+            await deliveries.look(context.database)
         return exposition(registry)
 
     app.router.add_get("/metrics", metrics)

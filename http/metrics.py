@@ -5,7 +5,7 @@ counters take a lock and some microseconds for each step, and all requests run i
 """
 
 from bisect import bisect_left
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from aiohttp import web
 from prometheus_client import CollectorRegistry
@@ -65,7 +65,7 @@ class Metrics(Collector):
             "kanal_http_request_seconds", "Time to the answer", labels=("route", "method")
         )
         for call, counts in self._times.items():
-            times.add_metric(call, _cumulative(counts), self._sums[call])
+            times.add_metric(call, cumulative(BUCKETS, counts), self._sums[call])
         yield times
         yield GaugeMetricFamily(
             "kanal_http_requests_in_flight", "Requests being answered", value=self.in_flight
@@ -79,10 +79,11 @@ def exposition(registry: CollectorRegistry) -> web.Response:
     )
 
 
-def _cumulative(counts: list[int]) -> list[tuple[str, float]]:
+def cumulative(edges: Sequence[float], counts: Sequence[int]) -> list[tuple[str, float]]:
+    """As Prometheus wants them: what is up to each edge; `counts` has one more for what is beyond."""
     total = 0
     buckets: list[tuple[str, float]] = []
-    for edge, count in zip((*map(str, BUCKETS), "+Inf"), counts, strict=True):
+    for edge, count in zip((*map(str, map(float, edges)), "+Inf"), counts, strict=True):
         total += count
         buckets.append((edge, total))
     return buckets

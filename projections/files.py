@@ -3,6 +3,7 @@
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
+from urllib.parse import urlsplit
 
 import msgspec
 from msgspec import Struct
@@ -48,6 +49,18 @@ class Awaited(NamedTuple):
     urls: tuple[str, ...]
     since: int
     """When the message was written, in microseconds."""
+
+    def __str__(self) -> str:
+        """For logs: an address may hold what only its caller may know."""
+        hosts = sorted({_host(url) for url in self.urls})
+        return f"message {self.message_id} from {', '.join(hosts)}"
+
+
+def _host(url: str) -> str:
+    try:
+        return urlsplit(url).hostname or "nowhere"
+    except ValueError:
+        return "nowhere"
 
 
 def define(metadata: MetaData, name: Names) -> Iterable[Table]:

@@ -257,3 +257,9 @@ def swept(store: Store, sweep: OrphanedFiles, clock: Clock) -> bool:
     """Whether it is time for it."""
     with store.database.reading() as connection:
         return bool(sweep.due(connection, runner.views(connection, CORE), clock()))
+
+
+def test_logs_name_hosts_and_no_addresses() -> None:
+    urls = ("https://ann:secret@files.example/a?token=secret", "http://[::1/", "https://a.example/")
+    shown = str(Awaited(message_id=7, urls=urls, since=1))
+    assert shown == "message 7 from a.example, files.example, nowhere"

@@ -54,6 +54,8 @@ def delivery(**given: Any) -> Delivery:
         "previous_id": "",
         "queue": 1,
         "turn": 5,
+        "replay_id": None,
+        "created_at": START,
         "due_since": START,
         "due_at": START,
         "attempts": 0,
