@@ -104,7 +104,7 @@ class Settings(BaseSettings):
     webhook_timeout: float = Field(
         15,
         gt=0,
-        description="Seconds that one webhook attempt may take in all, at most 15; on sync channels at most 5.",
+        description="Seconds that one webhook attempt may take in all, at most 15; on sync channels 5 unless the channel asks for more.",
     )
     webhook_horizon_days: int = Field(
         14,

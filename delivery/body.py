@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime, tzinfo
 from email.utils import format_datetime
+from functools import lru_cache
 from typing import Final
 from urllib.parse import quote_plus
 
@@ -190,17 +191,18 @@ def _pairs(fields: Fields) -> Iterator[str]:
         if isinstance(value, list):
             for number, each in enumerate(value):
                 for inner, part in each.items():
-                    yield f"{_key(f'{name}][{number}][{inner}')}={_encoded(_text(part))}"
+                    yield f"{_key(f'{name}][{number}][{inner}')}={_value(part)}"
         else:
-            yield f"{_key(name)}={_encoded(_text(value))}"
+            yield f"{_key(name)}={_value(value)}"
 
 
+@lru_cache
 def _key(name: str) -> str:
     return _encoded(f"object[{name}]")
 
 
-def _text(value: Scalar) -> str:
-    return str(int(value)) if isinstance(value, bool) else str(value)
+def _value(value: Scalar) -> str:
+    return _encoded(value) if isinstance(value, str) else str(int(value))
 
 
 def rfc_2822(at: int, zone: tzinfo) -> str:

@@ -14,7 +14,7 @@ from kanal.delivery import kept_secrets
 from kanal.delivery.signing import Secret, new_secret, public_key
 from kanal.domain import channels
 from kanal.domain.channels import MadeSecret
-from kanal.domain.errors import ChannelNotFound
+from kanal.domain.errors import ChannelNotFound, SecretNotFound
 from kanal.http.answers import Date, answer, empty, listing
 from kanal.http.api.custom_channels import fingerprint_of
 from kanal.http.context import Call
@@ -76,7 +76,9 @@ async def create(call: Call) -> web.Response:
     done = await call.submit(command, beside=keep)
     made = msgspec.convert(done.result, MadeSecret)
     answers = [_shown(call, each) for each in await _live(call, channel_id)]
-    shown = next((each for each in answers if each.fingerprint == made.fingerprint), answers[0])
+    shown = next((each for each in answers if each.fingerprint == made.fingerprint), None)
+    if shown is None:  # made by an earlier call with this Idempotency-Key, and gone since
+        raise SecretNotFound(made.fingerprint)
     if not done.repeated:
         shown.secret = secret
     return answer({"secret": shown}, 201)

@@ -12,6 +12,7 @@ from alembic.script import ScriptDirectory
 from open_log import DEADLINE, database_of
 from sqlalchemy import inspect, select, text
 
+from kanal.delivery import kept_secrets
 from kanal.delivery.tables import deliveries
 from kanal.domain.links import CONTACTS
 from kanal.eventlog.migrate import HEAD, migrate, upgrade
@@ -105,9 +106,17 @@ def test_deliveries_made_before_there_were_queues_stand_in_those_of_their_cases(
             values = dict.fromkeys(names, number) | {"state": state, "case_id": 7, "body": b"x"}
             columns, marks = ", ".join(values), ", ".join(f":{name}" for name in values)
             connection.execute(text(f"INSERT INTO deliveries ({columns}) VALUES ({marks})"), values)
+        kept = "INSERT INTO channel_secrets VALUES (1, 1, 'whsec_a'), (2, 1, 'whsec_b')"
+        connection.execute(text(kept))
     migrate(database)
     with database.reading() as connection:
         stood = select(deliveries.c.kind, deliveries.c.queue, deliveries.c.turn)
         rows = connection.execute(stood.order_by(deliveries.c.position)).all()
+        secrets = kept_secrets.read(connection, [1, 2])
     assert [tuple(row) for row in rows] == [("message_new", 7, None), ("message_new", 7, 2)]
+    # Each secret got a key of its own, and none expires.
+    [one], [two] = secrets[1], secrets[2]
+    assert (len(one.private_key), len(two.private_key)) == (32, 32)
+    assert one.private_key != two.private_key
+    assert (one.expires_at, two.expires_at) == (None, None)
     database.close()
