@@ -9,7 +9,7 @@ import signal
 import socket
 import sys
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -42,7 +42,8 @@ from kanal.eventlog import backup
 from kanal.eventlog.database import driver_error
 from kanal.eventlog.migrate import migrate
 from kanal.eventlog.sqlite import DataDirectoryInUse
-from kanal.http import control, logs, openapi
+from kanal.http import control, delivery_tables, logs, openapi
+from kanal.http.answers import encode
 from kanal.projections.registry import CORE, FOLLOWED
 from kanal.settings import Settings, SettingsError
 
@@ -211,6 +212,135 @@ def restore(settings: Settings, file: Path) -> None:
     click.echo(f"Restored {file}. `kanal serve` starts it.")
 
 
+@main.group("deliveries")
+def deliveries_() -> None:
+    """Look at webhooks that go out, and decide about them; `kanal serve` may run.
+
+    DELIVERY is a webhook-id, such as msg_hg5gjufkhyoayiv63rswuwm7bs. Exit codes: 0 done, 1 refused or failed, 2 wrong usage.
+    """
+
+
+AS_JSON = click.option("--json", "as_json", is_flag=True, help="Print what the API answers.")
+REASON = click.option("--reason", help="Why; it stands in the log.")
+CHANNEL = click.option("--channel", help="Of this channel, cch1 or 1.")
+CASE = click.option("--case", "case_id", help="Of this case, its id or number.")
+MESSAGE = click.option("--message", "message_id", help="Of this message.")
+
+
+@deliveries_.command("list")
+@CHANNEL
+@CASE
+@MESSAGE
+@click.option("--state", type=click.Choice(["pending", "held", "delivered", "dead"]))
+@click.option("--limit", type=click.IntRange(1, 100), default=20, show_default=True)
+@click.option("--page", type=click.IntRange(1), default=1)
+@AS_JSON
+@click.pass_obj
+def list_(settings: Settings, /, as_json: bool, **asked: Any) -> None:
+    """List deliveries, the newest first."""
+    _print(_dispatched(settings, "list", asked), as_json)
+
+
+@deliveries_.command("show")
+@click.argument("delivery")
+@AS_JSON
+@click.pass_obj
+def show_(settings: Settings, delivery: str, as_json: bool) -> None:
+    """Show a delivery with its attempts."""
+    _print(_dispatched(settings, "show", {"delivery": delivery}), as_json)
+
+
+def _decision(name: str, about: str) -> None:
+    @deliveries_.command(name, help=about)
+    @click.argument("delivery", nargs=-1, required=True)
+    @REASON
+    @AS_JSON
+    @click.pass_obj
+    def decide(
+        settings: Settings, delivery: tuple[str, ...], reason: str | None, as_json: bool
+    ) -> None:
+        for each in delivery:
+            _print(_dispatched(settings, name, {"delivery": each, "reason": reason}), as_json)
+
+
+_decision("hold", "Hold deliveries; what stands behind them in their queues waits.")
+_decision("release", "Release held deliveries: they go out in their turn.")
+_decision("skip", "Dead-letter deliveries; their queues go on.")
+_decision("retry", "Send deliveries now, also held and dead-lettered ones.")
+
+
+@deliveries_.command("replay")
+@click.argument("delivery", required=False)
+@CHANNEL
+@CASE
+@MESSAGE
+@click.option("--since", help="Only what was written from then on.")
+@click.option("--until", help="Only what was written until then.")
+@click.option(
+    "--ended-as",
+    type=click.Choice(["any", "delivered", "dead"]),
+    default="any",
+    show_default=True,
+    help="What is sent again.",
+)
+@click.option("--per-minute", type=int, help="How many at most; 600 unless given.")
+@click.option("--dry-run", is_flag=True, help="Only count them.")
+@REASON
+@AS_JSON
+@click.pass_obj
+def replay_(settings: Settings, /, as_json: bool, **asked: Any) -> None:
+    """Send again what went out: one DELIVERY, or those of a channel, a case or a message.
+
+    It is worked off by `kanal serve`, little by little.
+    """
+    _print(_dispatched(settings, "replay", asked), as_json)
+
+
+@deliveries_.command("replays")
+@click.option("--limit", type=click.IntRange(1, 100), default=20, show_default=True)
+@AS_JSON
+@click.pass_obj
+def replays_(settings: Settings, as_json: bool, limit: int) -> None:
+    """List replays and how far they have come, the newest first."""
+    _print(_dispatched(settings, "replays", {"limit": limit}), as_json)
+
+
+@deliveries_.command("cancel")
+@click.argument("replay", type=int)
+@REASON
+@AS_JSON
+@click.pass_obj
+def cancel_(settings: Settings, /, as_json: bool, **asked: Any) -> None:
+    """Cancel a replay; what it has not sent yet stays as it was."""
+    _print(_dispatched(settings, "cancel", asked), as_json)
+
+
+def _dispatched(settings: Settings, call: str, asked: dict[str, Any]) -> dict[str, Any]:
+    arguments = {name: value for name, value in asked.items() if value is not None}
+    given = {"call": call, "arguments": arguments}
+    answer: dict[str, Any] = {}
+    with _readable_failures():
+        for step in _asked(settings, "deliveries", given) or _carried_out(settings, given):
+            if "refused" in step:
+                _fail(step["refused"])
+            answer = step.get("answer", answer)
+    return answer
+
+
+def _carried_out(settings: Settings, given: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    if not settings.database_url and not (settings.data_dir / DATABASE_FILE).exists():
+        raise NoInstallation(f"there is no installation in {settings.data_dir.absolute()}.")
+    with opened(settings) as store:
+        yield from store.dispatch().steps(given["call"], given["arguments"])
+
+
+def _print(answer: dict[str, Any], as_json: bool) -> None:
+    if as_json:
+        click.echo(encode(answer).decode())
+    else:
+        delivery_tables.show(answer)
+
+
 def _rebuilt(settings: Settings, models: tuple[str, ...]) -> Iterator[dict[str, Any]]:
     with opened(settings) as store:
         work = store.rebuild(models)
@@ -248,6 +378,7 @@ def _asked(
         with control.short_address(path) as address:
             connection.sock.connect(address)
     except ConnectionRefusedError:  # left behind by a process that was killed
+        connection.close()
         return None
     connection.request("POST", f"/{command}", json.dumps(arguments))
     return _steps(connection)
@@ -255,12 +386,13 @@ def _asked(
 
 def _steps(connection: http.client.HTTPConnection) -> Iterator[dict[str, Any]]:
     ended = False
-    for line in connection.getresponse():
-        step = json.loads(line)
-        if "failed" in step:
-            _fail(step["failed"])
-        ended = ended or "ended" in step
-        yield step
+    with closing(connection), connection.getresponse() as lines:
+        for line in lines:
+            step = json.loads(line)
+            if "failed" in step:
+                _fail(step["failed"])
+            ended = ended or "ended" in step
+            yield step
     if not ended:
         _fail("The serving process ended before the work was done.")
 

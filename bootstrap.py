@@ -59,6 +59,7 @@ from kanal.http.body import clear_uploads
 from kanal.http.context import Context
 from kanal.http.dates import Dates
 from kanal.http.delivery_metrics import DeliveryMetrics
+from kanal.http.dispatch import Dispatch
 from kanal.http.middleware import ApiRunner
 from kanal.http.rate_limit import RateLimit
 from kanal.projections import runner
@@ -100,6 +101,12 @@ class Store:
     def recovery(self) -> Recovery:
         """Of what is lost of the outbox; blocking."""
         return Recovery(self.database, self.writer, self.outbox)
+
+    def dispatch(self) -> Dispatch:
+        """What `kanal deliveries` is carried out by; blocking."""
+        settings = self.settings
+        dates = Dates(settings.timezone)
+        return Dispatch(self.database, self.writer, dates, settings.phone_region)
 
 
 class FirstAdministrator(NamedTuple):
@@ -364,7 +371,7 @@ async def _serve_control(store: Store, stack: AsyncExitStack) -> None:
     """On SQLite this process owns the file, so the other `kanal` commands ask it to do their work."""
     path = store.settings.data_dir / CONTROL_SOCKET
     path.unlink(missing_ok=True)
-    app = control.make_app(store.database, store.rebuild, store.recovery)
+    app = control.make_app(store.database, store.rebuild, store.recovery, store.dispatch())
     server = web.AppRunner(app, access_log=None, shutdown_timeout=CONTROL_GRACE_SECONDS)
     await server.setup()
     stack.push_async_callback(server.cleanup)

@@ -1,4 +1,4 @@
-"""The unix socket through which `kanal rebuild`, `backup` and `recover-deliveries` reach the process that owns the SQLite file.
+"""The unix socket through which the other `kanal` commands reach the process that owns the SQLite file.
 
 Answers are lines of JSON, one for each step; the last one says how it ended.
 """
@@ -17,6 +17,7 @@ from aiohttp import web
 from kanal.delivery.recovery import Recovery, recovering
 from kanal.eventlog import backup
 from kanal.eventlog.database import Database
+from kanal.http.dispatch import Dispatch
 from kanal.projections.runner import Rebuild
 
 log = structlog.get_logger()
@@ -43,6 +44,7 @@ def make_app(
     database: Database,
     rebuild: Callable[[tuple[str, ...]], Rebuild],
     recovery: Callable[[], Recovery],
+    dispatch: Dispatch,
 ) -> web.Application:
     busy = asyncio.Lock()
 
@@ -69,10 +71,15 @@ def make_app(
         async with busy:
             return await _stream(request, recovering(recovery(), given["since"], given["dry_run"]))
 
+    async def do_deliveries(request: web.Request) -> web.StreamResponse:
+        asked = await request.json()
+        return await _stream(request, dispatch.steps(asked["call"], asked["arguments"]))
+
     app = web.Application()
     app.router.add_post("/recover-deliveries", do_recover)
     app.router.add_post("/rebuild", do_rebuild)
     app.router.add_post("/backup", do_backup)
+    app.router.add_post("/deliveries", do_deliveries)
     return app
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 from aiohttp import web
 from msgspec import Struct, field, structs
@@ -9,7 +10,7 @@ from sqlalchemy import Connection
 
 from kanal.delivery import overview
 from kanal.delivery.decisions import DecidedMeanwhile, look, unchanged
-from kanal.delivery.overview import AttemptRow, DeliveryRow, Filter, Sent, State
+from kanal.delivery.overview import AttemptRow, DeliveryRow, Filter, State
 from kanal.delivery.tables import Kind
 from kanal.domain import deliveries
 from kanal.domain.deliveries import DeliveryNow
@@ -92,46 +93,23 @@ class WholeDeliveryAnswer(DeliveryAnswer, kw_only=True):
 
 @contract("Show a delivery with its attempts", One("delivery", WholeDeliveryAnswer))
 async def show(call: Call) -> web.Response:
-    delivery_id = call.path("delivery")
+    delivery_id, dates = call.path("delivery"), call.context.dates
 
-    def query(
-        connection: Connection, _: Views
-    ) -> tuple[tuple[DeliveryRow, Sent] | None, list[AttemptRow]]:
-        found = overview.find(connection, delivery_id)
-        return found, overview.attempts_of(connection, delivery_id, ATTEMPTS_SHOWN)
+    def query(connection: Connection, _: Views) -> WholeDeliveryAnswer:
+        return whole(connection, delivery_id, dates)
 
-    found, attempts = await call.read(query)
-    if found is None:
-        raise DeliveryNotFound(delivery_id)
-    (row, sent), dates = found, call.context.dates
-    whole = WholeDeliveryAnswer(
-        **structs.asdict(shown(row, dates)),
-        previous_id=sent.previous_id,
-        content_type=sent.content_type,
-        body=bytes(sent.body).decode(),
-        attempt_log=[_attempt(attempt, dates) for attempt in attempts],
-    )
-    return answer({"delivery": whole})
+    return answer({"delivery": await call.read(query)})
 
 
 @contract("List the deliveries", Listed("delivery", DeliveryAnswer), query=DeliveriesQuery)
 async def list_deliveries(call: Call) -> web.Response:
     """The newest first."""
-    asked = call.asked(DeliveriesQuery)
-    wanted = Filter(
-        channel_id=asked.channel,
-        case_id=case_id_in(asked.case_id) if asked.case_id is not None else None,
-        message_id=asked.message_id,
-        state=asked.state,
-        kind=asked.kind,
-    )
+    asked, dates = call.asked(DeliveriesQuery), call.context.dates
 
-    def query(connection: Connection, _: Views) -> tuple[list[DeliveryRow], int]:
-        return overview.listed(connection, wanted, asked.rows, asked.offset)
+    def query(connection: Connection, _: Views) -> dict[str, Any]:
+        return listed(connection, asked, dates)
 
-    rows, total = await call.read(query)
-    dates = call.context.dates
-    return answer(listing("delivery", [shown(row, dates) for row in rows], total))
+    return answer(await call.read(query))
 
 
 @contract("Hold a delivery and its queue", One("delivery", DeliveryAnswer), body=DECISION)
@@ -176,6 +154,35 @@ async def _decide(call: Call, command: Callable[..., None]) -> web.Response:
         row = await call.read(after)
         assert row is not None
         return answer({"delivery": shown(row, call.context.dates)})
+
+
+def listed(connection: Connection, asked: DeliveriesQuery, dates: Dates) -> dict[str, Any]:
+    """The answer's listing. Raises CaseNotFound."""
+    wanted = Filter(
+        channel_id=asked.channel,
+        case_id=case_id_in(asked.case_id) if asked.case_id is not None else None,
+        message_id=asked.message_id,
+        state=asked.state,
+        kind=asked.kind,
+    )
+    rows, total = overview.listed(connection, wanted, asked.rows, asked.offset)
+    return listing("delivery", [shown(row, dates) for row in rows], total)
+
+
+def whole(connection: Connection, delivery_id: str, dates: Dates) -> WholeDeliveryAnswer:
+    """Raises DeliveryNotFound."""
+    found = overview.find(connection, delivery_id)
+    if found is None:
+        raise DeliveryNotFound(delivery_id)
+    row, sent = found
+    attempts = overview.attempts_of(connection, delivery_id, ATTEMPTS_SHOWN)
+    return WholeDeliveryAnswer(
+        **structs.asdict(shown(row, dates)),
+        previous_id=sent.previous_id,
+        content_type=sent.content_type,
+        body=bytes(sent.body).decode(),
+        attempt_log=[_attempt(attempt, dates) for attempt in attempts],
+    )
 
 
 def shown(row: DeliveryRow, dates: Dates) -> DeliveryAnswer:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from functools import partial
-from typing import Annotated, Literal, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple
 
 from aiohttp import web
 from msgspec import Struct
@@ -74,7 +74,7 @@ class ReplayAnswer(Struct):
     reason: str | None
 
 
-class Found(NamedTuple):
+class Chosen(NamedTuple):
     """What would be replayed."""
 
     wanted: Wanted
@@ -91,7 +91,7 @@ class Found(NamedTuple):
 )
 async def ask(call: Call) -> web.Response:
     given = await call.given(ReplayOfMany)
-    return await _ask(call, given, partial(found_of_many, given=given))
+    return await _ask(call, given, partial(chosen_of_many, given=given))
 
 
 @contract(
@@ -102,25 +102,25 @@ async def ask(call: Call) -> web.Response:
 async def ask_for_one(call: Call) -> web.Response:
     given = await call.given(ReplayOptions)
     delivery_id, now = call.path("delivery"), call.context.writer.clock()
-    find = partial(found_of_one, given=given, delivery_id=delivery_id, now=now)
+    find = partial(chosen_of_one, given=given, delivery_id=delivery_id, now=now)
     return await _ask(call, given, find)
 
 
 async def _ask(
-    call: Call, given: ReplayOptions, find: Callable[[Database, Connection], Found]
+    call: Call, given: ReplayOptions, find: Callable[[Database, Connection], Chosen]
 ) -> web.Response:
     context = call.context
 
-    def query(connection: Connection, _: Views) -> Found:
+    def query(connection: Connection, _: Views) -> Chosen:
         return find(context.database, connection)
 
     while True:
-        found = await call.read(query)
+        chosen = await call.read(query)
         if given.dry_run:
-            return answer({"replay": dry(found, given, context.dates)}, 201)
-        beside = unchanged(found.delivery) if found.delivery else None
+            return answer({"replay": dry(chosen, given, context.dates)}, 201)
+        beside = unchanged(chosen.delivery) if chosen.delivery else None
         try:
-            done = await call.submit(asking(found, given), beside=beside)
+            done = await call.submit(asking(chosen, given), beside=beside)
         except DecidedMeanwhile:
             continue
         return await _answer(call, done.result, 201)
@@ -129,14 +129,12 @@ async def _ask(
 @contract("List the replays", Listed("replay", ReplayAnswer), query=Paging)
 async def list_replays(call: Call) -> web.Response:
     """The newest first."""
-    asked = call.asked(Paging)
+    asked, dates = call.asked(Paging), call.context.dates
 
-    def query(connection: Connection, _: Views) -> tuple[list[ReplayRow], int]:
-        return replays.listed(connection, asked.rows, asked.offset)
+    def query(connection: Connection, _: Views) -> dict[str, Any]:
+        return listed(connection, asked, dates)
 
-    rows, total = await call.read(query)
-    dates = call.context.dates
-    return answer(listing("replay", [shown(row, dates) for row in rows], total))
+    return answer(await call.read(query))
 
 
 @contract("Show a replay", One("replay", ReplayAnswer))
@@ -161,7 +159,7 @@ async def cancel(call: Call) -> web.Response:
     return await _answer(call, replay_id)
 
 
-def found_of_many(database: Database, connection: Connection, given: ReplayOfMany) -> Found:
+def chosen_of_many(database: Database, connection: Connection, given: ReplayOfMany) -> Chosen:
     """Raises ApiError, CaseNotFound."""
     case_id = case_id_in(given.case_id) if given.case_id is not None else None
     if not (given.channel or case_id or given.message_id):
@@ -178,12 +176,12 @@ def found_of_many(database: Database, connection: Connection, given: ReplayOfMan
         upto=upto,
         ended_as=given.ended_as,
     )
-    return Found(wanted, replays.count(connection, wanted), given.since, until)
+    return Chosen(wanted, replays.count(connection, wanted), given.since, until)
 
 
-def found_of_one(
+def chosen_of_one(
     database: Database, connection: Connection, given: ReplayOptions, delivery_id: str, now: int
-) -> Found:
+) -> Chosen:
     """Raises DeliveryNotFound, DeliveryHasNotEnded."""
     delivery = look(connection, delivery_id, now)
     if delivery is None:
@@ -192,32 +190,32 @@ def found_of_one(
         raise DeliveryHasNotEnded(delivery_id)
     upto = database.head(connection)
     wanted = Wanted(delivery_id=delivery_id, upto=upto, ended_as=given.ended_as)
-    return Found(wanted, replays.count(connection, wanted), delivery=delivery)
+    return Chosen(wanted, replays.count(connection, wanted), delivery=delivery)
 
 
-def asking(found: Found, given: ReplayOptions) -> Callable[[Work], int]:
+def asking(chosen: Chosen, given: ReplayOptions) -> Callable[[Work], int]:
     """The command; with `unchanged` beside it, if it is about one delivery."""
-    wanted = found.wanted
+    wanted = chosen.wanted
     return partial(
         ask_replay,
         channel_id=wanted.channel_id or 0,
         case_id=wanted.case_id or 0,
         message_id=wanted.message_id or 0,
-        delivery=found.delivery,
-        since=found.since or 0,
-        until=found.until or 0,
+        delivery=chosen.delivery,
+        since=chosen.since or 0,
+        until=chosen.until or 0,
         after=wanted.after,
         upto=wanted.upto,
         ended_as=given.ended_as,
         per_minute=given.per_minute,
-        count=found.total,
+        count=chosen.total,
         reason=given.reason or "",
     )
 
 
-def dry(found: Found, given: ReplayOptions, dates: Dates) -> ReplayAnswer:
+def dry(chosen: Chosen, given: ReplayOptions, dates: Dates) -> ReplayAnswer:
     """As if it had been asked for."""
-    wanted = found.wanted
+    wanted = chosen.wanted
     return ReplayAnswer(
         replay_id=None,
         state="dry_run",
@@ -225,11 +223,11 @@ def dry(found: Found, given: ReplayOptions, dates: Dates) -> ReplayAnswer:
         case_id=wanted.case_id,
         message_id=wanted.message_id,
         delivery_id=wanted.delivery_id,
-        since=_moment(found.since, dates),
-        until=_moment(found.until, dates),
+        since=_moment(chosen.since, dates),
+        until=_moment(chosen.until, dates),
         ended_as=given.ended_as,
         per_minute=given.per_minute,
-        total=found.total,
+        total=chosen.total,
         queued=0,
         waiting=0,
         asked_at=None,
@@ -237,6 +235,20 @@ def dry(found: Found, given: ReplayOptions, dates: Dates) -> ReplayAnswer:
         ended_at=None,
         reason=given.reason,
     )
+
+
+def listed(connection: Connection, asked: Paging, dates: Dates) -> dict[str, Any]:
+    """The answer's listing."""
+    rows, total = replays.listed(connection, asked.rows, asked.offset)
+    return listing("replay", [shown(row, dates) for row in rows], total)
+
+
+def found(connection: Connection, replay_id: int) -> ReplayRow:
+    """Raises ReplayNotFound."""
+    row = replays.find(connection, replay_id)
+    if row is None:
+        raise ReplayNotFound(replay_id)
+    return row
 
 
 def shown(row: ReplayRow, dates: Dates) -> ReplayAnswer:
@@ -271,13 +283,10 @@ def _moment(at: int | None, dates: Dates) -> str | None:
 
 
 async def _find(call: Call, replay_id: int) -> ReplayRow:
-    def query(connection: Connection, _: Views) -> ReplayRow | None:
-        return replays.find(connection, replay_id)
+    def query(connection: Connection, _: Views) -> ReplayRow:
+        return found(connection, replay_id)
 
-    row = await call.read(query)
-    if row is None:
-        raise ReplayNotFound(replay_id)
-    return row
+    return await call.read(query)
 
 
 async def _answer(call: Call, replay_id: int, status: int = 200) -> web.Response:
