@@ -14,8 +14,8 @@ postgres_server.OPTIONS.update(fsync="on", full_page_writes="on")
 
 if __name__ == "__main__":
     try:
-        with postgres_server._kept_server() as url:
-            print(url, flush=True)
+        with postgres_server._kept_server() as server:
+            print(server.url, flush=True)
             sys.stdin.read()
     except postgres_server.NoPostgres as error:
         sys.exit(str(error))

@@ -53,7 +53,7 @@ class Nursery:
 
     async def __aenter__(self) -> Self:
         self._loop = asyncio.get_running_loop()
-        self._started: asyncio.Queue[int] = asyncio.Queue()
+        self._started: asyncio.Queue[int | None] = asyncio.Queue()
         self._ends: dict[int, asyncio.Future[int]] = {}
         self._turn = asyncio.Lock()
         self._left = b""
@@ -74,7 +74,9 @@ class Nursery:
         """The process id."""
         async with self._turn:
             self._input.write(json.dumps(job).encode() + b"\n")
-            return await self._started.get()
+            pid = await self._started.get()
+        assert pid, "the nursery has ended; what it says of that is above"
+        return pid
 
     def ended(self, pid: int) -> asyncio.Future[int]:
         """Its exit code, negative for a signal."""
@@ -82,7 +84,10 @@ class Nursery:
 
     def _listen(self) -> None:
         data = self._output.read(65536)
-        assert data, "the nursery has ended"
+        if not data:
+            self._loop.remove_reader(self._output.fileno())
+            self._started.put_nowait(None)
+            return
         *lines, self._left = (self._left + data).split(b"\n")
         for line in lines:
             word, number, *code = line.split()

@@ -1,7 +1,8 @@
 """A throw-away PostgreSQL server on this machine, for the tests that need one.
 
 It is kept by a process of its own (`python tests/postgres_server.py` prints the URL and runs until
-its input ends), so that it goes away with the tests even if they are killed.
+its input ends), so that it goes away with the tests even if they are killed. A line `stop`, `crash` or
+`start` on its input does that; the answer is a line too.
 """
 
 import os
@@ -18,6 +19,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any, NamedTuple
+from urllib.parse import urlsplit
 
 import psycopg
 
@@ -39,9 +42,44 @@ class NoPostgres(Exception):
     """No PostgreSQL could be started; the text says what was tried."""
 
 
+class OwnServer(NamedTuple):
+    """A server that may be stopped and started."""
+
+    url: str
+    """A superuser's."""
+    keeper: subprocess.Popen[str]
+
+    def stop(self) -> None:
+        """In order; whoever is connected is cut off."""
+        self._tell("stop")
+
+    def crash(self) -> None:
+        """It begins with a recovery when it is started again."""
+        self._tell("crash")
+
+    def start(self) -> None:
+        """Returns when it takes connections."""
+        self._tell("start")
+
+    def _tell(self, command: str) -> None:
+        assert self.keeper.stdin
+        assert self.keeper.stdout
+        self.keeper.stdin.write(f"{command}\n")
+        self.keeper.stdin.flush()
+        answer = self.keeper.stdout.readline().strip()
+        assert answer == "done", answer
+
+
 @contextmanager
 def running_server() -> Iterator[str]:
     """Yields a superuser's URL of a new server; stops and removes it at the end."""
+    with own_server() as server:
+        yield server.url
+
+
+@contextmanager
+def own_server() -> Iterator[OwnServer]:
+    """A new server; stopped and removed at the end."""
     keeper = subprocess.Popen(
         [sys.executable, __file__],
         stdin=subprocess.PIPE,
@@ -56,26 +94,49 @@ def running_server() -> Iterator[str]:
     if not url:
         raise NoPostgres(keeper.communicate()[1].strip())
     try:
-        yield url
+        yield OwnServer(url, keeper)
     finally:
         keeper.communicate()
 
 
+class _Server:
+    """The process, in the keeper."""
+
+    def __init__(self, binaries: Path, folder: Path) -> None:
+        self._binaries, self._folder = binaries, folder
+        self._process, self.url = _start(binaries, folder)
+
+    def carry_out(self, command: str) -> str:
+        if command == "start":
+            port = urlsplit(self.url).port
+            assert port
+            self._process = _serve(self._binaries, self._folder, port)
+            return "done" if _answers(self._process, self.url) else "it does not start"
+        if command == "crash":
+            self._process.send_signal(signal.SIGQUIT)  # PostgreSQL's immediate shutdown
+            self._process.wait(STOP_SECONDS)
+        self.stop()
+        return "done"
+
+    def stop(self) -> None:
+        _stop(self._process)
+
+
 @contextmanager
-def _kept_server() -> Iterator[str]:
+def _kept_server() -> Iterator[_Server]:
     tried = []
     for binaries in _binaries():
         folder = Path(tempfile.mkdtemp(prefix="kanal-postgres-"))
         try:
-            server, url = _start(binaries, folder)
+            server = _Server(binaries, folder)
         except (OSError, subprocess.SubprocessError, NoPostgres) as error:
             shutil.rmtree(folder)
             tried.append(f"{binaries}: {error}")
             continue
         try:
-            yield url
+            yield server
         finally:
-            _stop(server)
+            server.stop()
             shutil.rmtree(folder)
         return
     raise NoPostgres(
@@ -95,18 +156,12 @@ def _binaries() -> list[Path]:
 
 
 def _start(binaries: Path, folder: Path) -> tuple[subprocess.Popen[bytes], str]:
-    # PostgreSQL refuses to run as root.
-    user = _unprivileged_user() if os.geteuid() == 0 else None
     password = secrets.token_hex(8)
-    data, log, password_file = folder / "data", folder / "log", folder / "password"
+    data, password_file = folder / "data", folder / "password"
     password_file.write_text(password)
-    if user:
+    if drop := _dropped_rights():
         for path in (folder, password_file):
-            os.chown(path, user.pw_uid, user.pw_gid)
-    drop = (
-        {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": [user.pw_gid]} if user else {}
-    )
-
+            os.chown(path, drop["user"], drop["group"])
     made = subprocess.run(
         [
             *(binaries / "initdb", "--pgdata", data, "--username=kanal", "--pwfile", password_file),
@@ -121,23 +176,35 @@ def _start(binaries: Path, folder: Path) -> tuple[subprocess.Popen[bytes], str]:
     if made.returncode:
         raise NoPostgres(made.stderr.strip())
 
-    options = [word for name, value in OPTIONS.items() for word in ("-c", f"{name}={value}")]
     for _ in range(PORT_TRIES):
         port = _free_port()
-        with log.open("wb") as output:
-            server = subprocess.Popen(
-                [binaries / "postgres", "-D", data, "-p", str(port), *options],
-                cwd=folder,
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=output,
-                **drop,
-            )
+        server = _serve(binaries, folder, port)
         url = f"postgresql://kanal:{password}@127.0.0.1:{port}/postgres"
         if _answers(server, url):
             return server, url
         _stop(server)
-    raise NoPostgres(log.read_text().strip())
+    raise NoPostgres((folder / "log").read_text().strip())
+
+
+def _serve(binaries: Path, folder: Path, port: int) -> subprocess.Popen[bytes]:
+    options = [word for name, value in OPTIONS.items() for word in ("-c", f"{name}={value}")]
+    with (folder / "log").open("ab") as output:
+        return subprocess.Popen(
+            [binaries / "postgres", "-D", folder / "data", "-p", str(port), *options],
+            cwd=folder,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            **_dropped_rights(),
+        )
+
+
+def _dropped_rights() -> dict[str, Any]:
+    """PostgreSQL refuses to run as root."""
+    if os.geteuid() != 0:
+        return {}
+    user = _unprivileged_user()
+    return {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": [user.pw_gid]}
 
 
 def _unprivileged_user() -> pwd.struct_passwd:
@@ -179,8 +246,9 @@ def _stop(server: subprocess.Popen[bytes]) -> None:
 
 if __name__ == "__main__":
     try:
-        with _kept_server() as server_url:
-            print(server_url, flush=True)
-            sys.stdin.read()
+        with _kept_server() as server:
+            print(server.url, flush=True)
+            for line in sys.stdin:
+                print(server.carry_out(line.strip()), flush=True)
     except NoPostgres as error:
         sys.exit(str(error))
