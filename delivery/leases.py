@@ -93,14 +93,16 @@ class Leases:
         self._clock = clock
         self._meter = meter
         self._ahead = 0
-        """Of our clock is the database's."""
+        """Of our monotonic clock is the database's."""
 
     def now(self) -> int:
-        """By the clock that counts for all who share the lanes."""
-        return self._clock() + self._ahead
+        """By the clock that counts for all who share the lanes, whatever becomes of this machine's."""
+        return _monotonic() + self._ahead if self._shared else self._clock()
 
     async def start(self) -> list[Callable[[], Awaitable[None]]]:
         """What has to go on until the end."""
+        if self._shared:
+            await self._synchronise()
         await self._writer.run(self._set_up)
         if isinstance(self._database, PostgresDatabase):
             return [self._claim_on, self._renew_on, partial(self._listen_on, self._database.url)]
@@ -194,9 +196,9 @@ class Leases:
             )
 
     async def _synchronise(self) -> None:
-        before = self._clock()
+        before = _monotonic()
         now = await self._database.read(ledger.database_now, before)
-        self._ahead = now - (before + self._clock()) // 2
+        self._ahead = now - (before + _monotonic()) // 2
 
     # -- hearing ---------------------------------------------------------------------------------
 
@@ -213,3 +215,7 @@ class Leases:
             except psycopg.Error as error:
                 log.warning("notices_not_heard", error=repr(error))
             await asyncio.sleep(POLL_SECONDS)
+
+
+def _monotonic() -> int:
+    return time.monotonic_ns() // 1000

@@ -23,7 +23,14 @@ from kanal.delivery.body import (
     status_fields,
 )
 from kanal.delivery.decisions import DECISIONS
-from kanal.delivery.ledger import attempt_row, lane_rows, new_lane, notify, wake
+from kanal.delivery.ledger import (
+    attempt_row,
+    database_now,
+    lane_rows,
+    new_lane,
+    notify,
+    wake,
+)
 from kanal.delivery.queues import Place, places, queue_of, reorder
 from kanal.delivery.replays import REPLAYS
 from kanal.delivery.signing import webhook_id
@@ -113,6 +120,7 @@ class Outbox:
         self._zone = zone
         self._links = links
         self._clock = clock
+        self._now = 0
         # It must differ between installations and move with one: so does the secret that this is made from.
         self._installation = stream_ids.keyed_hash("webhook-id").hex()
         self._dispatcher: Dispatcher | None = None
@@ -134,6 +142,7 @@ class Outbox:
     def apply(self, connection: Connection, events: Sequence[Recorded], *, head: int) -> None:
         # A batch that was rolled back is applied again: nothing of it may be left.
         self._fresh, self._changed, self._others, self._arrived = [], set(), set(), set()
+        self._now = 0
         messages: list[Recorded] = []
         """And what else goes out."""
         told: list[Recorded] = []
@@ -149,17 +158,22 @@ class Outbox:
                 # The messages before it found the lane as it was then.
                 self._enqueue(connection, messages)
                 messages = []
-                change(connection, event, min(recorded.envelope.at, self._clock()))
+                change(connection, event, min(recorded.envelope.at, self._time(connection)))
                 self._changed.add(event.channel_id)  # type: ignore[attr-defined]
             elif (decision := DECIDED.get(type(event))) is not None:
                 self._enqueue(connection, messages)
                 messages = []
-                now = min(recorded.envelope.at, self._clock())
+                now = min(recorded.envelope.at, self._time(connection))
                 self._changed.update(decision(connection, recorded, now))
         self._enqueue(connection, messages)
         if told:
             self._tell(connection, told)
         notify(connection, self._others | self._changed)
+
+    def _time(self, connection: Connection) -> int:
+        """By the clock that senders go by: on PostgreSQL not this process' own, which may be wrong. Asked for once a batch."""
+        self._now = self._now or database_now(connection, self._clock())
+        return self._now
 
     def committed(self, events: Sequence[Recorded]) -> None:
         if self._dispatcher and (self._fresh or self._changed):
@@ -198,7 +212,7 @@ class Outbox:
             lane = found[event.channel_id]
             delivery_id = self._webhook_id(recorded)
             place = places.next(event, lane, delivery_id)
-            row = self._row(recorded, delivery_id, lane, place)
+            row = self._row(recorded, delivery_id, lane, place, self._time(connection))
             rows.append(row)
             if lane.polled_until > recorded.envelope.at:
                 self._others.add(lane.channel_id)
@@ -216,7 +230,7 @@ class Outbox:
         wake(connection, idle)
 
     def _tell(self, connection: Connection, told: Sequence[Recorded]) -> None:
-        now, installation = self._clock(), self._installation
+        now, installation = self._time(connection), self._installation
         if notices.enqueue(connection, told, installation, self._zone, now):
             self._changed.add(notices.NOTICES)
 
@@ -231,12 +245,12 @@ class Outbox:
         return True
 
     def _row(
-        self, recorded: Recorded, delivery_id: str, lane: LaneRow, place: Place
+        self, recorded: Recorded, delivery_id: str, lane: LaneRow, place: Place, now: int
     ) -> dict[str, Any]:
         event: Outgoing = recorded.event  # type: ignore[assignment]
         at, dead = recorded.envelope.at, lane.state == "deleted"
         # The log's time never goes back, so it may be ahead of the clock that the sender goes by.
-        due_at = None if place.waits or dead or lane.options.polling else min(at, self._clock())
+        due_at = None if place.waits or dead or lane.options.polling else min(at, now)
         return {
             "delivery_id": delivery_id,
             "position": recorded.position,

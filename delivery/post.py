@@ -252,14 +252,18 @@ class WebhookClient:
         headers: Mapping[str, str],
         deadline: float,
         networks: tuple[IPNetwork, ...] = (),
+        *,
+        now: int | None = None,
     ) -> Outcome:
-        """POST `body`; all of it, name look-up and answer included, ends within `deadline` seconds.
+        """POST `body`; all of it, name look-up and answer included, ends within `deadline` seconds. `now`: where another
+        clock than the client's counts.
 
         `networks`: nothing else may be reached, within what the guard allows; none: all of that.
 
         Never raises for anything the endpoint does; only cancelling goes through.
         """
-        attempt = Attempt(body, self._clock(), time.monotonic_ns(), networks)
+        started_at = self._clock() if now is None else now
+        attempt = Attempt(body, started_at, time.monotonic_ns(), networks)
         if refused := self._checked(url):
             if refused.by_policy:
                 return attempt.outcome(OutcomeClass.BLOCKED_BY_POLICY, refused.reason)

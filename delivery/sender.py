@@ -336,6 +336,7 @@ class Sender:
                 self._headers(lane, delivery),
                 deadline,
                 networks_of(options.networks) if options.networks else (),
+                now=self._leases.now(),
             )
         except Exception as error:  # a fault of ours must not cost the message its turn
             log.exception("webhook_not_sent", delivery=delivery.delivery_id)
