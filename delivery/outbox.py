@@ -190,7 +190,7 @@ class Outbox:
 
     def made_again(self, recorded: Recorded, lane: LaneRow) -> dict[str, Any]:
         """The row of what goes out, as it was when it was new but for its place in the case. `lane`: as it was then."""
-        return self._row(recorded, self._webhook_id(recorded), lane, Place(0, "", True))
+        return self._row(recorded, self._webhook_id(recorded), lane, Place(0, "", True), 0)
 
     def changed(self, channel_ids: Collection[int]) -> None:
         """Committed by others than the log's events: these lanes have something new. On the writer's thread or any other."""

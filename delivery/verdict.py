@@ -152,8 +152,10 @@ def judge(lane: LaneRow, attempted: Attempted, rules: Rules) -> Verdict:
     """Endpoint failures pause the channel, message failures hold up only their case; see `outcome.py`."""
     delivery, outcome = attempted.delivery, attempted.outcome
     at_its_url = attempted.url == lane.webhook_url and attempted.networks == lane.options.networks
+    # Under way when the channel was paused: it tells nothing new about the endpoint, and must not end a wait asked for.
+    tells = outcome.started_at >= lane.charged_at
     if outcome.succeeded:
-        lane_changes = _well(lane, outcome.ended_at) if at_its_url else {}
+        lane_changes = _well(lane, outcome.ended_at) if at_its_url and tells else {}
         return Verdict("delivered", None, delivery.failures, delivery.first_failed_at, lane_changes)
     if not at_its_url:
         return _uncharged(delivery, outcome.ended_at)
@@ -163,7 +165,7 @@ def judge(lane: LaneRow, attempted: Attempted, rules: Rules) -> Verdict:
         trouble = _trouble(lane, attempted, at_once=True)
         return _uncharged(delivery, delivery.due_at, {"paused_until": NEVER, **trouble})
     if outcome.message_class and (attempted.refusals < REFUSALS_OF_ALL or is_alone(attempted)):
-        return _message_failed(lane, attempted, rules, _recovered(lane))
+        return _message_failed(lane, attempted, rules, _recovered(lane) if tells else {})
     if _neighbours_succeed(attempted):
         return _message_failed(lane, attempted, rules, {})
     return _endpoint_failed(lane, attempted, rules)

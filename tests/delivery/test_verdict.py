@@ -137,6 +137,13 @@ def test_a_failure_that_was_under_way_when_the_channel_was_paused_is_not_charged
     assert (verdict.result, verdict.failures, verdict.lane) == ("again", 1, {})
 
 
+@pytest.mark.parametrize("status", [200, 404])
+def test_what_was_under_way_when_the_channel_was_paused_does_not_end_the_pause(status: int) -> None:
+    paused = lane(failures=1, charged_at=START + 1, paused_until=START + HOUR)
+    outcome_class = OutcomeClass.OK if status == 200 else OutcomeClass.HTTP_STATUS
+    assert judge(paused, attempted(outcome_class, status), RULES).lane == {}
+
+
 def test_a_message_refused_by_a_living_endpoint_waits_alone() -> None:
     verdict = judge(lane(), attempted(http_status=422), RULES)
     assert (verdict.result, verdict.due_at, verdict.failures) == ("again", ENDED + SECOND, 1)

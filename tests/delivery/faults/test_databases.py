@@ -186,9 +186,7 @@ async def test_wrong_clocks_of_processes_move_nothing_where_postgresqls_counts(
 ) -> None:
     """Also a database that answers nothing for a while, longer than a lease."""
     fate = Fate(moving_clock=True, lease_seconds=LEASE_SECONDS)
-    one, two = (
-        nursery.kanal(data_dir / name, postgres_url, **QUICK) for name in ("one", "two")
-    )
+    one, two = (nursery.kanal(data_dir / name, postgres_url, **QUICK) for name in ("one", "two"))
     await one.start(fate=fate)
     await two.start(fate=fate)
     async with desk_of(receiver, one, two, channels=4) as desk:
