@@ -18,6 +18,8 @@ CLOCK_SECONDS: Final = 5.0
 """The API tells times in whole seconds, and on a busy machine a request is seen some time after its attempt began."""
 HEED_SECONDS: Final = 1.0
 """An answer that asks for a pause has been read by then, also on a machine that is busy."""
+EARLY_SECONDS: Final = 0.25
+"""A busy receiver may note an answer so much later than Kanal reads it."""
 LOST: Final = frozenset({"unknown", "reset", "response_timeout", "broken_answer"})
 """Attempts that the receiver may have taken without Kanal's knowing."""
 UNSEEN: Final = LOST | {
@@ -247,7 +249,7 @@ def nothing_comes_early(evidence: Evidence) -> Iterator[str]:
     channel_of = {each.delivery_id: each.channel_id for each in evidence.deliveries}
     failed: dict[int, list[Received]] = defaultdict(list)
     for receipt in evidence.received:
-        if receipt.answered and not taken(receipt):
+        if not taken(receipt):
             failed[channel_of.get(id_of(receipt), 0)].append(receipt)
     for delivery_id, receipts in evidence.by_delivery().items():
         delivery = known.get(delivery_id)
@@ -263,7 +265,7 @@ def nothing_comes_early(evidence: Evidence) -> Iterator[str]:
                 for other in failed[delivery.channel_id]
                 if other.ended is not None and receipt.started <= other.ended <= receipt.ended
             )
-            if later.started < since + evidence.first_delay:
+            if later.started < since + evidence.first_delay - EARLY_SECONDS:
                 yield f"{delivery_id} was tried again {later.started - since:.2f} s after a failure"
     pauses = [
         Closed(channel_id, receipt.ended + HEED_SECONDS, receipt.ended + receipt.retry_after)
@@ -337,16 +339,27 @@ def _matched(
     if not delivery.log:
         return [(receipt, None) for receipt in receipts]
     left = list(delivery.log)
+    resent: Attempt | None = None
+    cut_off = 0
+    """Receipts without an answer, of attempts that nobody saw the end of: each may have been sent again on a new connection."""
     found: list[tuple[Received, Attempt | None]] = []
     for receipt in receipts:
         attempt = None
         while left and attempt is None:
-            candidate = left.pop(0)
+            candidate = left[0]
             if _may_be(evidence, receipt, candidate):
-                attempt = candidate
-            elif candidate.outcome not in UNSEEN:
-                left.insert(0, candidate)
+                attempt = left.pop(0)
+                cut_off += receipt.answered is None and attempt.outcome == "unknown"
+            elif receipt.answered is None and candidate is not resent and candidate.http_status:
+                # A kept connection was dropped: the same attempt goes on over a new one, once.
+                attempt = resent = candidate
+            elif candidate.outcome in UNSEEN:
+                left.pop(0)
+            else:
                 break
+        if attempt is None and cut_off:
+            cut_off -= 1
+            attempt = delivery.log[-1]
         found.append((receipt, attempt))
     return found
 
@@ -358,11 +371,11 @@ def _may_be(evidence: Evidence, receipt: Received, attempt: Attempt) -> bool:
             return False
         if attempt.ended_at is not None and at > attempt.ended_at + CLOCK_SECONDS:
             return False
-    return (
-        attempt.outcome is None
-        or attempt.outcome in LOST
-        or attempt.http_status == receipt.answered
-    )
+    if attempt.outcome is None or attempt.outcome in LOST:
+        return True
+    if receipt.answered is None:
+        return attempt.outcome == "over_long_answer"
+    return attempt.http_status == receipt.answered
 
 
 def _signature(secret: str, signed: bytes) -> bytes:

@@ -111,8 +111,13 @@ class ForkedKanal(Kanal):
         self.pid = 0
         """0: none runs."""
 
-    async def start(self, *arguments: str, fate: Fate = Fate()) -> None:  # noqa: B008 it is immutable
-        """Returns when it says where it listens, or has died as it was to."""
+    async def start(
+        self,
+        *arguments: str,
+        fate: Fate = Fate(),  # noqa: B008 it is immutable
+        may_die: bool = False,
+    ) -> None:
+        """Returns when it says where it listens, or has died as it was to or might."""
         self._printed.parent.mkdir(parents=True, exist_ok=True)
         self._printed.unlink(missing_ok=True)
         self.output = ""
@@ -123,14 +128,19 @@ class ForkedKanal(Kanal):
             errors=str(self.log),
             fate=fate._asdict(),
         )
+        ended = self.ended
         async with asyncio.timeout(START_SECONDS):
             while "listens on" not in self.output:
-                if self.ended.done():
-                    assert fate.dies, self.log.read_text()[-3000:]
+                if ended.done():
+                    assert fate.dies or may_die, self.log.read_text()[-3000:]
                     return
                 await asyncio.sleep(LOOK_SECONDS)
                 self.output = self._printed.read_text() if self._printed.exists() else ""
         self.address = self.output.rpartition("listens on ")[2].split()[0]
+
+    @property
+    def runs(self) -> bool:
+        return bool(self.pid) and not self.ended.done()
 
     @property
     def ended(self) -> "asyncio.Future[int]":
