@@ -9,7 +9,7 @@ LINKED = automation delivery domain eventlog http projections \
 	__init__.py __main__.py bootstrap.py py.typed settings.py
 
 .DEFAULT_GOAL = help
-.PHONY: help run demo test lint format bench venv links lock clean
+.PHONY: help run demo test lint format bench chaos venv links lock clean
 
 help: ## list these targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | while IFS="$$(printf '\t')" \
@@ -35,6 +35,9 @@ format: $(VENV)/.installed-dev ## put the code into the project's form
 
 bench: $(VENV)/.installed-dev ## measure Kanal beside bare baselines
 	@exec $(BIN)/python bench/run.py
+
+chaos: $(VENV)/.installed-dev ## kill Kanal a thousand times in half an hour and see whether a webhook is lost (ARGS="--kills 50 --minutes 2")
+	@exec $(BIN)/python tests/chaos.py $(ARGS)
 
 venv: $(VENV)/.installed-dev links ## make .venv with everything a developer needs
 
