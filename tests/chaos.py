@@ -105,11 +105,10 @@ class Chaos:
             each = left / kills * len(self._kanals)
             lifetime = asyncio.create_task(asyncio.sleep(self._dice.uniform(0, 2 * each)))
             if not kanal.runs:
-                starting = asyncio.create_task(kanal.start(may_die=True))
-                await asyncio.wait({starting, lifetime}, return_when=asyncio.FIRST_COMPLETED)
+                await kanal.launch()
                 if self._dice.random() < 0.9:
                     # Mostly it does start, or nothing would ever be sent.
-                    await starting
+                    await kanal.listens()
             await lifetime
             await self._strike(kanal)
 

@@ -8,7 +8,7 @@ import hashlib
 import hmac
 import itertools
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
@@ -238,9 +238,10 @@ def every_receipt_is_in_the_ledger(evidence: Evidence) -> Iterator[str]:
             if (len(receipts), delivery.attempts) != (1, 1):
                 yield f"{delivery_id} has {len(receipts)} receipts and {delivery.attempts} attempts"
             continue
-        for receipt, attempt in _matched(evidence, delivery, receipts):
-            if attempt is None:
-                yield f"{delivery_id}, answered {receipt.answered}, is no attempt of {delivery.log}"
+        if any(attempt is None for _, attempt in _matched(evidence, delivery, receipts)):
+            log = [tuple(attempt) for attempt in delivery.log]
+            seen = [(f"{each.started + evidence.wall:.2f}", each.answered) for each in receipts]
+            yield f"{delivery_id}: its attempts {log} are not what was seen, {seen}"
 
 
 def nothing_comes_early(evidence: Evidence) -> Iterator[str]:
@@ -335,42 +336,56 @@ def _taken_again(evidence: Evidence) -> dict[str, int]:
 def _matched(
     evidence: Evidence, delivery: Delivery, receipts: list[Received]
 ) -> list[tuple[Received, Attempt | None]]:
-    """Each receipt with its attempt: both in their order, leaving out attempts that need not have arrived."""
-    if not delivery.log:
-        return [(receipt, None) for receipt in receipts]
-    left = list(delivery.log)
-    resent: Attempt | None = None
-    cut_off = 0
-    """Receipts without an answer, of attempts that nobody saw the end of: each may have been sent again on a new connection."""
-    found: list[tuple[Received, Attempt | None]] = []
-    for receipt in receipts:
-        attempt = None
-        while left and attempt is None:
-            candidate = left[0]
-            if _may_be(evidence, receipt, candidate):
-                attempt = left.pop(0)
-                cut_off += receipt.answered is None and attempt.outcome == "unknown"
-            elif receipt.answered is None and candidate is not resent and candidate.http_status:
-                # A kept connection was dropped: the same attempt goes on over a new one, once.
-                attempt = resent = candidate
-            elif candidate.outcome in UNSEEN:
-                left.pop(0)
-            else:
-                break
-        if attempt is None and cut_off:
-            cut_off -= 1
-            attempt = delivery.log[-1]
-        found.append((receipt, attempt))
-    return found
+    """Each receipt with its attempt, both in their order; None for each if they do not fit together."""
+    found = _fit(evidence, receipts, delivery.log) or [None] * len(receipts)
+    return list(zip(receipts, found, strict=True))
 
 
-def _may_be(evidence: Evidence, receipt: Received, attempt: Attempt) -> bool:
+def _fit(
+    evidence: Evidence,
+    receipts: Sequence[Received],
+    attempts: Sequence[Attempt],
+    resent: bool = False,
+) -> list[Attempt] | None:
+    """`resent`: the first attempt has been seen already, on a kept connection that was dropped without an answer."""
+    if not receipts:
+        left = attempts[1:] if resent else attempts
+        return [] if all(attempt.outcome in (*UNSEEN, None) for attempt in left) else None
+    if not attempts:
+        return None
+    receipt, attempt = receipts[0], attempts[0]
+
+    def is_its_own() -> list[Attempt] | None:
+        rest = _fit(evidence, receipts[1:], attempts[1:]) if _may_be(receipt, attempt) else None
+        return None if rest is None else [attempt, *rest]
+
+    def is_sent_again() -> list[Attempt] | None:
+        if resent or receipt.answered is not None:
+            return None
+        rest = _fit(evidence, receipts[1:], attempts, resent=True)
+        return None if rest is None else [attempt, *rest]
+
+    def was_not_seen() -> list[Attempt] | None:
+        unseen = resent or attempt.outcome in UNSEEN
+        return _fit(evidence, receipts, attempts[1:]) if unseen else None
+
+    ways = [is_its_own, is_sent_again, was_not_seen]
     if evidence.clocks_agree:
         at = receipt.started + evidence.wall
         if at < attempt.started_at - CLOCK_SECONDS:
-            return False
-        if attempt.ended_at is not None and at > attempt.ended_at + CLOCK_SECONDS:
-            return False
+            return None
+        if attempt.ended_at is not None and at > attempt.ended_at + 1:
+            ways.reverse()
+            if at > attempt.ended_at + CLOCK_SECONDS:
+                ways = [was_not_seen]
+    for way in ways:
+        found = way()
+        if found is not None:
+            return found
+    return None
+
+
+def _may_be(receipt: Received, attempt: Attempt) -> bool:
     if attempt.outcome is None or attempt.outcome in LOST:
         return True
     if receipt.answered is None:

@@ -111,13 +111,13 @@ class ForkedKanal(Kanal):
         self.pid = 0
         """0: none runs."""
 
-    async def start(
-        self,
-        *arguments: str,
-        fate: Fate = Fate(),  # noqa: B008 it is immutable
-        may_die: bool = False,
-    ) -> None:
-        """Returns when it says where it listens, or has died as it was to or might."""
+    async def start(self, *arguments: str, fate: Fate = Fate()) -> None:  # noqa: B008 it is immutable
+        """Returns when it says where it listens, or has died as it was to."""
+        await self.launch(*arguments, fate=fate)
+        await self.listens(or_dies=bool(fate.dies))
+
+    async def launch(self, *arguments: str, fate: Fate = Fate()) -> None:  # noqa: B008
+        """Returns at once."""
         self._printed.parent.mkdir(parents=True, exist_ok=True)
         self._printed.unlink(missing_ok=True)
         self.output = ""
@@ -128,11 +128,14 @@ class ForkedKanal(Kanal):
             errors=str(self.log),
             fate=fate._asdict(),
         )
+
+    async def listens(self, *, or_dies: bool = False) -> None:
+        """Until it says where."""
         ended = self.ended
         async with asyncio.timeout(START_SECONDS):
             while "listens on" not in self.output:
                 if ended.done():
-                    assert fate.dies or may_die, self.log.read_text()[-3000:]
+                    assert or_dies, self.log.read_text()[-3000:]
                     return
                 await asyncio.sleep(LOOK_SECONDS)
                 self.output = self._printed.read_text() if self._printed.exists() else ""
