@@ -243,19 +243,20 @@ async def test_events_that_come_again_or_in_another_order_enqueue_nothing(
             for case in cases * 3:
                 await desk.say(case, "Hello")
             await desk.until_delivered()
-            before = await desk.deliveries()
-            messages = [
-                each
-                for each in desk.database.events_after(0)
-                if "message_id" in each.event.__struct_fields__
-            ]
-            for _ in range(3):
-                dice.shuffle(messages)
-                await desk.writer.run(
-                    lambda connection: desk.outbox.apply(
-                        connection, messages, head=messages[-1].position
-                    )
+        before = await desk.deliveries()
+        messages = [
+            each
+            for each in desk.database.events_after(0)
+            if "message_id" in each.event.__struct_fields__
+        ]
+        for _ in range(3):
+            dice.shuffle(messages)
+            await desk.writer.run(
+                lambda connection: desk.outbox.apply(
+                    connection, messages, head=messages[-1].position
                 )
+            )
+        async with desk.sending():
             if isinstance(desk.database, PostgresDatabase):
                 await _notify(desk, ["1,1,2", "", "99", "no number"])
             await desk.say(cases[0], "The next one")
