@@ -25,6 +25,7 @@ from kanal.automation.fetch_files import FetchFiles
 from kanal.automation.hand_overs import HandOvers
 from kanal.automation.orphans import OrphanedFiles
 from kanal.automation.rules import RuleRunner
+from kanal.automation.timed_rules import TimedRules
 from kanal.delivery import notices
 from kanal.delivery.address_guard import AddressGuard
 from kanal.delivery.arrivals import Arrivals
@@ -340,6 +341,7 @@ def duties(store: Store) -> list[Duty[Any]]:
     return [
         *(duty(Hand(writer, duty.name)) for duty in simple),
         OrphanedFiles(database, CORE, writer.clock),
+        TimedRules(database, store.stream_ids, writer, CORE),
     ]
 
 

@@ -108,8 +108,9 @@ class Case(Struct, frozen=True):
     replied: int = 0
     """What staff wrote last to the user."""
     unanswered: int = 0
-    """The user's first message since staff replied last."""
+    """The user's last message, while staff have not replied to it."""
     status_since: int = 0
+    opened: int = 0
 
 
 def evolve(case: Case, event: Event) -> Case:
@@ -135,6 +136,7 @@ def evolve(case: Case, event: Event) -> Case:
                 language_id=event.language_id,
                 channel=event.channel,
                 status_since=version,
+                opened=version,
             )
         case CaseStatusChanged():
             return replace(case, version=version, status=event.new, status_since=version)
@@ -193,7 +195,7 @@ def _spoken(case: Case, kind: MessageKind, version: int) -> Case:
             user_messages=case.user_messages + 1,
             first_message=case.first_message or version,
             user_wrote=version,
-            unanswered=case.unanswered or version,
+            unanswered=version,
         )
     if kind == "staff_reply":
         return replace(case, staff_replies=case.staff_replies + 1, replied=version, unanswered=0)
@@ -204,7 +206,7 @@ def _chat(case: Case, version: int, state: ChatState) -> Case:
     return replace(case, version=version, chat=state, chat_activity=version, offered=())
 
 
-CASES = Aggregate("case", Case(), evolve, version=3)
+CASES = Aggregate("case", Case(), evolve, version=4)
 
 
 # Numbers that people read out on the phone: `case_number` scrambles the id, so that a number does not

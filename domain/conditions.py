@@ -31,8 +31,9 @@ Change = Literal[
     "custom_fields",
     "language",
     "rating",
+    "time",
 ]
-"""What can happen to a case and make rules run."""
+"""What can happen to a case and make rules run; `time`: nothing has, for some time."""
 
 Operator = Literal[
     "is",

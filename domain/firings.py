@@ -6,16 +6,20 @@ from msgspec import Struct
 
 from kanal.domain.actions import Actor, perform
 from kanal.domain.cases import CASES, Case
-from kanal.domain.conditions import Cause, Facts, Matches, holds
+from kanal.domain.conditions import Cause, Change, Facts, Matches, holds
 from kanal.domain.errors import DomainError
 from kanal.domain.event import Event
-from kanal.domain.rules import RULES, Rule
+from kanal.domain.rules import ANCHORS, RULES, Rule, RuleKind
 from kanal.domain.stream import Aggregate
 from kanal.domain.variables import Values
 from kanal.domain.work import Work
 
 LoopReason = Literal["repeat", "depth", "rate"]
 """It would set itself off; too many rules set each other off; it sends too much to one case."""
+
+
+KINDS: dict[Change, RuleKind] = {"user_message": "incoming", "time": "timed"}
+"""Which rules run for a cause; for all others it is those for changes."""
 
 
 class SkippedAction(Struct, frozen=True):
@@ -97,9 +101,10 @@ def runs_for(rule: Rule, case: Case, cause: Cause) -> bool:
     """Before conditions are asked. No rule runs for what is spam, deleted or merged into another case."""
     if not case.case_id or case.deleted or case.trashed or case.spam or case.parent_case_id:
         return False
-    incoming = cause.change == "user_message"
-    if not rule.active or incoming != (rule.kind == "incoming"):
+    if not rule.active or KINDS.get(cause.change, "changed") != rule.kind:
         return False
+    if rule.since and ANCHORS[rule.since](case) != cause.version:
+        return False  # something has happened meanwhile
     return not rule.channels or case.channel in rule.channels
 
 

@@ -10,7 +10,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from kanal.domain.actions import Action, Day, checked_actions
-from kanal.domain.cases import existing_case
+from kanal.domain.cases import Case, existing_case
 from kanal.domain.channels import CHANNELS
 from kanal.domain.companies import COMPANIES
 from kanal.domain.conditions import (
@@ -21,6 +21,7 @@ from kanal.domain.conditions import (
     Facts,
     Matches,
     Verdict,
+    field_called,
     leaves,
     verdicts,
 )
@@ -33,8 +34,21 @@ from kanal.domain.staff import existing_staff
 from kanal.domain.stream import Aggregate
 from kanal.domain.work import Work
 
-RuleKind = Literal["incoming", "changed"]
-"""When it runs: a user has written; something else has happened to a case."""
+RuleKind = Literal["incoming", "changed", "timed"]
+"""When it runs: a user has written; something else has happened to a case; something has been so for some time."""
+Since = Literal["opened", "status", "user_message", "staff_reply", "unanswered"]
+"""From when on a timed rule counts: the case was opened; it has its status; the user or staff wrote last; the user wrote last
+and staff have not replied.
+"""
+ANCHORS: dict[Since, Callable[[Case], int]] = {
+    "opened": lambda case: case.opened,
+    "status": lambda case: case.status_since,
+    "user_message": lambda case: case.user_wrote,
+    "staff_reply": lambda case: case.replied,
+    "unanswered": lambda case: case.unanswered,
+}
+"""The version of the case with which that began, 0 if it has not."""
+MAX_MINUTES = 366 * 24 * 60
 
 MAX_RULES = 200
 """Each is asked for everything that happens to a case."""
@@ -60,11 +74,15 @@ class RuleCreated(RuleEvent, frozen=True):
     NAME = "rule.created.1"
     kind: RuleKind
     active: bool
+    since: Literal[Since, ""] = ""
+    minutes: int = 0
 
 
 class RuleChanged(RuleEvent, frozen=True):
     NAME = "rule.changed.1"
     version: int
+    since: Literal[Since, ""] = ""
+    minutes: int = 0
 
 
 class RuleEnabled(Event, frozen=True):
@@ -98,6 +116,9 @@ class Rule(Struct, frozen=True):
     once_per_case: bool = False
     conditions: Condition = ALWAYS
     actions: tuple[Action, ...] = ()
+    since: Literal[Since, ""] = ""
+    """Of a timed rule."""
+    minutes: int = 0
     active: bool = False
     deleted: bool = False
 
@@ -114,6 +135,8 @@ def evolve(rule: Rule, event: Event) -> Rule:
                 once_per_case=event.once_per_case,
                 conditions=event.conditions,
                 actions=event.actions,
+                since=event.since,
+                minutes=event.minutes,
                 active=event.active,
             )
         case RuleChanged():
@@ -125,6 +148,8 @@ def evolve(rule: Rule, event: Event) -> Rule:
                 once_per_case=event.once_per_case,
                 conditions=event.conditions,
                 actions=event.actions,
+                since=event.since,
+                minutes=event.minutes,
             )
         case RuleEnabled():
             return replace(rule, active=True)
@@ -155,6 +180,8 @@ def create_rule(
     conditions: Condition = ALWAYS,
     channels: Sequence[str] = (),
     once_per_case: bool = False,
+    since: Literal[Since, ""] = "",
+    minutes: int = 0,
     active: bool = True,
     day: Day = str,
 ) -> int:
@@ -172,6 +199,8 @@ def create_rule(
         once_per_case=once_per_case,
         conditions=conditions,
         actions=tuple(actions),
+        since=since,
+        minutes=minutes,
     )
     rule = checked_rule(work, rule, day)
     rule_id = work.take("rule")
@@ -182,7 +211,7 @@ def create_rule(
 
 
 def change_rule(work: Work, *, rule_id: int, day: Day = str, **changes: Any) -> int:
-    """`changes`: any of title, channels, once_per_case, conditions, actions. What stays the same is no event.
+    """`changes`: any of title, channels, once_per_case, conditions, actions, since, minutes. What stays the same is no event.
 
     Raises RuleNotFound, WrongRule.
     """
@@ -238,6 +267,13 @@ def existing_rule(work: Work, rule_id: int) -> Rule:
 def checked_rule(work: Work, rule: Rule, day: Day) -> Rule:
     """As it is kept. Raises WrongRule that names the places of all that is wrong."""
     wrong: dict[str, str] = {}
+    if rule.kind == "timed":
+        if not rule.since:
+            wrong["since"] = "is required for rules of the kind timed"
+        if not rule.minutes:
+            wrong["after_minutes"] = "is required for rules of the kind timed"
+    elif rule.since or rule.minutes:
+        wrong["since" if rule.since else "after_minutes"] = "is for rules of the kind timed"
     for number, channel in enumerate(rule.channels):
         if not _is_channel(work, channel):
             wrong[f"channels.{number}"] = "is no channel"
@@ -265,6 +301,8 @@ def try_rule(
     case = existing_case(work, case_id)
     if rule.kind == "incoming":
         cause = Cause(0, case_id, "user_message", case.user_wrote, "user", text)
+    elif rule.since:
+        cause = Cause(0, case_id, "time", ANCHORS[rule.since](case), "system")
     else:
         cause = Cause(0, case_id, change, case.version, "staff", text)
     limited = Verdict("channels", not rule.channels or case.channel in rule.channels)
@@ -272,7 +310,7 @@ def try_rule(
 
 
 def _whole(rule: Rule, rule_id: int) -> dict[str, Any]:
-    """The fields of `RuleEvent`."""
+    """What a rule can be changed to, as events hold it."""
     return {
         "rule_id": rule_id,
         "title": rule.title,
@@ -280,6 +318,8 @@ def _whole(rule: Rule, rule_id: int) -> dict[str, Any]:
         "once_per_case": rule.once_per_case,
         "conditions": rule.conditions,
         "actions": rule.actions,
+        "since": rule.since,
+        "minutes": rule.minutes,
     }
 
 
@@ -295,6 +335,8 @@ def _unknown(work: Work, kind: RuleKind, leaf: Condition) -> str:
     """What a condition names that is not there; "" if all is."""
     if kind == "incoming" and leaf.field == "change":
         return "field change is for rules of the kind changed"
+    if kind == "timed" and field_called(leaf.field).of_cause:
+        return f"field {leaf.field} is not for rules of the kind timed"
     if KEY.fullmatch(leaf.field):
         field = work.load(CUSTOM_FIELDS, id_of(leaf.field))
         return "" if field.field_id and not field.deleted else "field is no custom field"

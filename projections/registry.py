@@ -2,6 +2,7 @@
 
 from kanal.eventlog.projection import Projection
 from kanal.projections import (
+    case_times,
     cases,
     channels,
     chats,
@@ -49,5 +50,5 @@ CORE: tuple[Projection, ...] = (
 )
 """Applied inside the writer's transaction: what was answered can be read."""
 
-FOLLOWED: tuple[Projection, ...] = (history.PROJECTION,)
+FOLLOWED: tuple[Projection, ...] = (history.PROJECTION, case_times.PROJECTION)
 """Applied a moment later, behind the log."""

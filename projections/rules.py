@@ -14,9 +14,9 @@ from kanal.domain.rules import (
     RuleDeleted,
     RuleDisabled,
     RuleEnabled,
-    RuleEvent,
     RuleKind,
     RulesOrdered,
+    Since,
 )
 from kanal.domain.stream import Recorded
 from kanal.eventlog.projection import Changes, Row, Tables
@@ -47,10 +47,14 @@ class RuleRow(NamedTuple):
     once_per_case: bool
     conditions: Any
     actions: Any
+    since: Since | Literal[""]
+    minutes: int
     loop: LoopReason | Literal[""]
     """Why this version was kept from running last, "" while it never was."""
     created_at: int
     updated_at: int
+    enabled_at: int
+    """When it was made or enabled last."""
 
 
 class FiringRow(NamedTuple):
@@ -81,9 +85,12 @@ def define(metadata: MetaData, name: Names) -> Iterable[Table]:
         flag("once_per_case"),
         text("conditions"),
         text("actions"),
+        text("since"),
+        number("minutes"),
         text("loop"),
         number("created_at"),
         number("updated_at"),
+        number("enabled_at"),
     )
     firings = name("rule_firings")
     yield Table(
@@ -118,13 +125,16 @@ def fold(changes: Changes, tables: Tables, recorded: Recorded) -> None:
                 "loop": "",
                 "created_at": at,
                 "updated_at": at,
+                "enabled_at": at,
             }
             changes.insert(rules, row)
         case RuleChanged():
             changed = {**_whole(event), "version": event.version, "loop": "", "updated_at": at}
             changes.update(rules, (event.rule_id,), changed)
         case RuleEnabled():
-            changes.update(rules, (event.rule_id,), {"active": True, "updated_at": at})
+            changes.update(
+                rules, (event.rule_id,), {"active": True, "updated_at": at, "enabled_at": at}
+            )
         case RuleDisabled():
             changes.update(rules, (event.rule_id,), {"active": False, "updated_at": at})
         case RuleDeleted():
@@ -142,7 +152,7 @@ def fold(changes: Changes, tables: Tables, recorded: Recorded) -> None:
 
 PROJECTION = ReadModel(
     name="rules",
-    version=2,
+    version=3,
     handles=dict.fromkeys(
         (
             RuleCreated,
@@ -172,6 +182,13 @@ def find(connection: Connection, views: Views, rule_id: int) -> RuleRow | None:
     return one(connection, columns_of(rules, RuleRow).where(rules.c.rule_id == rule_id), _row)
 
 
+def timed(connection: Connection, views: Views) -> list[RuleRow]:
+    """The active rules of that kind, in their order."""
+    rules = views.rules["rules"]
+    query = columns_of(rules, RuleRow).where(rules.c.kind == "timed", rules.c.active.is_(True))
+    return [_row(row) for row in connection.execute(query.order_by(rules.c.position))]
+
+
 def fired(connection: Connection, views: Views, case_id: int) -> list[FiringRow]:
     """What has run for this case, the oldest first."""
     firings = views.rules["rule_firings"]
@@ -196,13 +213,15 @@ def times_fired(
     return connection.scalar(query) or 0
 
 
-def _whole(event: RuleEvent) -> Row:
+def _whole(event: RuleCreated | RuleChanged) -> Row:
     return {
         "title": event.title,
         "channels": _json.encode(event.channels).decode(),
         "once_per_case": event.once_per_case,
         "conditions": _json.encode(event.conditions).decode(),
         "actions": _json.encode(event.actions).decode(),
+        "since": event.since,
+        "minutes": event.minutes,
     }
 
 

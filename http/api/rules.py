@@ -16,7 +16,7 @@ from kanal.domain.conditions import Change, Verdict
 from kanal.domain.errors import RuleNotFound
 from kanal.domain.firings import LoopReason
 from kanal.domain.plain_text import plain_text
-from kanal.domain.rules import MAX_CHANNELS, MAX_RULES, RuleKind
+from kanal.domain.rules import MAX_CHANNELS, MAX_MINUTES, MAX_RULES, RuleKind, Since
 from kanal.http.actions import DISPLAY_NAMES, ActionFields, few, shown_destination
 from kanal.http.answers import Date, answer, empty, listing
 from kanal.http.conditions import Conditions, check_channel
@@ -50,11 +50,23 @@ def _channels(given: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(check_channel(each) for each in given))
 
 
+def _minutes(given: int) -> int:
+    if not 1 <= given <= MAX_MINUTES:
+        raise wrong(f"must be 1 to {MAX_MINUTES}")
+    return given
+
+
+Minutes = Annotated[Id, AfterValidator(_minutes)]
+
+
 class RuleChanges(Fields):
     title: Line | None = None
     channels: Annotated[tuple[Text, ...], Many, AfterValidator(_channels)] | None = None
     """To which it is limited; `all` takes the limit away."""
     once_per_case: Flag | None = None
+    since: Since | None = None
+    """Of a timed rule: from when on its minutes count."""
+    after_minutes: Minutes | None = None
     conditions: Conditions | None = None
     actions: Annotated[tuple[RuleActionFields, ...], AfterValidator(few)] | None = None
 
@@ -102,6 +114,8 @@ class RuleAnswer(Struct):
     active: bool
     channels: list[str]
     once_per_case: bool
+    since: Since | Literal[""]
+    after_minutes: int
     conditions: dict[str, Any]
     actions: list[RuleActionAnswer]
     loop_cut: LoopReason | Literal[""]
@@ -221,6 +235,9 @@ def _given(given: RuleChanges) -> dict[str, Any]:
         changes["conditions"] = given.conditions.condition()
     if given.actions is not None:
         changes["actions"] = tuple(each.action() for each in given.actions)
+    if given.after_minutes is not None:
+        changes["minutes"] = given.after_minutes
+    changes.pop("after_minutes", None)
     return {name: value for name, value in changes.items() if value is not None}
 
 
@@ -260,6 +277,8 @@ def shown(row: RuleRow, dates: Dates) -> RuleAnswer:
         active=row.active,
         channels=row.channels,
         once_per_case=row.once_per_case,
+        since=row.since,
+        after_minutes=row.minutes,
         conditions=row.conditions,
         actions=[_shown_action(action) for action in row.actions],
         loop_cut=row.loop,
