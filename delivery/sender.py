@@ -477,12 +477,14 @@ class Sender:
                     self._withdraw(lane)
         self._go_on(written)
 
-    def _count_successes(self, entries: Sequence[Entry], others: Collection[str]) -> None:
+    def _count_successes(self, entries: Iterable[Entry], others: Collection[str]) -> None:
+        """Not those of a replay: their event is long past."""
         for entry in entries:
-            if not isinstance(entry, Attempted) or entry.delivery.delivery_id in others:
+            delivery = entry.delivery
+            if not isinstance(entry, Attempted) or delivery.delivery_id in others:
                 continue
-            if entry.outcome.succeeded and entry.delivery.replay_id is None:
-                self.meter.delivered(entry.delivery.created_at, entry.outcome)
+            if entry.outcome.succeeded and delivery.replay_id is None:
+                self.meter.delivered(delivery.created_at, entry.outcome)
 
     def _go_on(self, written: Written) -> None:
         for row in written.lanes.values():
@@ -553,6 +555,8 @@ class Sender:
             else:
                 break
         self.meter.dead += decision.state == "dead"
+        if decision.state is None:
+            self._count_successes([attempted], ())
         if decision.pause:
             # Its row was read before the event changed it.
             concluded[0].lanes.clear()
