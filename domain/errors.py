@@ -12,6 +12,7 @@
     │   ├── CompanyNotFound
     │   ├── MacroNotFound
     │   ├── RuleNotFound
+    │   ├── EventNotFound
     │   ├── LabelNotFound
     │   ├── DeliveryNotFound
     │   ├── SecretNotFound
@@ -248,6 +249,13 @@ class RuleNotFound(NotFound):
         super().__init__(
             f"There is no rule {rule_id!s}, or it is deleted. GET /api/rules.json lists the rules."
         )
+
+
+class EventNotFound(NotFound):
+    code = "event_not_found"
+
+    def __init__(self, position: object) -> None:
+        super().__init__(f"There is no event at the position {position!s}.")
 
 
 class NoRight(NotAllowed):

@@ -37,6 +37,7 @@ IN_PATHS: dict[str, tuple[str, Json]] = {
         {"type": "string", "examples": ["1", "051-666140"]},
     ),
     "delivery": ("delivery_id", {"type": "string", "examples": ["msg_1"]}),
+    "event": ("position in the log", ID),
     "channel": ("channel_id or channel_api_key", {"type": "string", "examples": ["1", "cch1"]}),
 }
 """Parts of paths that are no plain ids."""

@@ -196,4 +196,5 @@ ROUTES = (
     Route("GET", "replays/{replay}", replays.show, Right.SEE_DELIVERIES),
     Route("PUT", "replays/{replay}/cancel", replays.cancel, Right.MANAGE_DELIVERIES),
     Route("GET", "events", events.list_events, Right.AUDIT),
+    Route("GET", "events/{event}/causes", events.causes, Right.AUDIT),
 )

@@ -196,6 +196,17 @@ def fired(connection: Connection, views: Views, case_id: int) -> list[FiringRow]
     return [FiringRow._make(row) for row in connection.execute(query.order_by(firings.c.position))]
 
 
+def fired_for(
+    connection: Connection, views: Views, rule_id: int, case_id: int, cause: int
+) -> FiringRow | None:
+    """Of that rule for the event of that case at that position."""
+    firings = views.rules["rule_firings"]
+    query = columns_of(firings, FiringRow).where(
+        firings.c.case_id == case_id, firings.c.rule_id == rule_id, firings.c.cause == cause
+    )
+    return one(connection, query.order_by(firings.c.position).limit(1), FiringRow._make)
+
+
 def fired_behind(connection: Connection, views: Views, position: int) -> list[FiringRow]:
     firings = views.rules["rule_firings"]
     query = columns_of(firings, FiringRow).where(firings.c.position > position)

@@ -9,17 +9,29 @@ from typing import Any, Literal
 
 import msgspec
 from aiohttp import web
+from sqlalchemy import Connection
 
+from kanal.delivery import overview
+from kanal.delivery.overview import DeliveryRow, Filter
+from kanal.domain.case_events import MessageAdded
+from kanal.domain.errors import EventNotFound
 from kanal.domain.stream import Recorded
 from kanal.http.answers import Date, answer, listing
+from kanal.http.api import deliveries
+from kanal.http.api.deliveries import DeliveryAnswer
 from kanal.http.api.users import ChannelId
 from kanal.http.context import Call
-from kanal.http.contract import Listed, contract
+from kanal.http.contract import Listed, Whole, contract
 from kanal.http.dates import Dates
 from kanal.http.fields import Id, Paging, Text
-from kanal.http.ids import case_id_in
+from kanal.http.ids import case_id_in, id_in
 from kanal.http.paging import page_of
 from kanal.projections import history
+from kanal.projections.causes import Link, chain
+from kanal.projections.read_model import Views
+
+DELIVERIES_SHOWN = 10
+"""A message is one, and one more for each time that it was edited or deleted."""
 
 
 class EventsQuery(Paging):
@@ -60,6 +72,54 @@ async def list_events(call: Call) -> web.Response:
         headers["Link"] = f'<{following.without_query_params("page")}>; rel="next"'
     items = [shown(recorded, dates) for recorded in found.rows]
     return answer(listing("event", items, found.total), headers=headers)
+
+
+class RanRuleAnswer(msgspec.Struct):
+    rule_id: int
+    version: int
+    title: str
+    """When it ran."""
+
+
+class CauseAnswer(msgspec.Struct):
+    event: EventAnswer
+    rule: RanRuleAnswer | None
+    """That did it; null if no rule did."""
+    deliveries: list[DeliveryAnswer]
+    """What went out of the message that the event added."""
+
+
+class CausesAnswer(msgspec.Struct):
+    causes: list[CauseAnswer]
+
+
+@contract("Show why something happened", Whole(CausesAnswer))
+async def causes(call: Call) -> web.Response:
+    """The event first, then what caused it, and so on."""
+    position = id_in(call.path("event"), EventNotFound)
+    database, dates = call.context.database, call.context.dates
+
+    def query(connection: Connection, views: Views) -> list[CauseAnswer]:
+        links = chain(connection, views, database, position)
+        return [_cause(connection, link, dates) for link in links]
+
+    found = await call.read(query)
+    if not found:
+        raise EventNotFound(position)
+    return answer(CausesAnswer(found))
+
+
+def _cause(connection: Connection, link: Link, dates: Dates) -> CauseAnswer:
+    event, firing = link.recorded.event, link.firing
+    rows: list[DeliveryRow] = []
+    if isinstance(event, MessageAdded) and event.outgoing:
+        wanted = Filter(message_id=event.message_id)
+        rows, _ = overview.listed(connection, wanted, DELIVERIES_SHOWN, 0)
+    return CauseAnswer(
+        event=shown(link.recorded, dates),
+        rule=firing and RanRuleAnswer(firing.rule_id, firing.version, firing.title),
+        deliveries=[deliveries.shown(row, dates) for row in rows],
+    )
 
 
 def shown(recorded: Recorded, dates: Dates) -> EventAnswer:

@@ -27,6 +27,7 @@ from kanal.domain.staff import create_staff
 from kanal.eventlog.writer import LogBusy, Writer
 from kanal.projections import changelog, runner
 from kanal.projections import rules as rows
+from kanal.projections.causes import chain
 from kanal.projections.registry import CORE
 from kanal.settings import Settings
 
@@ -118,6 +119,10 @@ async def test_a_rule_answers_and_its_events_say_why(data_dir: Path, database_ur
             stream = store.stream_ids.of(CASES, "2")
             shown = changelog.of_case(connection, views, store.database, 2, stream)
             assert [row.case_id for row in rows.fired(connection, views, 2)] == [2]
+            links = list(chain(connection, views, store.database, caused[0].position))
+            assert list(chain(connection, views, store.database, 10**9)) == []
+        assert [link.recorded.position for link in links] == [caused[0].position, cause]
+        assert [link.firing and link.firing.version for link in links] == [1, None]
         assert [(each.kind, each.who, each.old) for each in shown] == [
             ("priority", "rule:1", "normal"),
             ("rules", "rule:1", "R (ID - 1)"),
