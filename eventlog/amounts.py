@@ -2,7 +2,7 @@
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
@@ -13,36 +13,74 @@ KEPT = "amounts"
 
 Amount = Counter[tuple[Any, ...]]
 """Values of the columns that are counted by -> rows."""
+Compute = Callable[[Mapping[str, Any]], Any]
+NOTHING: Mapping[str, Compute] = {}
 
 
 class Amounts:
     """Of a table with one column for its key. No row of the amounts says 0.
 
-    `computed_from`: what the database computes one of the columns from that are counted by.
+    `computed`: how a column that the database computes, and that is counted by, follows from those of `computed_from`.
     """
 
     def __init__(
-        self, of: Table, name: str, by: Sequence[str], computed_from: Iterable[str] = ()
+        self,
+        of: Table,
+        name: str,
+        by: Sequence[str],
+        computed: Mapping[str, Compute] = NOTHING,
+        computed_from: Sequence[str] = (),
     ) -> None:
         columns = [Column(c, of.c[c].type, primary_key=True, autoincrement=False) for c in by]
         amount = Column("amount", BigInteger, nullable=False)
         self.table = Table(name, of.metadata, *columns, amount, sqlite_with_rowid=False)
-        self.moved_by = {*by, *computed_from}
-        """A change of one of these columns may move a row from one amount to another."""
+        self._names = [*(name for name in by if name not in computed), *computed_from]
+        self._moved_by = set(self._names)
         self._of = of
+        self._computed = computed
+        self._order = by
         self._by = [f'"{each}"' for each in by]
         of.info[KEPT] = self
 
-    def read(self, connection: Connection, keys: Iterable[int]) -> Amount:
-        """Of the rows with these keys."""
+    def differences(
+        self,
+        connection: Connection,
+        inserts: Iterable[dict[str, Any]],
+        updates: Mapping[tuple[Any, ...], dict[str, Any]],
+        deletes: Iterable[tuple[Any, ...]],
+    ) -> Amount:
+        """Made by these changes, which are not stored yet. An update of a row that there is not changes nothing."""
+        found: Amount = Counter(map(self._counted_as, inserts))
+        moved = {
+            key: changes for (key,), changes in updates.items() if self._moved_by & changes.keys()
+        }
+        gone = [key for (key,) in deletes]
+        if moved or gone:
+            for key, row in self._rows(connection, [*moved, *gone]):
+                found[self._counted_as(row)] -= 1
+                if key in moved:
+                    found[self._counted_as(row | moved[key])] += 1
+        return found
+
+    def _counted_as(self, row: Mapping[str, Any]) -> tuple[Any, ...]:
+        computed = self._computed
+        return tuple(
+            [computed[name](row) if name in computed else row[name] for name in self._order]
+        )
+
+    def _rows(
+        self, connection: Connection, keys: Iterable[Any]
+    ) -> Iterator[tuple[Any, dict[str, Any]]]:
         (key,) = self._of.primary_key.columns
-        select = f'SELECT {", ".join(self._by)} FROM "{self._of.name}" WHERE "{key.name}"'
+        quoted = ", ".join(f'"{name}"' for name in [key.name, *self._names])
+        select = f'SELECT {quoted} FROM "{self._of.name}" WHERE "{key.name}"'
         given: Any = list(keys)
         if connection.dialect.name == "postgresql":
             sql = f"{select} = ANY(%s)"
         else:
             sql, given = f"{select} IN (SELECT value FROM json_each(?))", json.dumps(given)
-        return Counter(map(tuple, connection.exec_driver_sql(sql, (given,))))
+        for key, *values in connection.exec_driver_sql(sql, (given,)):
+            yield key, dict(zip(self._names, values, strict=True))
 
     def add(self, connection: Connection, differences: Amount) -> None:
         rows = [(*values, more) for values, more in differences.items() if more]

@@ -1,6 +1,6 @@
 """What the log knows of read models: a fold from events to row changes, and the row changes of one transaction."""
 
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from operator import itemgetter
 from typing import Any, Protocol
@@ -112,18 +112,10 @@ class _TableChanges:
         if amounts is None:
             self._write(connection, bulk=bulk)
             return
-        moved = [
-            key
-            for (key,), values in self._updates.items()
-            if not amounts.moved_by.isdisjoint(values)
-        ]
-        gone = [key for (key,) in self._deletes]
-        new = [key for (key,) in self._inserts]
-        before = amounts.read(connection, [*moved, *gone]) if moved or gone else Counter()
+        new = self._inserts.values()
+        differences = amounts.differences(connection, new, self._updates, self._deletes)
         self._write(connection, bulk=bulk)
-        after = amounts.read(connection, [*moved, *new]) if moved or new else Counter()
-        after.subtract(before)
-        amounts.add(connection, after)
+        amounts.add(connection, differences)
 
     def _write(self, connection: Connection, *, bulk: bool) -> None:
         if self._deletes:

@@ -256,7 +256,7 @@ def define(metadata: MetaData, name: Names) -> Iterable[Table]:
     )
     yield table
     hidden_by = ("deleted", "spam", "parent_case_id", "chat")
-    yield Amounts(table, name("case_amounts"), FACETS, computed_from=hidden_by).table
+    yield Amounts(table, name("case_amounts"), FACETS, {"hidden": _hides}, hidden_by).table
     yield Table(
         name("case_details"),
         metadata,
@@ -273,6 +273,16 @@ def define(metadata: MetaData, name: Names) -> Iterable[Table]:
         text("custom_fields"),
     )
     yield searchable(name("case_subjects"), metadata)
+
+
+def _hides(row: Mapping[str, Any]) -> int:
+    """As `HIDDEN`."""
+    return (
+        (DELETED if row["deleted"] else 0)
+        | (SPAM if row["spam"] else 0)
+        | (MERGED if row["parent_case_id"] else 0)
+        | (ACTIVE_CHAT if row["chat"] == "active" else 0)
+    )
 
 
 def fold(changes: Changes, tables: Tables, recorded: Recorded) -> None:

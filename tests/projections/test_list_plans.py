@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from functools import partial
 from pathlib import Path
 from typing import Any, get_args
@@ -30,6 +31,7 @@ from kanal.projections import (
     languages,
     macros,
     messages,
+    notices,
     rules,
     staff,
     staff_statuses,
@@ -88,9 +90,9 @@ FEW = {
     "labels_v1",
 } | {
     *("staff_v1", "staff_statuses_v1", "lanes", "filters_v1", "macros_v1", "rules_v1"),
-    *("languages_v1", "client_emails_v1", "chats_v1"),
+    *("languages_v1", "client_emails_v1", "chats_v1", "notices_v1"),
 }
-"""What staff set up, companies, and the chats that are not completed: read whole, if need be."""
+"""What staff set up and are told, companies, and the chats that are not completed: read whole, if need be."""
 COUNTED = re.compile(r"^SCAN (users_v1|deliveries) USING (COVERING )?INDEX ")
 """Where no amounts are kept: along the narrowest index."""
 OTHERWISE = re.compile(r"VIRTUAL TABLE INDEX 0:M|^SCAN (anon|those)_")
@@ -145,8 +147,7 @@ class Asking:
         for wanted_events in ([], both[:1], both[1:], both):
             query = partial(ask, history.events, self.database, wanted_events, 5, page)
             yield f"events {wanted_events}", query
-        stream = UUID(int=1)
-        yield "changelog", lambda: list(changelog.of_case(connection, self.database, stream))
+        yield "changelog", partial(ask, changelog.of_case, self.database, 7, UUID(int=1))
         for model in (custom_fields, groups, labels, languages, client_emails, staff):
             yield model.__name__, partial(ask, model.listed, page)
         for unpaged in (channels, rules, staff_statuses):
@@ -154,6 +155,7 @@ class Asking:
         for mine in (filters, macros):
             yield mine.__name__, partial(ask, mine.visible, 1)
         yield "chats", partial(ask, chats.listed, chats.ChatFilter(state=["waiting"]), page)
+        yield "notices", partial(ask, notices.listed, 1, notices.Filter(), page)
         name = companies.CompanyFilter(name="example")
         yield "companies", partial(ask, companies.listed, name, page)
 
@@ -187,17 +189,16 @@ class Asking:
 def test_no_list_goes_through_more_than_it_has_to(
     database_url: str, data_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    database = database_of(database_url, data_dir)
-    migrate(database)
-    with database.writer.connect() as connection:
-        asking = Asking(connection, database)
-        whole = {name: [*asking.scans(query)] for name, query in asking.lists()}
-        # As if so many had been found that pages are walked to.
-        monkeypatch.setattr(cases, "GATHERED", 0)
-        monkeypatch.setattr(cases, "SORTED", 0)
-        for wanted in CASES:
-            for sort in SORTS:
-                query = asking.cases(wanted, sort)
-                whole[f"many cases {wanted} {sort}"] = [*asking.scans(query)]
-    database.close()
+    with closing(database_of(database_url, data_dir)) as database:
+        migrate(database)
+        with database.writer.connect() as connection:
+            asking = Asking(connection, database)
+            whole = {name: [*asking.scans(query)] for name, query in asking.lists()}
+            # As if so many had been found that pages are walked to.
+            monkeypatch.setattr(cases, "GATHERED", 0)
+            monkeypatch.setattr(cases, "SORTED", 0)
+            for wanted in CASES:
+                for sort in SORTS:
+                    query = asking.cases(wanted, sort)
+                    whole[f"many cases {wanted} {sort}"] = [*asking.scans(query)]
     assert {name: steps for name, steps in whole.items() if steps} == {}

@@ -77,7 +77,9 @@ class Desk:
         """What the log says, folded at once into memory."""
         engine = engine_of("")
         with engine.connect() as connection:
-            rows = folded_at_once(connection, self.log.events()).rows()
+            models = folded_at_once(connection, self.log.events())
+            rows = models.rows()
+            assert all(kept == counted for kept, counted in models.amounts().values())
         return {name: one for name, one in rows.items() if name.partition(".")[0] in names}
 
 
