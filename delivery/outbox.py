@@ -11,7 +11,7 @@ from typing import Any, Final, Protocol
 from sqlalchemy import Connection, insert, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
-from kanal.delivery import notices
+from kanal.delivery import notices, shadow
 from kanal.delivery.body import (
     CONTENT_TYPES,
     TEMPLATE_VERSION,
@@ -406,6 +406,8 @@ def insert_new(connection: Connection, rows: list[dict[str, Any]]) -> None:
 def _created(connection: Connection, event: ChannelCreated, at: int) -> None:
     row = new_lane(event.channel_id, event.webhook_url, event.channel_type, event.webhook, at)
     connection.execute(insert(lanes).values(row))
+    if event.webhook.shadow_url:
+        shadow.begin(connection, event.channel_id, event.webhook.shadow_url, at)
 
 
 def _changed(connection: Connection, event: ChannelChanged, at: int) -> None:
@@ -420,6 +422,8 @@ def _changed(connection: Connection, event: ChannelChanged, at: int) -> None:
     if (was.order, was.polling) != (now.order, now.polling):
         reorder(connection, event.channel_id, now, at)
         _set(connection, event.channel_id, {"due_at": at})
+    if was.shadow_url != now.shadow_url:
+        shadow.begin(connection, event.channel_id, now.shadow_url, at)
     reached = (row.webhook_url, was.networks, was.headers)
     if reached != (event.webhook_url, now.networks, now.headers):
         _start_anew(connection, event.channel_id, at)

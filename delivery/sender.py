@@ -40,6 +40,7 @@ from kanal.delivery.schedule import (
     attempt_seconds,
     next_attempt_at,
 )
+from kanal.delivery.shadow import Copy, ShadowSender
 from kanal.delivery.signing import signature_headers
 from kanal.delivery.tables import NEVER
 from kanal.delivery.verdict import (
@@ -127,6 +128,7 @@ class Sender:
         """Somebody may have asked for a replay."""
         self._written = asyncio.Event()
         self._closing = False
+        self._shadows = ShadowSender(client, writer)
         self._tasks: set[asyncio.Task[Any]] = set()
         self._posts: set[asyncio.Task[Any]] = set()
         self._decisions: set[asyncio.Task[Any]] = set()
@@ -147,6 +149,7 @@ class Sender:
         if self._posts:
             await asyncio.wait(self._posts, timeout=seconds)
         abandoned = len(self._posts)
+        await self._shadows.close()
         await _cancelled(self._posts)
         with suppress(TimeoutError):
             async with asyncio.timeout(WRITING_SECONDS):
@@ -357,8 +360,26 @@ class Sender:
                 options.networks,
             )
         )
+        if options.shadow_url and not self._closing:
+            self._copy(lane, delivery, outcome, deadline)
         self._feed()
         self._pump(lane)
+
+    def _copy(self, lane: Lane, delivery: Delivery, outcome: Outcome, deadline: float) -> None:
+        options = lane.row.options
+        self._shadows.send(
+            Copy(
+                channel_id=lane.channel_id,
+                url=options.shadow_url,
+                delivery_id=delivery.delivery_id,
+                queue=delivery.queue,
+                body=delivery.body or b"",
+                headers=partial(self._headers, lane, delivery),
+                deadline=deadline,
+                networks=networks_of(options.networks) if options.networks else (),
+                outcome=outcome,
+            )
+        )
 
     def _feed(self) -> None:
         """A place is free: first for channels that have none."""

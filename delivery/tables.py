@@ -221,3 +221,35 @@ Of what the filter names, it is what stands in the log behind `after` and not be
 (`delivered`, `dead` or `any`). `cursor` is the position up to which it has been put into the queues again, `next_at` when
 the next ones may be. `turn` is the position of the event: what is replayed comes after what waited then, in its own order.
 """
+shadows = Table(
+    "shadows",
+    METADATA,
+    Column("channel_id", BigInteger, primary_key=True, autoincrement=False),
+    Column("url", Text, nullable=False),
+    Column("since", BigInteger, nullable=False),
+    Column("same", BigInteger, nullable=False),
+    Column("better", BigInteger, nullable=False),
+    Column("worse", BigInteger, nullable=False),
+    Column("not_sent", BigInteger, nullable=False),
+)
+"""The second URL that a channel's POSTs are copied to, and how its answers compare."""
+
+shadow_results = Table(
+    "shadow_results",
+    METADATA,
+    Column("result_id", Text, primary_key=True),
+    Column("channel_id", BigInteger, nullable=False),
+    Column("delivery_id", Text, nullable=False),
+    Column("at", BigInteger, nullable=False),
+    Column("comparison", Text, nullable=False),
+    Column("main_class", Text, nullable=False),
+    Column("main_status", Integer),
+    Column("main_milliseconds", BigInteger, nullable=False),
+    Column("shadow_class", Text, nullable=False),
+    Column("shadow_status", Integer),
+    Column("shadow_milliseconds", BigInteger, nullable=False),
+    Column("sentence", Text, nullable=False),
+    Column("excerpt", Text, nullable=False),
+    Index("shadow_results_channel", "channel_id", "result_id"),
+)
+"""The last of the answers beside those to the POSTs that were copied. Ids grow with time."""

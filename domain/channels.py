@@ -12,6 +12,7 @@ from kanal.domain.errors import (
     ChannelNotFound,
     NewestSecret,
     SecretNotFound,
+    ShadowNotFound,
     TooManySecrets,
     WebhookUrlRequired,
 )
@@ -231,6 +232,20 @@ def change_channel(
             ),
         )
     return channel_id
+
+
+def switch_to_shadow(work: Work, *, channel_id: int) -> int:
+    """The second URL becomes the channel's, in one event. Raises ShadowNotFound."""
+    shadow_url = existing_channel(work, channel_id).webhook.shadow_url
+    if not shadow_url:
+        raise ShadowNotFound(channel_id)
+    return change_channel(
+        work, channel_id=channel_id, webhook_url=shadow_url, webhook={"shadow_url": ""}
+    )
+
+
+def drop_shadow(work: Work, *, channel_id: int) -> int:
+    return change_channel(work, channel_id=channel_id, webhook={"shadow_url": ""})
 
 
 def _check_reachable(webhook_url: str, options: WebhookOptions) -> None:

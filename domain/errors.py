@@ -15,6 +15,7 @@
     │   ├── EventNotFound
     │   ├── LabelNotFound
     │   ├── DeliveryNotFound
+    │   ├── ShadowNotFound
     │   ├── SecretNotFound
     │   ├── NoticeNotFound
     │   ├── ReplayNotFound
@@ -139,6 +140,15 @@ class LabelNotFound(NotFound):
 
     def __init__(self, label_id: object) -> None:
         super().__init__(f"There is no label {label_id!s}.")
+
+
+class ShadowNotFound(NotFound):
+    code = "shadow_not_found"
+
+    def __init__(self, channel_id: int) -> None:
+        super().__init__(
+            f"Channel cch{channel_id} has no webhook_shadow_url, so nothing is compared."
+        )
 
 
 class DeliveryNotFound(NotFound):

@@ -46,6 +46,8 @@ class WebhookOptions(Struct, frozen=True):
     """Whether the receiver is told of more than messages: that one was edited or deleted, that a case has another status."""
     deletions: bool = False
     statuses: bool = False
+    shadow_url: str = ""
+    """Gets a copy of each POST, whose answer counts nothing."""
     polling: bool = False
     """Nothing is POSTed: the receiver asks for what goes out, and says what it has."""
     signature: Signature = "v1"

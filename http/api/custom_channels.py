@@ -51,6 +51,7 @@ MAX_RATE = 60_000
 FINGERPRINT_DIGITS = 16
 
 OPTION = "webhook_"
+URLS = ("webhook_url", "webhook_shadow_url")
 OPTIONS = frozenset(WebhookOptions.__struct_fields__)
 
 Count = Annotated[Id, Field(le=MAX_COUNT)]
@@ -136,6 +137,7 @@ class ChannelFields(Fields):
     webhook_deletions: Flag | None = None
     webhook_statuses: Flag | None = None
     webhook_polling: Flag | None = None
+    webhook_shadow_url: Text | None = None
 
     def settings(self, context: Context) -> dict[str, Any]:
         """What was given, the options of the webhook together; of headers what may be in an event."""
@@ -210,6 +212,7 @@ class ChannelAnswer(Struct):
     webhook_deletions: bool
     webhook_statuses: bool
     webhook_polling: bool
+    webhook_shadow_url: str
     secret: str | UnsetType = UNSET
     """Only in the answer to the creation."""
 
@@ -277,17 +280,17 @@ async def change(call: Call) -> web.Response:
             kept_headers.keep(connection, channel_id, given.webhook_headers)
 
     command = partial(channels.change_channel, **given.settings(call.context))
-    return await _submit(call, command, keep)
+    return await submit_change(call, command, keep)
 
 
 @contract("Disable a custom channel", One("custom_channel", ChannelAnswer))
 async def disable(call: Call) -> web.Response:
-    return await _submit(call, channels.disable_channel)
+    return await submit_change(call, channels.disable_channel)
 
 
 @contract("Enable a custom channel", One("custom_channel", ChannelAnswer))
 async def enable(call: Call) -> web.Response:
-    return await _submit(call, channels.enable_channel)
+    return await submit_change(call, channels.enable_channel)
 
 
 @contract(
@@ -297,7 +300,7 @@ async def enable(call: Call) -> web.Response:
 )
 async def pause(call: Call) -> web.Response:
     given = await call.given(Reason)
-    return await _submit(call, partial(channel_delivery.pause_delivery, reason=given.reason))
+    return await submit_change(call, partial(channel_delivery.pause_delivery, reason=given.reason))
 
 
 @contract(
@@ -307,7 +310,7 @@ async def pause(call: Call) -> web.Response:
 )
 async def resume(call: Call) -> web.Response:
     given = await call.given(Reason)
-    return await _submit(call, partial(channel_delivery.resume_delivery, reason=given.reason))
+    return await submit_change(call, partial(channel_delivery.resume_delivery, reason=given.reason))
 
 
 @contract("Delete a custom channel", Empty())
@@ -404,7 +407,7 @@ def fingerprint_of(context: Context, secret: str) -> str:
     return context.stream_ids.keyed_hash(secret).hex()[:FINGERPRINT_DIGITS]
 
 
-async def _submit(
+async def submit_change(
     call: Call,
     command: Callable[..., int],
     beside: Callable[[Connection, int], None] | None = None,
@@ -444,9 +447,12 @@ def _check_reach(
 ) -> None:
     """That what is given could be called. Raises ApiError that names all that could not."""
     fields: dict[str, str] = {}
-    refused = context.guard.check_url(url) if given.webhook_url else None
-    if refused:
-        fields["webhook_url"] = refused.sentence
+    refused = {
+        name: found.sentence
+        for name in URLS
+        if (given_url := getattr(given, name)) and (found := context.guard.check_url(given_url))
+    }
+    fields |= refused
     vain = [
         f"{each} is {reason}, which KANAL_WEBHOOK_ALLOW does not name"
         for each in networks
@@ -454,7 +460,11 @@ def _check_reach(
     ]
     if vain and given.webhook_networks:
         fields["webhook_networks"] = "; ".join(vain)
-    elif not refused and (address := _address_in(url)) and _is_outside(networks, address):
+    elif (
+        "webhook_url" not in refused
+        and (address := _address_in(url))
+        and _is_outside(networks, address)
+    ):
         name = "webhook_networks" if given.webhook_networks else "webhook_url"
         fields[name] = f"{address} of the Webhook URL lies in none of webhook_networks"
     if (given.webhook_timeout or 0) > context.pinger.timeout:
@@ -462,7 +472,8 @@ def _check_reach(
             f"must be at most {context.pinger.timeout:g} in this installation"
         )
     if refused:
-        raise ApiError(400, "webhook_url_refused", refused.sentence, fields=fields)
+        sentence = next(iter(refused.values()))
+        raise ApiError(400, "webhook_url_refused", sentence, fields=fields)
     if fields:
         sentence = "; ".join(f"{name} {words}" for name, words in fields.items())
         raise ApiError(400, INVALID, f"{sentence}.", fields=fields)

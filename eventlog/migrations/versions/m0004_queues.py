@@ -56,6 +56,7 @@ def upgrade() -> None:
         sa.Column("value", sa.Text, nullable=False),
     )
     _replays()
+    _shadows()
 
 
 def _secrets() -> None:
@@ -99,6 +100,36 @@ def _replays() -> None:
         sa.Column("ended_at", sa.BigInteger),
     )
     op.create_index("replays_state", "replays", ["state", "next_at"])
+
+
+def _shadows() -> None:
+    op.create_table(
+        "shadows",
+        sa.Column("channel_id", sa.BigInteger, primary_key=True, autoincrement=False),
+        sa.Column("url", sa.Text, nullable=False),
+        sa.Column("since", sa.BigInteger, nullable=False),
+        sa.Column("same", sa.BigInteger, nullable=False),
+        sa.Column("better", sa.BigInteger, nullable=False),
+        sa.Column("worse", sa.BigInteger, nullable=False),
+        sa.Column("not_sent", sa.BigInteger, nullable=False),
+    )
+    op.create_table(
+        "shadow_results",
+        sa.Column("result_id", sa.Text, primary_key=True),
+        sa.Column("channel_id", sa.BigInteger, nullable=False),
+        sa.Column("delivery_id", sa.Text, nullable=False),
+        sa.Column("at", sa.BigInteger, nullable=False),
+        sa.Column("comparison", sa.Text, nullable=False),
+        sa.Column("main_class", sa.Text, nullable=False),
+        sa.Column("main_status", sa.Integer),
+        sa.Column("main_milliseconds", sa.BigInteger, nullable=False),
+        sa.Column("shadow_class", sa.Text, nullable=False),
+        sa.Column("shadow_status", sa.Integer),
+        sa.Column("shadow_milliseconds", sa.BigInteger, nullable=False),
+        sa.Column("sentence", sa.Text, nullable=False),
+        sa.Column("excerpt", sa.Text, nullable=False),
+    )
+    op.create_index("shadow_results_channel", "shadow_results", ["channel_id", "result_id"])
 
 
 def _partial_index(name: str, columns: list[str], where: str) -> None:

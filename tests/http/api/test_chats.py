@@ -87,6 +87,7 @@ async def test_the_options_of_chats_are_checked(api: Api) -> None:
         "webhook_deletions": False,
         "webhook_statuses": False,
         "webhook_polling": False,
+        "webhook_shadow_url": "",
         "webhook_signature": "v1",
         "webhook_headers": [],
         "webhook_timeout": 0,
