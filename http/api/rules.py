@@ -51,8 +51,8 @@ def _channels(given: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def _minutes(given: int) -> int:
-    if not 1 <= given <= MAX_MINUTES:
-        raise wrong(f"must be 1 to {MAX_MINUTES}")
+    if given > MAX_MINUTES:
+        raise wrong(f"may be up to {MAX_MINUTES}")
     return given
 
 
