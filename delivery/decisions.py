@@ -10,6 +10,7 @@ from typing import Any, Final
 from sqlalchemy import Connection, Row, Select, and_, exists, func, select, update
 
 from kanal.delivery.ledger import promote, wake
+from kanal.delivery.queues import queue_of
 from kanal.delivery.tables import attempts, deliveries, lanes
 from kanal.domain import webhook_options
 from kanal.domain.deliveries import (
@@ -134,6 +135,7 @@ def _pending_again(row: Row[Any]) -> dict[str, Any]:
     """As if it were new, but where it stood."""
     values = {
         "state": "pending",
+        "queue": _queue(row),
         "turn": row.position if row.turn is None else row.turn,
         "reason": None,
         "failures": 0,
@@ -143,11 +145,20 @@ def _pending_again(row: Row[Any]) -> dict[str, Any]:
     return values if row.under_way else {**values, "due_at": None, "due_since": None}
 
 
+def _queue(row: Row[Any]) -> int | None:
+    """What had ended may have stood in one of another order."""
+    if row.turn is not None:
+        queue: int | None = row.queue
+        return queue
+    return queue_of(webhook_options.read(row.options), row.channel_id, row.case_id)
+
+
 def _go_on(connection: Connection, row: Row[Any], now: int) -> Iterable[int]:
     """Whoever may be due in its queue now, is."""
     if webhook_options.read(row.options).polling:
         return (row.channel_id,)
-    if row.queue is None:
+    queue = _queue(row)
+    if queue is None:
         due = and_(
             deliveries.c.delivery_id == row.delivery_id,
             deliveries.c.state == "pending",
@@ -156,7 +167,7 @@ def _go_on(connection: Connection, row: Row[Any], now: int) -> Iterable[int]:
         connection.execute(update(deliveries).where(due).values(due_at=now, due_since=now))
     else:
         changes = Changes()
-        promote(connection, changes, [row.queue], now)
+        promote(connection, changes, [queue], now)
         changes.flush(connection)
     wake(connection, {row.channel_id: now})
     return (row.channel_id,)
@@ -185,7 +196,7 @@ def _decided(
     assert isinstance(decision, DeliveryDecision)
     d, lane = deliveries.c, lanes.c
     query: Select[Any] = select(
-        *(d.delivery_id, d.channel_id, d.position, d.state, d.queue, d.turn, d.due_at),
+        *(d.delivery_id, d.channel_id, d.case_id, d.position, d.state, d.queue, d.turn, d.due_at),
         *(
             lane.state.label("lane"),
             lane.options,

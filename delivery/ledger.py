@@ -377,7 +377,7 @@ def conclude(
     _complete(changes, lane, attempted, verdict, state)
     changes.flush(connection)
     changes = Changes()
-    over = {standing.queue} if state != "pending" and standing.queue is not None else set()
+    over = set() if standing.queue is None else {standing.queue}
     written.promoted += promote(connection, changes, over, now)
     changes.flush(connection)
     return written
@@ -409,7 +409,7 @@ def _record(
     _complete(changes, lane, attempted, verdict, state)
     if state == "pending" and verdict.due_at is not None:
         written.again.append((delivery.channel_id, verdict.due_at))
-    return state != "pending"
+    return state != "pending" or not standing.is_head
 
 
 def _decision(
@@ -512,7 +512,7 @@ def _withdraw(changes: Changes, written: Written, withdrawn: Withdrawn, standing
     changes.delete(attempts, (delivery.attempt_id,))
     if standing.state != "pending":
         _step_aside(changes, delivery.delivery_id, standing.state)
-    return standing.state != "pending"
+    return standing.state != "pending" or not standing.is_head
 
 
 def _step_aside(changes: Changes, delivery_id: str, state: DeliveryState) -> None:
@@ -566,7 +566,8 @@ def _close_open_attempts(connection: Connection, channel_ids: list[int], now: in
         _step_aside(changes, delivery_id, standing.state)
     changes.flush(connection)
     changes = Changes()
-    over = {each.queue for each in decided.values() if each.queue is not None}
+    ended = [each for each in standings.values() if each.state != "pending" or not each.is_head]
+    over = {each.queue for each in ended if each.queue is not None}
     promote(connection, changes, over, now)
     changes.flush(connection)
     return len(left)

@@ -399,7 +399,7 @@ class _Places:
 def insert_new(connection: Connection, rows: list[dict[str, Any]]) -> None:
     """An id that is there already was enqueued before, and stays as it is."""
     dialect: Any = postgresql if connection.dialect.name == "postgresql" else sqlite
-    statement = dialect.insert(deliveries).on_conflict_do_nothing()
+    statement = dialect.insert(deliveries).on_conflict_do_nothing(index_elements=["delivery_id"])
     connection.execute(statement, rows)
 
 

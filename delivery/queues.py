@@ -50,12 +50,16 @@ NEXT: Final = {
             SELECT n.delivery_id FROM deliveries AS n WHERE n.queue = p.value AND n.turn IS NOT NULL
             ORDER BY n.turn, n.position LIMIT 1)
         WHERE d.state = 'pending' AND NOT EXISTS (
+            SELECT 1 FROM attempts AS a WHERE a.delivery_id = d.delivery_id AND a.ended_at IS NULL)
+        AND NOT EXISTS (
             SELECT 1 FROM deliveries AS h WHERE h.queue = p.value AND h.due_at IS NOT NULL)""",
     "postgresql": f"""
         SELECT {COLUMNS} FROM unnest(%s::bigint[]) AS p (queue) CROSS JOIN LATERAL (
             SELECT * FROM deliveries AS n WHERE n.queue = p.queue AND n.turn IS NOT NULL
             ORDER BY n.turn, n.position LIMIT 1) AS d
         WHERE d.state = 'pending' AND NOT EXISTS (
+            SELECT 1 FROM attempts AS a WHERE a.delivery_id = d.delivery_id AND a.ended_at IS NULL)
+        AND NOT EXISTS (
             SELECT 1 FROM deliveries AS h WHERE h.queue = p.queue AND h.due_at IS NOT NULL)""",
 }
 
@@ -106,16 +110,18 @@ def standings(connection: Connection, delivery_ids: Collection[str]) -> dict[str
 
 
 def next_heads(connection: Connection, queues: Collection[int]) -> list[Delivery]:
-    """Of queues without a head: whose turn it is, unless it is held."""
+    """Of queues without a head: whose turn it is, unless it is held, or under way since before its queue was made anew."""
     found = _execute(connection, NEXT, [list(queues)], list(queues))
     return [Delivery(*row) for row in found]
 
 
 def reorder(connection: Connection, channel_id: int, options: WebhookOptions, now: int) -> None:
-    """All that is open comes to stand in the queues of these options. What is under way ends as it would have."""
-    queue = {"case": deliveries.c.case_id, "channel": -channel_id, "none": None}[options.order]
-    if options.polling:
-        queue = None
+    """All that is open comes to stand in the queues of these options.
+
+    What is under way ends as it would have, perhaps beside the new head: the one time that two of a queue are.
+    """
+    order = "none" if options.polling else options.order
+    queue = {"case": deliveries.c.case_id, "channel": -channel_id, "none": None}[order]
     own = and_(deliveries.c.channel_id == channel_id, OPEN)
     connection.execute(update(deliveries).where(own).values(queue=queue, due_at=None))
     if options.polling:

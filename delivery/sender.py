@@ -229,7 +229,9 @@ class Sender:
         lanes = [self.lanes[each] for each in channel_ids if each in self.lanes]
         if waiting := {each.delivery_id for lane in lanes for each in lane.prepared}:
             found = await self._run(partial(queues.standings, delivery_ids=waiting))
-            decided = {key for key, standing in found.items() if standing.state != "pending"}
+            decided = {
+                key for key, each in found.items() if each.state != "pending" or not each.is_head
+            }
             for lane in lanes:
                 self._withdraw(lane, decided)
 
@@ -278,7 +280,7 @@ class Sender:
             return
         if not lane.may_send(now) or time.monotonic() > lane.lease_ends:
             self._withdraw(lane)
-            self._set_timer(lane, now)
+            self._set_timer(lane, lane.row.paused_until - now)
             return
         while lane.prepared and self._has_place(lane):
             self._send(lane, lane.prepared.popleft())
@@ -289,7 +291,10 @@ class Sender:
         if lane.more and not lane.loading and self._wants_heads(lane):
             lane.more, lane.loading = False, True
             self._spawn(self._load(lane))
-        self._set_timer(lane, now)
+        wait = lane.next_due - now
+        if lane.pace and lane.heads and lane.begun < lane.ahead:
+            wait = min(wait, max(1, lane.pace.wait(time.monotonic_ns() // 1000)))
+        self._set_timer(lane, wait)
         busy = lane.probing or lane.heads or lane.more or lane.loading
         if not busy and lane.pace is None:
             lane.room = min(lane.ahead - lane.begun, self._in_flight - self._posting)
@@ -573,6 +578,11 @@ class Sender:
             except DecidedOtherwise:
                 self._enter(attempted)
                 return
+            except Exception as error:  # noqa: BLE001 one bad row must not hold up its channel
+                log.error("delivery_not_decided", error=repr(error))
+                await asyncio.sleep(AGAIN_SECONDS)
+                self._give_up(attempted)
+                return
             else:
                 break
         self.meter.dead += decision.state == "dead"
@@ -610,18 +620,13 @@ class Sender:
             lane.loaded(found.due, found.next_due, len(found.due) == limit)
         self._pump(lane)
 
-    def _set_timer(self, lane: Lane, now: int) -> None:
+    def _set_timer(self, lane: Lane, wait: int) -> None:
+        """`wait`: microseconds. A time that has passed is none: whatever ends what the lane waits for pumps it."""
         if lane.timer:
             lane.timer.cancel()
             lane.timer = None
-        at = max(lane.next_due, lane.row.paused_until)
-        if lane.row.paused_until > now:
-            at = lane.row.paused_until
-        wait = at - now if at < NEVER else NEVER
-        if lane.pace and lane.heads and lane.row.paused_until <= now:
-            wait = min(wait, lane.pace.wait(time.monotonic_ns() // 1000))
-        if wait < NEVER and lane.row.state == "active":
-            lane.timer = self._loop.call_later(max(0.0, wait / SECOND), self._pump, lane)
+        if 0 < wait < NEVER // 2:
+            lane.timer = self._loop.call_later(wait / SECOND, self._pump, lane)
 
     async def _always(self, work: Callable[[], Awaitable[None]]) -> None:
         """A mistake in one turn must not end all sending."""

@@ -119,8 +119,9 @@ another: a case's, or all of a channel's, by its option; NULL waits for nothing.
 position; it is NULL once the delivery has ended, and so an open one is pending or held. `due_at` is NULL unless the
 delivery is the head of its queue; a queue has at most one. Another becomes due when the head ends, in the same
 transaction, so nothing ever polls for its turn. What is held keeps those behind it waiting. Decided otherwise while an
-attempt was under way, it keeps `turn` and `due_at` until that has ended, so that no two attempts of a queue overlap. `due_since` is when it first could
-have been sent. `replay_id`: of the last replay that it went out in. `failures` are the attempts that count against it; what is Kanal's own fault does not. `body` stands
+attempt was under way, it keeps `turn` and `due_at` until that has ended, so that no two attempts of a queue overlap.
+`due_since` is when it first could have been sent. `replay_id`: of the last replay that it went out in. `failures` are
+the attempts that count against it; what is Kanal's own fault does not. `body` stands
 last, so that reading the other columns of a long row does not read its overflow pages.
 """
 

@@ -59,7 +59,8 @@ class MessageAdded(Event, frozen=True):
     custom_user_id: str
     """The case's user as the channel knows it; "" unless the message goes out."""
     outgoing: int
-    """Its number among the messages of this case that go out to the channel, from 1; 0 if it does not go out."""
+    """Its number among the messages of this case that go out to the channel, from 1; 0 if it does not go out. The number that its
+    receiver sees is the outbox's, which counts edits and statuses as well."""
     chat: ChatState = ""
     """Of its case when the message came."""
     created_at: int = 0
