@@ -43,6 +43,15 @@ class Api:
         answer = self.call("POST", path, {"custom_channel": channel}, status=201)
         return int(answer["custom_channel"]["channel_id"])
 
+    def move_channel(self, channel_id: int, webhook_url: str) -> None:
+        moved = {"custom_channel": {"webhook_url": webhook_url}}
+        self.call("PUT", f"/api/custom_channels/{channel_id}.json", moved)
+
+    def waiting(self) -> int:
+        """Deliveries that have not ended."""
+        path = "/api/deliveries.json?state=pending&limit=1"
+        return int(self.call("GET", path)["total_count"])
+
     def open_case(self, channel_id: int, external_id: str) -> Case:
         opened = self.call("POST", "/api/cases.json", new_case(channel_id, external_id), status=201)
         return Case(int(opened["case"]["case_id"]), int(opened["case"]["user_id"]))

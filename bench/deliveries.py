@@ -5,6 +5,7 @@ from contextlib import ExitStack
 from typing import Any
 
 import api
+from databases import POSTGRES, SQLITE
 from figures import Spread, ratios
 from measuring import Bench
 from processes import Asked, Failed, Server, ask, kanal, listening, wait_until
@@ -18,6 +19,8 @@ CASES_OF_A_CHANNEL = 128
 """Webhooks of one case go out one after the other, so there must be more cases than places."""
 CONNECTIONS = 64
 DRAIN_SECONDS = 120
+WANTED = {SQLITE: (0.30, 0.45), POSTGRES: (0.20, 0.35)}
+"""Of the bare client's rate, at least and as an aim."""
 
 
 def measure(bench: Bench) -> Report:
@@ -130,3 +133,6 @@ def _show(report: Report, kind: str, figures: dict[str, list[float]]) -> None:
     columns = ("sender", "webhooks/s", "to bare", "CPU µs")
     report.add(f"Webhooks delivered, {kind}", columns, rows)
     report.figures[kind] = figures
+    bound, aim = WANTED[kind]
+    each = [kanal / alone for kanal, alone in zip(figures["backlog"], bare, strict=True)]
+    report.target(f"backlog to bare, {kind}", Spread.of(each).median, bound, aim=aim)

@@ -67,17 +67,19 @@ def wait_until(what: str, holds: Callable[[], bool], seconds: float) -> None:
 
 
 @contextmanager
-def kanal(variables: dict[str, str], folder: Path, **more: str) -> Iterator[Server]:
+def kanal(
+    variables: dict[str, str], folder: Path, *, role: str = "all", **more: str
+) -> Iterator[Server]:
     """`kanal serve` as an operator starts it, its log in a file; ready when the block begins."""
-    with starting_kanal(variables, folder, **more) as ready:
+    with starting_kanal(variables, folder, role=role, **more) as ready:
         yield ready()
 
 
 @contextmanager
 def starting_kanal(
-    variables: dict[str, str], folder: Path, **more: str
+    variables: dict[str, str], folder: Path, *, role: str = "all", **more: str
 ) -> Iterator[Callable[[], Server]]:
-    """The call waits until it is ready."""
+    """The call waits until it is ready. `folder`: of this process alone."""
     given = {
         "KANAL_PORT": "0",
         "KANAL_ADMIN_EMAIL": ADMIN_EMAIL,
@@ -88,7 +90,7 @@ def starting_kanal(
     printed, log = folder / "kanal.out", folder / "kanal.log"
     with printed.open("wb") as output, log.open("wb") as errors:
         process = subprocess.Popen(
-            [sys.executable, "-m", "kanal", "serve"],
+            [sys.executable, "-m", "kanal", "serve", "--role", role],
             cwd=folder,
             env=environment(**given, **variables, **more),
             stdin=subprocess.DEVNULL,

@@ -1,6 +1,6 @@
 """A receiver of webhooks that costs little and notes when each arrived, by the clock that all processes share.
 
-`POST` anything: noted, 200. `GET /count`, `GET /arrivals` (message id and nanoseconds of each, then forgotten) and
+`POST` anything: noted, 200; `POST /hang` is never answered, nor noted; `POST /down` is noted and answered 503. `GET /count`, `GET /arrivals` (message id and nanoseconds of each, then forgotten) and
 `GET /sample` (one POST as it came) are for the measurement. Prints its port, then serves until it is told to end.
 """
 
@@ -16,6 +16,7 @@ import uvloop
 MESSAGE_ID = re.compile(rb"object%5Bmessage_id%5D=(\d+)")
 LENGTH = re.compile(rb"content-length: (\d+)", re.IGNORECASE)
 TAKEN = b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 2\r\n\r\nok"
+DOWN = b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n"
 
 
 class Arrivals:
@@ -56,10 +57,12 @@ class Receiver(asyncio.Protocol):
             head = f"HTTP/1.1 200 OK\r\nContent-Length: {len(answer)}\r\n\r\n"
             self._transport.write(head.encode() + answer)
             return
+        if request.startswith(b"POST /hang"):
+            return
         found = MESSAGE_ID.search(request, body)
         self._arrivals.noted.append((int(found[1]) if found else 0, time.perf_counter_ns()))
         self._arrivals.sample = self._arrivals.sample or request.decode("latin1")
-        self._transport.write(TAKEN)
+        self._transport.write(DOWN if request.startswith(b"POST /down") else TAKEN)
 
 
 async def serve() -> None:

@@ -18,8 +18,11 @@ import latency
 import lists
 import machine
 import messages
+import neighbours
 import rebuild
 import startup
+import waiting
+import workers
 from measuring import Bench, Measure
 from report import Report
 
@@ -27,6 +30,9 @@ MEASURES: dict[str, Measure] = {
     "messages": messages.measure,
     "latency": latency.measure,
     "deliveries": deliveries.measure,
+    "neighbours": neighbours.measure,
+    "workers": workers.measure,
+    "waiting": waiting.measure,
     "rebuild": rebuild.measure,
     "startup": startup.measure,
     "growth": growth.measure,
@@ -79,7 +85,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument(
         "--quick",
         action="store_true",
-        help="under three minutes; shows that all of it works, its figures are rough",
+        help="some minutes; shows that all of it works, its figures are rough",
     )
     parser.add_argument(
         "--database-url",
