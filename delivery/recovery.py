@@ -28,6 +28,7 @@ from kanal.domain.case_events import MessageAdded
 from kanal.domain.channel_delivery import CHANNEL_DELIVERIES
 from kanal.domain.channels import CHANNELS, ChannelChanged, ChannelCreated
 from kanal.domain.deliveries import (
+    DELIVERIES,
     DeliveryDeadLettered,
     DeliveryRetried,
     DeliverySkipped,
@@ -149,18 +150,13 @@ class Recovery:
         self.made.clear()
         self._make_lanes()
         options: dict[int, WebhookOptions] = {}
-        given_up: dict[str, str] = {}
         position, head = 0, self._writer.position
         while events := self._database.events_after(position):
             if lost := self._lost(events, options):
                 self.made.update(self._run(partial(self._make, lost=lost)))
-            for recorded in events:
-                _note_decision(given_up, recorded)
             position = events[-1].position
             head = max(head, position)
             yield Progress(position, head)
-        if self.made:
-            self._give_up(given_up)
 
     def _lost(
         self, events: Sequence[Recorded], options: dict[int, WebhookOptions]
@@ -200,6 +196,10 @@ class Recovery:
             }
             rows.append(row)
         if rows:
+            given_up = self._given_up(connection, rows)
+            for row in rows:
+                if row["delivery_id"] in given_up:
+                    row |= {"state": "dead", "turn": None, "reason": given_up[row["delivery_id"]]}
             insert_new(connection, rows)
             _number(connection, {row["case_id"] for row in rows})
         return Counter(row["state"] for row in rows)
@@ -227,21 +227,14 @@ class Recovery:
 
         self._run(task)
 
-    def _give_up(self, given_up: Mapping[str, str]) -> None:
-        """What had been skipped or dead-lettered is so still."""
-
-        def task(connection: Connection) -> int:
-            return sum(
-                connection.execute(
-                    update(deliveries)
-                    .where(deliveries.c.delivery_id == delivery_id, *_UNDECIDED)
-                    .values(state="dead", turn=None, reason=reason)
-                ).rowcount
-                for delivery_id, reason in given_up.items()
-            )
-
-        ended = self._run(task) if given_up else 0
-        self.made.update(held=-ended, dead=ended)
+    def _given_up(self, connection: Connection, rows: Sequence[Mapping[str, Any]]) -> dict[str, str]:
+        """Why, by the id: what had been skipped or dead-lettered is so still, however soon this is cut off."""
+        ids = [row["delivery_id"] for row in rows if row["state"] == "held"]
+        stream_ids = [self._writer.stream_ids.of(DELIVERIES, each) for each in ids]
+        given_up: dict[str, str] = {}
+        for recorded in self._database.streams(connection, stream_ids):
+            _note_decision(given_up, recorded)
+        return given_up
 
     # -- deciding ----------------------------------------------------------------------------------
 
