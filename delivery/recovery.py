@@ -8,14 +8,12 @@ ledger of attempts knows to have arrived is delivered. Of all else nobody knows,
 import asyncio
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import suppress
 from datetime import datetime
 from functools import partial
 from typing import Any, Final, NamedTuple
 
 import structlog
 from sqlalchemy import Connection, delete, func, insert, select, update
-from sqlalchemy.exc import SQLAlchemyError
 
 from kanal.delivery.ledger import lane_rows, notify, promote, wake
 from kanal.delivery.outbox import LANE_CHANGES, Outbox, insert_new, known_to_receivers
@@ -40,7 +38,7 @@ from kanal.domain.work import Work
 from kanal.eventlog.database import Database
 from kanal.eventlog.projection import Changes
 from kanal.eventlog.tables import counters, installation
-from kanal.eventlog.writer import LogUnavailable, Writer
+from kanal.eventlog.writer import Writer
 
 LOST: Final = (
     "Nobody knows whether it has arrived: its delivery was lost and made again from the log. "
@@ -91,7 +89,7 @@ class Recovery:
             mark = connection.scalar(_MARK)
             if mark is None:
                 return not self._database.head(connection)
-            if _channels_without_lane(connection):
+            if self._channels_without_lane(connection):
                 return False
             expected = {*self._newest(connection), *([mark] if mark else ())}
             return not expected - _known(connection, expected)
@@ -207,7 +205,7 @@ class Recovery:
     def _make_lanes(self) -> None:
         """Those that are missing, from all that was decided of their channels."""
         with self._database.reading() as connection:
-            missing = _channels_without_lane(connection)
+            missing = self._channels_without_lane(connection)
             if not missing:
                 return
             stream_ids = [
@@ -218,16 +216,32 @@ class Recovery:
             events = self._database.streams(connection, stream_ids)
 
         def task(connection: Connection) -> None:
-            missing = _channels_without_lane(connection)
+            left = missing.difference(connection.scalars(select(lanes.c.channel_id)))
             for recorded in events:
                 change = LANE_CHANGES.get(type(recorded.event))
-                if change and recorded.event.channel_id in missing:  # type: ignore[attr-defined]
+                if change and recorded.event.channel_id in left:  # type: ignore[attr-defined]
                     change(connection, recorded.event, recorded.envelope.at)
-            wake(connection, dict.fromkeys(missing, self._writer.clock()))
+            wake(connection, dict.fromkeys(left, self._writer.clock()))
 
         self._run(task)
 
-    def _given_up(self, connection: Connection, rows: Sequence[Mapping[str, Any]]) -> dict[str, str]:
+    def _channels_without_lane(self, connection: Connection) -> set[int]:
+        """A number alone is no channel: it may be taken for one that was never made."""
+        count = connection.scalar(select(counters.c.value).where(counters.c.name == "channel"))
+        there = connection.scalars(select(lanes.c.channel_id))
+        missing = set(range(1, (count or 0) + 1)).difference(there)
+        if not missing:
+            return missing
+        stream_ids = [self._writer.stream_ids.of(CHANNELS, str(each)) for each in missing]
+        return {
+            recorded.event.channel_id
+            for recorded in self._database.streams(connection, stream_ids)
+            if isinstance(recorded.event, ChannelCreated)
+        }
+
+    def _given_up(
+        self, connection: Connection, rows: Sequence[Mapping[str, Any]]
+    ) -> dict[str, str]:
         """Why, by the id: what had been skipped or dead-lettered is so still, however soon this is cut off."""
         ids = [row["delivery_id"] for row in rows if row["state"] == "held"]
         stream_ids = [self._writer.stream_ids.of(DELIVERIES, each) for each in ids]
@@ -333,18 +347,16 @@ class LossWatch:
         self._closing = True
         if self._task:
             self._task.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._task
+            await asyncio.gather(self._task, return_exceptions=True)
 
     async def look(self) -> None:
-        """Raises LogUnavailable, SQLAlchemyError."""
         await self._database.in_thread(self._look)
 
     async def _look_on(self) -> None:
         while True:
             try:
                 await self.look()
-            except (LogUnavailable, SQLAlchemyError) as error:
+            except Exception as error:  # noqa: BLE001 whatever it is, the next look may find more
                 log.warning("outbox_not_looked_at", error=repr(error))
             await asyncio.sleep(LOOK_SECONDS)
 
@@ -374,12 +386,6 @@ class _Lost(NamedTuple):
 
 _MARK: Final = select(installation.c.value).where(installation.c.name == MARK)
 _UNDECIDED: Final = (OPEN, deliveries.c.state == "held", deliveries.c.reason == LOST)
-
-
-def _channels_without_lane(connection: Connection) -> set[int]:
-    count = connection.scalar(select(counters.c.value).where(counters.c.name == "channel"))
-    there = connection.scalars(select(lanes.c.channel_id))
-    return set(range(1, (count or 0) + 1)).difference(there)
 
 
 def _known(connection: Connection, delivery_ids: Collection[str]) -> set[str]:

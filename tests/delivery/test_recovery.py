@@ -2,12 +2,14 @@
 
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 from delivering import Desk, Row, open_database
-from sqlalchemy import delete
+from sqlalchemy import delete, update
+from structlog.testing import capture_logs
 from webhook_receiver import Receiver
 
 from kanal.delivery import decisions
@@ -15,6 +17,7 @@ from kanal.delivery.recovery import LOST, UNKNOWN, LossWatch, Recovery, WrongWat
 from kanal.delivery.tables import attempts, deliveries, lanes
 from kanal.domain import channels
 from kanal.domain.deliveries import skip
+from kanal.eventlog.tables import counters
 
 GIVEN = ("delivery_id", "position", "sequence", "previous_id", "kind", "content_type", "body")
 """What a receiver sees of a delivery."""
@@ -55,6 +58,10 @@ async def recover(desk: Desk, since: str, *, dry_run: bool = False) -> dict[str,
 
     counts: dict[str, int] = (await desk.database.in_thread(work))["counts"]
     return counts
+
+
+def set_options(connection: Any, options: str) -> None:
+    connection.execute(update(lanes).values(options=options))
 
 
 async def correspondence(desk: Desk, url: str, **options: Any) -> list[int]:
@@ -180,6 +187,45 @@ async def test_channels_and_decisions_are_known_from_the_log_too(desk: Desk) -> 
     assert [row["state"] for row in rows] == ["dead", *["held"] * 6, "dead"]
     assert await recover(desk, "now") == {"dead": 6, "pending": 0}
     assert set(await desk.states()) == {"dead"}
+
+
+async def test_a_number_without_a_channel_is_no_loss(desk: Desk) -> None:
+    await correspondence(desk, "http://127.0.0.1:9/hook")
+    await look(desk)
+
+    def taken(connection: Any) -> None:
+        connection.execute(
+            update(counters).where(counters.c.name == "channel").values(value=counters.c.value + 1)
+        )
+
+    await desk.writer.run(taken)
+    assert recovery_of(desk).is_whole()
+
+
+async def test_the_watch_goes_on_after_a_fault_and_its_end_raises_nothing(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("kanal.delivery.recovery.LOOK_SECONDS", 0.01)
+    await correspondence(desk, "http://127.0.0.1:9/hook")
+    await look(desk)
+    await lose(desk, deliveries)
+    (options,) = {row["options"] for row in await desk.lanes()}
+    await desk.writer.run(partial(set_options, options="{"))
+    watch = LossWatch(recovery_of(desk), desk.database)
+    with capture_logs() as logs:
+        watch.start()
+
+        async def failed() -> bool:
+            return "outbox_not_looked_at" in {each["event"] for each in logs}
+
+        await desk.until(failed)
+        await desk.writer.run(partial(set_options, options=options))
+
+        async def noticed() -> bool:
+            return watch.undecided == 6
+
+        await desk.until(noticed)
+    await watch.close()
 
 
 async def test_a_watermark_is_a_position_a_time_or_now(desk: Desk) -> None:
