@@ -3,6 +3,7 @@
 Positions are given in the order of commits, so whoever goes on behind the last one that he saw misses nothing.
 """
 
+from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
 
 from sqlalchemy import Connection, func, select, update
@@ -15,6 +16,8 @@ from kanal.domain.errors import ChannelNotPolled
 
 PAGE_BYTES: Final = 8 * 1024 * 1024
 """Of bodies; a page ends early rather than be larger, but has one delivery at least."""
+CHUNK: Final = 1_000
+"""Rows ended in one transaction of the writer, which others wait for."""
 POLLED: Final = 10 * MINUTE
 """For so long after a call that waited other processes tell of what is new on its channel."""
 
@@ -80,12 +83,11 @@ def announce(connection: Connection, channel_id: int, now: int) -> None:
 def acknowledge(connection: Connection, channel_id: int, upto: int, now: int) -> int:
     """The receiver has all up to that position; returns how many of it were open. Inside a transaction of the writer.
 
-    Raises ChannelNotPolled.
+    Of so many as `CHUNK` there may be more: again, in the next transaction. Raises ChannelNotPolled.
     """
     lane = lane_rows(connection, [channel_id])[channel_id]
     if not lane.options.polling:
         raise ChannelNotPolled(channel_id)
-    own = (deliveries.c.channel_id == channel_id, OPEN, deliveries.c.position <= upto)
     arrived = {
         "state": "delivered",
         "turn": None,
@@ -93,4 +95,14 @@ def acknowledge(connection: Connection, channel_id: int, upto: int, now: int) ->
         "delivered_at": now,
         "reason": None,
     }
-    return connection.execute(update(deliveries).where(*own).values(arrived)).rowcount
+    oldest = _oldest_open(connection, channel_id)
+    ended = [row.delivery_id for row in oldest if row.position <= upto]
+    own = deliveries.c.delivery_id.in_(ended)
+    return connection.execute(update(deliveries).where(own).values(arrived)).rowcount
+
+
+def _oldest_open(connection: Connection, channel_id: int) -> Sequence[Any]:
+    """Along the index of what is open. The log's time never goes back, so this is also the order of the positions."""
+    d = deliveries.c
+    query = select(d.delivery_id, d.position).where(d.channel_id == channel_id, OPEN)
+    return connection.execute(query.order_by(d.created_at, d.position).limit(CHUNK)).all()

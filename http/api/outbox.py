@@ -109,7 +109,11 @@ async def acknowledge(call: Call) -> web.Response:
     def task(connection: Connection) -> int:
         return polling.acknowledge(connection, channel_id, upto.value, _now())
 
-    return answer({"outbox": AcknowledgedAnswer(await call.context.writer.run(task))})
+    ended = total = await call.context.writer.run(task)
+    while ended == polling.CHUNK:
+        ended = await call.context.writer.run(task)
+        total += ended
+    return answer({"outbox": AcknowledgedAnswer(total)})
 
 
 async def _page(call: Call, channel_id: int, after: After, limit: int) -> Page:

@@ -13,7 +13,10 @@ from folding import START, ReadModels, some_cases
 from open_log import database_of
 from sqlalchemy import Connection, event, text
 
-from kanal.delivery import overview
+from kanal.delivery import overview, polling
+from kanal.delivery.ledger import new_lane
+from kanal.delivery.tables import deliveries, lanes
+from kanal.domain.webhook_options import WebhookOptions
 from kanal.eventlog.database import Database
 from kanal.eventlog.migrate import migrate
 from kanal.projections import (
@@ -164,6 +167,18 @@ class Asking:
 
     def scans(self, query: Callable[[], Any]) -> Iterator[str]:
         """Where a statement goes through a whole table and is not on its way to the page, in the list's order."""
+        for sql, steps in self.plans(query):
+            walk = "LIMIT" in sql and not any("TEMP B-TREE" in step for step in steps)
+            for step in steps:
+                scan = re.search(r"Seq Scan on (\w+)|^SCAN (?!CONSTANT)(\w+)", step)
+                table = scan and (scan[1] or scan[2])
+                if not table or table in FEW | sampled(sql) or OTHERWISE.search(step):
+                    continue
+                if self.on_postgres or not (walk or COUNTED.search(step)):
+                    yield step
+
+    def plans(self, query: Callable[[], Any]) -> list[tuple[str, list[str]]]:
+        """Its statements, and the steps of each."""
         statements: list[tuple[str, Any]] = []
 
         def keep(_c: Any, _k: Any, sql: str, parameters: Any, *_: Any) -> None:
@@ -173,17 +188,37 @@ class Asking:
         query()
         event.remove(self.connection, "before_cursor_execute", keep)
         explain = "EXPLAIN" if self.on_postgres else "EXPLAIN QUERY PLAN"
+        plans = []
         for sql, parameters in statements:
             plan = self.connection.exec_driver_sql(f"{explain} {sql}", parameters)
-            steps = [str(row[-1]) for row in plan]
-            walk = "LIMIT" in sql and not any("TEMP B-TREE" in step for step in steps)
-            for step in steps:
-                scan = re.search(r"Seq Scan on (\w+)|^SCAN (?!CONSTANT)(\w+)", step)
-                table = scan and (scan[1] or scan[2])
-                if not table or table in FEW | sampled(sql) or OTHERWISE.search(step):
-                    continue
-                if self.on_postgres or not (walk or COUNTED.search(step)):
-                    yield step
+            plans.append((sql, [str(row[-1]) for row in plan]))
+        return plans
+
+    def deliver(self, count: int) -> None:
+        """A polled channel with so many deliveries, of which the last one is open."""
+        webhook = WebhookOptions(polling=True)
+        self.connection.execute(lanes.insert(), new_lane(1, "", "sync", webhook, START))
+        row = {column.name: column.default for column in deliveries.c} | {
+            "channel_id": 1,
+            "case_id": 1,
+            "kind": "message_new",
+            "previous_id": "",
+            "attempts": 0,
+            "failures": 0,
+            "template_version": 1,
+            "content_type": "",
+            "body": b"x" * 500,
+            "state": "delivered",
+        }
+        rows = [
+            row
+            | dict.fromkeys(("position", "sequence", "message_id"), number)
+            | {"delivery_id": str(number), "created_at": START + number}
+            for number in range(1, count + 1)
+        ]
+        rows[-1] |= {"state": "pending", "turn": count}
+        self.connection.execute(deliveries.insert(), rows)
+        self.connection.execute(text("ANALYZE"))
 
 
 def test_no_list_goes_through_more_than_it_has_to(
@@ -201,4 +236,10 @@ def test_no_list_goes_through_more_than_it_has_to(
                 for sort in SORTS:
                     query = asking.cases(wanted, sort)
                     whole[f"many cases {wanted} {sort}"] = [*asking.scans(query)]
+            asking.deliver(3000)
+            # Of the channel's long history only what is open is looked at.
+            acknowledge = partial(polling.acknowledge, connection, 1, 3000, START)
+            _, (_, looked), (_, ended) = asking.plans(acknowledge)
+            assert "deliveries_open" in " ".join(looked)
+            assert re.search(r"deliveries_pkey|sqlite_autoindex_deliveries_1", " ".join(ended))
     assert {name: steps for name, steps in whole.items() if steps} == {}

@@ -97,7 +97,10 @@ async def test_a_cursor_of_another_log_is_refused(api: Api, channel: str) -> Non
     assert refused.refusal == (400, "wrong_cursor")
 
 
-async def test_what_is_acknowledged_is_delivered(api: Api, channel: str) -> None:
+async def test_what_is_acknowledged_is_delivered(
+    api: Api, channel: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(polling, "CHUNK", 1)
     await written(api, channel)
     two = await asked(api, channel, "?limit=2")
     path = f"custom_channels/{channel}/outbox/acknowledge.json"
