@@ -21,12 +21,13 @@ from sqlalchemy import (
 )
 
 from kanal.delivery.decisions import UNDER_WAY
-from kanal.delivery.ledger import notify, promote, wake
+from kanal.delivery.ledger import lane_rows, notify, promote, wake
 from kanal.delivery.queues import queue_of
 from kanal.delivery.schedule import MINUTE, SECOND
-from kanal.delivery.tables import DEAD, PENDING, deliveries, lanes, replays
+from kanal.delivery.tables import DEAD, deliveries, lanes, replays
 from kanal.domain import webhook_options
 from kanal.domain.deliveries import DeliveryReplayAsked, DeliveryReplayCancelled, EndedAs
+from kanal.domain.errors import ChannelPolled
 from kanal.domain.event import Event
 from kanal.domain.stream import Recorded
 from kanal.eventlog.projection import Changes
@@ -35,10 +36,6 @@ SCANNED: Final = 2000
 """Rows looked at in one step, of which not all may be of those that are replayed."""
 OPEN_LIMIT: Final = 1000
 """Of one replay in the queues; a receiver that is down must not find all of it there."""
-PAUSE: Final = 1 * SECOND
-"""Before looking again whether there is place in the queues, or all has ended."""
-
-CANCELLED: Final = "A replay that was cancelled left it as it was."
 
 Changed = Iterable[int]
 """Channels on which something may be due now."""
@@ -85,9 +82,20 @@ class ReplayRow(NamedTuple):
 
 
 def count(connection: Connection, wanted: Wanted) -> int:
+    """How many would be replayed. Raises ChannelPolled."""
+    for lane in lane_rows(connection, _channels(connection, wanted)).values():
+        if lane.options.polling:
+            raise ChannelPolled(lane.channel_id)
     joined = deliveries.join(lanes, deliveries.c.channel_id == lanes.c.channel_id)
     query = select(func.count()).select_from(joined).where(_named(wanted), _ended_as(wanted))
     return connection.scalar(query) or 0
+
+
+def _channels(connection: Connection, wanted: Wanted) -> set[int]:
+    """Of what is named."""
+    if wanted.channel_id is not None:
+        return {wanted.channel_id}
+    return set(connection.scalars(select(deliveries.c.channel_id).where(_named(wanted)).distinct()))
 
 
 def find(connection: Connection, replay_id: int) -> ReplayRow | None:
@@ -143,15 +151,36 @@ def _open_of(replay_id: Any) -> ColumnElement[bool]:
 
 
 def due(connection: Connection, now: int) -> list[int]:
-    running = select(replays.c.replay_id).where(replays.c.state == "running")
-    return list(connection.scalars(running.where(replays.c.next_at <= now)))
+    """Of which something can be done. What waits for its receiver is only looked at: nothing of that is written."""
+    r = replays.c
+    running = select(r.replay_id, r.cursor, r.upto).where(r.state == "running", r.next_at <= now)
+    return [
+        replay_id
+        for replay_id, cursor, upto in connection.execute(running).all()
+        if _may_go_on(cursor < upto, _waiting(connection, replay_id))
+    ]
 
 
 def wait(connection: Connection, now: int) -> float:
-    """Seconds until there is something to do."""
-    next_at = select(func.min(replays.c.next_at)).where(replays.c.state == "running")
+    """Seconds until there is something to do, unless a receiver takes what is in the queues before."""
+    if due(connection, now):
+        return 0.0
+    next_at = select(func.min(replays.c.next_at)).where(
+        replays.c.state == "running", replays.c.next_at > now
+    )
     at = connection.scalar(next_at)
-    return float("inf") if at is None else max(0.0, (at - now) / SECOND)
+    return float("inf") if at is None else (at - now) / SECOND
+
+
+def _waiting(connection: Connection, replay_id: int) -> int:
+    """How many of it are in the queues."""
+    own = select(deliveries.c.delivery_id).where(_open_of(replay_id)).limit(OPEN_LIMIT)
+    return connection.scalar(select(func.count()).select_from(own.subquery())) or 0
+
+
+def _may_go_on(more: bool, waiting: int) -> bool:
+    """`more`: something is left behind the cursor. At its end all that waits has to end first."""
+    return waiting < OPEN_LIMIT if more else not waiting
 
 
 def step(connection: Connection, replay_id: int, now: int) -> set[int]:
@@ -160,28 +189,29 @@ def step(connection: Connection, replay_id: int, now: int) -> set[int]:
     replay = connection.execute(query).first()
     if replay is None or replay.state != "running" or replay.next_at > now:
         return set()
-    own = select(deliveries.c.delivery_id).where(_open_of(replay_id)).limit(OPEN_LIMIT)
-    waiting = connection.scalar(select(func.count()).select_from(own.subquery())) or 0
-    room = min(max(1, replay.per_minute // 60), OPEN_LIMIT - waiting)
-    if room <= 0:
-        _move(connection, replay_id, {"next_at": now + PAUSE})
+    waiting = _waiting(connection, replay_id)
+    if not _may_go_on(replay.cursor < replay.upto, waiting):
         return set()
+    room = min(max(1, replay.per_minute // 60), OPEN_LIMIT - waiting)
     looked_at = connection.execute(_next(replay)).all()
-    chosen = [row for row in looked_at if row.chosen][:room]
+    chosen = [row for row in looked_at if row.chosen and not _is_polled(row.options)][:room]
     cursor = replay.upto if len(looked_at) < SCANNED else looked_at[-1].position
     if len(chosen) == room:
         cursor = chosen[-1].position
     moved: dict[str, Any] = {"cursor": cursor, "queued": replay.queued + len(chosen)}
     if chosen:
         moved["next_at"] = now + len(chosen) * MINUTE // replay.per_minute
-    elif cursor < replay.upto:
+    elif cursor < replay.upto or waiting:
         moved["next_at"] = now
-    elif waiting:
-        moved["next_at"] = now + PAUSE
     else:
         moved |= {"state": "done", "ended_at": now}
     _move(connection, replay_id, moved)
     return _enqueue(connection, replay, chosen, now)
+
+
+def _is_polled(options: str) -> bool:
+    """Since it was asked for: its receiver does not ask for what stands behind its cursor."""
+    return webhook_options.read(options).polling
 
 
 def _next(replay: Row[Any]) -> Select[Any]:
@@ -190,7 +220,8 @@ def _next(replay: Row[Any]) -> Select[Any]:
     wanted = Wanted(after=replay.cursor, **{name: getattr(replay, name) for name in names})
     d = deliveries.c
     chosen = case((_ended_as(wanted), 1), else_=0).label("chosen")
-    query = select(d.delivery_id, d.position, d.channel_id, d.case_id, lanes.c.options, chosen)
+    known = (d.delivery_id, d.position, d.channel_id, d.case_id, d.state, d.reason)
+    query = select(*known, lanes.c.options, chosen)
     joined = deliveries.join(lanes, d.channel_id == lanes.c.channel_id)
     return query.select_from(joined).where(_named(wanted)).order_by(d.position).limit(SCANNED)
 
@@ -213,6 +244,8 @@ def _enqueue(
             "failures": 0,
             "first_failed_at": None,
             "replay_id": replay.replay_id,
+            "was": row.state,
+            "was_because": row.reason,
         }
         changes.update(deliveries, (row.delivery_id,), values)
         if queue is not None:
@@ -272,7 +305,14 @@ def _ask(connection: Connection, recorded: Recorded, now: int) -> Changed:
             "ended_at": None,
         }
         connection.execute(insert(replays).values(row))
-    return (event.channel_id,)
+    wanted = Wanted(
+        channel_id=event.channel_id or None,
+        case_id=event.case_id or None,
+        message_id=event.message_id or None,
+        after=event.after,
+        upto=event.upto,
+    )
+    return _channels(connection, wanted)
 
 
 def _cancel(connection: Connection, recorded: Recorded, now: int) -> Changed:
@@ -284,13 +324,12 @@ def _cancel(connection: Connection, recorded: Recorded, now: int) -> Changed:
     if not connection.execute(update(replays).where(running).values(ended)).rowcount:
         return ()
     d = deliveries.c
-    query = select(d.delivery_id, d.channel_id, d.queue, d.delivered_at, d.reason, UNDER_WAY)
-    left = connection.execute(query.where(_open_of(event.replay_id), d.state == PENDING)).all()
+    query = select(d.delivery_id, d.channel_id, d.queue, d.was, d.was_because, UNDER_WAY)
+    waiting = d.state.in_(("pending", "held"))
+    left = connection.execute(query.where(_open_of(event.replay_id), waiting)).all()
     changes = Changes()
-    for delivery_id, _, _, delivered_at, reason, under_way in left:
-        values: dict[str, Any] = {"state": "delivered", "reason": None}
-        if delivered_at is None:
-            values = {"state": "dead", "reason": reason or CANCELLED}
+    for delivery_id, _, _, was, was_because, under_way in left:
+        values: dict[str, Any] = {"state": was, "reason": was_because}
         if not under_way:
             values |= {"turn": None, "due_at": None}
         changes.update(deliveries, (delivery_id,), values)

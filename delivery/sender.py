@@ -433,16 +433,29 @@ class Sender:
 
     async def _replay_on(self) -> None:
         """Put what is replayed into the queues, a little at a time. Whichever process does it, each step is made once."""
-        while True:
+        while not self._closing:
             self._decided.clear()
             now = self._leases.now()
-            for replay_id in await self._database.read(replays.due, now):
-                step = partial(replays.step, replay_id=replay_id, now=now)
-                if not self._closing and (channel_ids := await self._run(step)):
-                    self.look_at(channel_ids)
+            failed = [
+                replay_id
+                for replay_id in await self._database.read(replays.due, now)
+                if not await self._replay(replay_id, now)
+            ]
             wait = await self._database.read(replays.wait, self._leases.now())
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._decided.wait(), min(wait, REPLAY_SECONDS))
+                wait = REPLAY_SECONDS if failed else min(wait, REPLAY_SECONDS)
+                await asyncio.wait_for(self._decided.wait(), wait)
+
+    async def _replay(self, replay_id: int, now: int) -> bool:
+        """Whether it could: one that cannot go on must not keep the others from it."""
+        try:
+            step = partial(replays.step, replay_id=replay_id, now=now)
+            if channel_ids := await self._run(step):
+                self.look_at(channel_ids)
+        except Exception as error:  # noqa: BLE001 whatever it is
+            log.error("replay_failed", replay=replay_id, error=repr(error))
+            return False
+        return True
 
     async def _write(self, entries: Sequence[Entry]) -> None:
         channel_ids = {entry.delivery.channel_id for entry in entries}
@@ -636,6 +649,8 @@ class Sender:
             except Exception as error:  # noqa: BLE001 whatever it is
                 log.error("sender_failed", error=repr(error))
                 await asyncio.sleep(AGAIN_SECONDS)
+            else:
+                return
 
     def _spawn(
         self, work: Coroutine[Any, Any, None], among: set[asyncio.Task[Any]] | None = None

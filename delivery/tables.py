@@ -57,6 +57,8 @@ deliveries = Table(
     Column("delivered_at", BigInteger),
     Column("reason", Text),
     Column("replay_id", BigInteger),
+    Column("was", Text),
+    Column("was_because", Text),
     Column("template_version", Integer, nullable=False),
     Column("content_type", Text, nullable=False),
     Column("body", LargeBinary, nullable=False),
@@ -120,8 +122,9 @@ position; it is NULL once the delivery has ended, and so an open one is pending 
 delivery is the head of its queue; a queue has at most one. Another becomes due when the head ends, in the same
 transaction, so nothing ever polls for its turn. What is held keeps those behind it waiting. Decided otherwise while an
 attempt was under way, it keeps `turn` and `due_at` until that has ended, so that no two attempts of a queue overlap.
-`due_since` is when it first could have been sent. `replay_id`: of the last replay that it went out in. `failures` are
-the attempts that count against it; what is Kanal's own fault does not. `body` stands
+`due_since` is when it first could have been sent. `replay_id`: of the last replay that it went out in, `was` and
+`was_because` its state and reason before that. `failures` are the attempts that count against it; what is Kanal's own
+fault does not. `body` stands
 last, so that reading the other columns of a long row does not read its overflow pages.
 """
 

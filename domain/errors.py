@@ -40,6 +40,7 @@
     ├── ChannelDeleted
     ├── WebhookUrlRequired
     ├── ChannelNotPolled
+    ├── ChannelPolled
     ├── ChannelWithoutId
     ├── IdWithoutChannel
     ├── NoIdentity
@@ -426,6 +427,16 @@ class ChannelNotPolled(DomainError):
         super().__init__(
             f"What goes out on channel cch{channel_id} is POSTed to its Webhook URL, whose answer says that it has "
             "arrived; only with webhook_polling it is acknowledged."
+        )
+
+
+class ChannelPolled(DomainError):
+    code = "channel_polled"
+
+    def __init__(self, channel_id: int) -> None:
+        super().__init__(
+            f"The receiver of channel cch{channel_id} asks for what goes out there: it gets it once more by asking "
+            f"from an earlier cursor, GET /api/custom_channels/{channel_id}/outbox.json?after=..."
         )
 
 

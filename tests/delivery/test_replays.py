@@ -10,10 +10,10 @@ from delivering import Desk, open_database
 from sqlalchemy import Connection, update
 from webhook_receiver import Line, Reaction, Received, Receiver, status
 
-from kanal.delivery import replays, tables
-from kanal.domain.channels import delete_channel
-from kanal.domain.deliveries import cancel_replay, hold, retry, skip
-from kanal.domain.errors import ChannelDeleted, DeliveryHasNotEnded
+from kanal.delivery import replays, sender, tables
+from kanal.domain.channels import change_channel, delete_channel
+from kanal.domain.deliveries import cancel_replay, hold, release, retry, skip
+from kanal.domain.errors import ChannelDeleted, ChannelPolled, DeliveryHasNotEnded
 
 OK = status(200)
 
@@ -165,12 +165,14 @@ async def test_what_a_cancelled_replay_left_in_the_queues_is_what_it_was(
         replay_id = await desk.replay(case_id=case_id)
         await receiver.wait_for(4)
         await desk.decide(hold, ids[3])
+        # Its reason is not forgotten over this.
+        await desk.decide(hold, ids[1])
+        await desk.decide(release, ids[1])
         await desk.do(cancel_replay, replay_id=replay_id, running=True)
         assert (await desk.replayed(replay_id)).state == "cancelled"
-        assert await desk.states() == ["delivered", "dead", "delivered", "held"]
+        assert await desk.states() == ["delivered", "dead", "delivered", "delivered"]
         # The first one's attempt is under way: nothing else goes out beside it.
         await desk.say(case_id, "new")
-        await desk.decide(skip, ids[3])
         failing.set()
         await receiver.wait_for(5)
 
@@ -178,7 +180,7 @@ async def test_what_a_cancelled_replay_left_in_the_queues_is_what_it_was(
         rows = await desk.deliveries()
         await desk.decide(retry, ids[1])
         await receiver.wait_for(6)
-    assert [row["state"] for row in rows] == ["delivered", "dead", "delivered", "dead", "delivered"]
+    assert [row["state"] for row in rows] == ["delivered", "dead", *["delivered"] * 3]
     assert rows[1]["reason"] == "Skipped by staff member 1. Not this one"
     assert contents(receiver.received)[3:] == ["1", "new", "2"]
     assert receiver.overlapping(lambda _: "one case") == 0
@@ -190,7 +192,7 @@ async def test_a_dead_receiver_does_not_find_all_of_a_replay_in_its_queues(
 ) -> None:
     monkeypatch.setattr(replays, "OPEN_LIMIT", 2)
     monkeypatch.setattr(replays, "SCANNED", 3)
-    monkeypatch.setattr(replays, "PAUSE", 1000)
+    monkeypatch.setattr(sender, "REPLAY_SECONDS", 0.01)
     channel_id = await desk.channel(receiver.url)
     for number in range(7):
         await desk.say(await desk.case(channel_id), f"number {number}")
@@ -201,6 +203,8 @@ async def test_a_dead_receiver_does_not_find_all_of_a_replay_in_its_queues(
         replay_id = await desk.replay(channel_id=channel_id)
         await receiver.wait_for(10)
         assert (await desk.replayed(replay_id)).waiting == 2
+        # Nothing is written of a replay that waits.
+        assert await desk.database.read(replays.due, desk.writer.clock()) == []
         receiver.default = taking
         row = await until_done(desk, replay_id)
         assert (row.total, row.queued) == (7, 7)
@@ -208,3 +212,48 @@ async def test_a_dead_receiver_does_not_find_all_of_a_replay_in_its_queues(
         with pytest.raises(ChannelDeleted):
             await desk.replay(channel_id=channel_id)
     assert set(await desk.states()) == {"delivered"}
+
+
+async def test_a_replay_that_cannot_go_on_keeps_no_other_from_it(
+    desk: Desk, receiver: Receiver
+) -> None:
+    first, second = await desk.channel(receiver.url), await desk.channel(receiver.url)
+    for channel_id in (first, second):
+        await desk.say(await desk.case(channel_id), f"channel {channel_id}")
+    async with desk.sending():
+        await desk.until_delivered()
+    broken = await desk.replay(channel_id=first)
+    whole = await desk.replay(channel_id=second)
+
+    def spoil(connection: Connection) -> None:
+        own = update(tables.replays).where(tables.replays.c.replay_id == broken)
+        connection.execute(own.values(ended_as="never"))
+
+    await desk.writer.run(spoil)
+    async with desk.sending():
+        await until_done(desk, whole)
+    assert (await desk.replayed(broken)).state == "running"
+
+
+async def test_where_the_receiver_asks_nothing_is_replayed(desk: Desk, receiver: Receiver) -> None:
+    channel_id = await desk.channel(receiver.url)
+    case_id = await desk.case(channel_id)
+    message_id = await desk.say(case_id, "once")
+    async with desk.sending():
+        await desk.until_delivered()
+    running = await desk.replay(channel_id=channel_id)
+    await desk.do(change_channel, channel_id=channel_id, webhook={"polling": True})
+    delivery_id = (await desk.deliveries())[0]["delivery_id"]
+    for named in (
+        {"channel_id": channel_id},
+        {"case_id": case_id},
+        {"message_id": message_id},
+        {"delivery_id": delivery_id},
+    ):
+        with pytest.raises(ChannelPolled):
+            await desk.replay(**named)
+    # What was asked for before ends without it.
+    async with desk.sending():
+        row = await until_done(desk, running)
+    assert row.queued == 0
+    assert await desk.states() == ["delivered"]

@@ -24,6 +24,8 @@ def upgrade() -> None:
     _partial_index("deliveries_queue", ["queue", "turn", "position"], "turn IS NOT NULL")
     op.drop_index("deliveries_pending", "deliveries")
     op.add_column("deliveries", sa.Column("replay_id", sa.BigInteger))
+    op.add_column("deliveries", sa.Column("was", sa.Text))
+    op.add_column("deliveries", sa.Column("was_because", sa.Text))
     again = "replay_id IS NOT NULL AND turn IS NOT NULL"
     _partial_index("deliveries_replayed", ["replay_id"], again)
     _partial_index("deliveries_open", ["channel_id", "created_at"], "turn IS NOT NULL")
