@@ -6,7 +6,7 @@ from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from pathlib import Path
 
 import pytest
-from delivering import LOOPBACK, ZONE, Desk, next_day, open_database
+from delivering import LOOPBACK, ZONE, Desk, in_half_an_hour, open_database
 from hypothesis import given
 from hypothesis import strategies as st
 from webhook_receiver import Receiver, hang
@@ -48,7 +48,7 @@ async def test_an_attempt_ends_when_its_channel_says(desk: Desk) -> None:
         async def tried() -> bool:
             return all(row["outcome_class"] for row in await desk.deliveries())
 
-        async with desk.sending(schedule=next_day):
+        async with desk.sending(schedule=in_half_an_hour):
             await desk.until(tried)
     [attempt] = await desk.attempts()
     assert attempt["outcome_class"] == "response_timeout"

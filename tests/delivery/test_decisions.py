@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from delivering import Desk, Row, never_in_time, next_day, open_database
+from delivering import Desk, Row, in_half_an_hour, never_in_time, open_database
 from webhook_receiver import Line, Reaction, Received, Receiver, hang, status
 
 from kanal.domain.deliveries import DeliveryHeld, hold, release, retry, skip
@@ -153,7 +153,7 @@ async def test_a_retry_is_the_probe_of_a_paused_channel_and_makes_its_pause_no_l
         (lane,) = await desk.lanes()
         return bool(lane["paused_until"] > desk.writer.clock() and lane["failures"] >= failures)
 
-    async with desk.sending(schedule=next_day):
+    async with desk.sending(schedule=in_half_an_hour):
         await desk.until(paused)
         with pytest.raises(DeliveryWaits, match=one):
             await desk.decide(retry, two)

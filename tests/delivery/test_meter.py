@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from delivering import Desk, next_day, open_database
+from delivering import Desk, in_half_an_hour, open_database
 from prometheus_client import CollectorRegistry
 from sqlalchemy import Connection, update
 from webhook_receiver import Receiver, status
@@ -54,7 +54,7 @@ async def test_numbers_of_sending_are_counted_and_what_waits_is_looked_up(
         names = [name for name in Delivery.__struct_fields__ if name in found]
         first = Delivery(**{name: found[name] for name in names})
         await desk.writer.run(left_open)
-        async with desk.sending(schedule=next_day, meter=meter) as sender:
+        async with desk.sending(schedule=in_half_an_hour, meter=meter) as sender:
 
             async def settled() -> bool:
                 rows = await desk.deliveries()

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from delivering import Desk, next_day, open_database
+from delivering import Desk, in_half_an_hour, open_database
 from webhook_receiver import Receiver, status
 
 from kanal.delivery.overview import DeliveryRow, Filter, listed
@@ -26,7 +26,7 @@ async def test_a_failure_shows_its_outcome_and_the_channels_next_probe(
             await desk.say(await desk.case(channel_id), path)
         private = await desk.channel("http://10.0.0.1/")
         await desk.say(await desk.case(private), "private")
-        async with desk.sending(schedule=next_day):
+        async with desk.sending(schedule=in_half_an_hour):
 
             async def all_tried() -> bool:
                 return all(row["outcome_class"] for row in await desk.deliveries())

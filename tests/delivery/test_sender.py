@@ -10,7 +10,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from delivering import Desk, never_in_time, next_day, open_database
+from delivering import Desk, in_half_an_hour, never_in_time, open_database
 from sqlalchemy import Connection, select, update
 from standardwebhooks import Webhook
 from webhook_receiver import (
@@ -134,7 +134,7 @@ async def test_a_channel_may_ask_for_no_order(desk: Desk, receiver: Receiver) ->
     async def others_delivered() -> bool:
         return await desk.states() == ["pending", "delivered", "delivered"]
 
-    async with desk.sending(schedule=next_day):
+    async with desk.sending(schedule=in_half_an_hour):
         await desk.until(others_delivered)
 
 
@@ -216,7 +216,7 @@ async def test_a_refused_message_holds_up_only_its_case(desk: Desk, receiver: Re
     receiver.default = by_content(bad=status(422))
     channel_id = await desk.channel(receiver.url)
     bad, good = await desk.case(channel_id), await desk.case(channel_id)
-    async with desk.sending(schedule=next_day):
+    async with desk.sending(schedule=in_half_an_hour):
         await desk.say(bad, "bad one")
         await desk.say(bad, "behind it")
         for number in range(5):
@@ -270,7 +270,7 @@ async def test_a_dead_endpoint_gets_few_probes_however_much_waits(desk: Desk) ->
     channel_id = await desk.channel(f"http://127.0.0.1:{closed_port()}/")
     for _ in range(30):
         await desk.say(await desk.case(channel_id), "Hello")
-    async with desk.sending(schedule=next_day):
+    async with desk.sending(schedule=in_half_an_hour):
 
         async def paused() -> bool:
             (lane,) = await desk.lanes()
@@ -365,7 +365,7 @@ async def test_what_waits_on_a_deleted_channel_is_dead_with_the_reason(
     receiver.default = status(500)
     channel_id = await desk.channel(receiver.url)
     case_id = await desk.case(channel_id)
-    async with desk.sending(schedule=next_day):
+    async with desk.sending(schedule=in_half_an_hour):
         await desk.say(case_id, "One")
         await desk.say(case_id, "Two")
         await receiver.wait_for(1)
@@ -439,7 +439,7 @@ async def test_a_new_url_is_used_for_what_failed_at_the_old_one(
 ) -> None:
     receiver.by_path["/old"] = status(500)
     channel_id = await desk.channel(receiver.url.replace("/hook", "/old"))
-    async with desk.sending(schedule=next_day):
+    async with desk.sending(schedule=in_half_an_hour):
         await desk.say(await desk.case(channel_id), "One")
         await receiver.wait_for(1)
         await desk.do(channels.change_channel, channel_id=channel_id, webhook_url=receiver.url)

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from delivering import Desk, next_day, open_database
+from delivering import Desk, in_half_an_hour, open_database
 from standardwebhooks import Webhook
 from webhook_receiver import Receiver, hang, status
 
@@ -73,7 +73,7 @@ async def test_a_second_url_that_hangs_costs_deliveries_nothing(
     monkeypatch.setattr(shadow, "WAITING_LIMIT", 3)
     async with Receiver() as main, Receiver(hang()) as second:
         channel_id = await desk.channel(main.url, shadow_url=second.url)
-        async with desk.sending(schedule=next_day):
+        async with desk.sending(schedule=in_half_an_hour):
             for _ in range(10):
                 await desk.say(await desk.case(channel_id), "Hello")
             await desk.until_delivered()
