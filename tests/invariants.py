@@ -239,9 +239,7 @@ def every_receipt_is_in_the_ledger(evidence: Evidence) -> Iterator[str]:
                 yield f"{delivery_id} has {len(receipts)} receipts and {delivery.attempts} attempts"
             continue
         if any(attempt is None for _, attempt in _matched(evidence, delivery, receipts)):
-            log = [tuple(attempt) for attempt in delivery.log]
-            seen = [(f"{each.started + evidence.wall:.2f}", each.answered) for each in receipts]
-            yield f"{delivery_id}: its attempts {log} are not what was seen, {seen}"
+            yield f"{delivery_id}: its attempts are not what was seen. {_told(evidence, delivery, receipts)}"
 
 
 def nothing_comes_early(evidence: Evidence) -> Iterator[str]:
@@ -260,6 +258,8 @@ def nothing_comes_early(evidence: Evidence) -> Iterator[str]:
         for (receipt, attempt), (later, _) in itertools.pairwise(matched):
             if attempt is None or attempt.outcome != "http_status" or receipt.ended is None:
                 continue
+            if receipt.answered is None:
+                continue  # a dropped connection; the attempt went on over a new one at once
             # A failure beside it that was sooner known may have begun the wait.
             since = min(
                 other.ended
@@ -267,7 +267,9 @@ def nothing_comes_early(evidence: Evidence) -> Iterator[str]:
                 if other.ended is not None and receipt.started <= other.ended <= receipt.ended
             )
             if later.started < since + evidence.first_delay - EARLY_SECONDS:
-                yield f"{delivery_id} was tried again {later.started - since:.2f} s after a failure"
+                wait = later.started - since
+                told = _told(evidence, delivery, receipts)
+                yield f"{delivery_id} was tried again {wait:.2f} s after a failure. {told}"
     pauses = [
         Closed(channel_id, receipt.ended + HEED_SECONDS, receipt.ended + receipt.retry_after)
         for channel_id, receipts in failed.items()
@@ -331,6 +333,13 @@ def _taken_again(evidence: Evidence) -> dict[str, int]:
         for delivery_id, receipts in evidence.by_delivery().items()
     }
     return {delivery_id: count - 1 for delivery_id, count in times.items() if count > 1}
+
+
+def _told(evidence: Evidence, delivery: Delivery, receipts: list[Received]) -> str:
+    """For whoever has to find out."""
+    log = [tuple(attempt) for attempt in delivery.log]
+    seen = [(f"{each.started + evidence.wall:.2f}", each.answered) for each in receipts]
+    return f"Channel {delivery.channel_id}, attempts {log}, seen {seen}."
 
 
 def _matched(
