@@ -22,7 +22,7 @@ from kanal.eventlog.files import FileLinks
 from kanal.eventlog.follower import Follower
 from kanal.eventlog.projection import Projection
 from kanal.eventlog.stream_ids import StreamIds
-from kanal.eventlog.writer import Done, Receipt, Writer
+from kanal.eventlog.writer import Done, LogUnavailable, Receipt, Writer
 from kanal.http.body import Body, Limits, read_body
 from kanal.http.contract import Operation
 from kanal.http.dates import Dates
@@ -67,12 +67,17 @@ class Context:
         *args: P.args,
         **kwargs: P.kwargs,
     ) -> R:
-        """One moment of the read models, on a reader's thread."""
+        """One moment of the read models, on a reader's thread. Raises LogUnavailable."""
 
         def work(connection: Connection) -> R:
             return query(connection, runner.views(connection, self.models), *args, **kwargs)
 
-        return await self.database.read(work)
+        try:
+            return await self.database.read(work)
+        except Exception as error:
+            if not self.database.is_storage_failure(error):
+                raise
+            raise LogUnavailable("The database does not answer. Try again in a moment.") from error
 
 
 CONTEXT = web.AppKey("context", Context)

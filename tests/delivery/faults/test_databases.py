@@ -83,11 +83,18 @@ async def test_postgresql_may_stop_crash_refuse_and_fill_up(
     url = urlsplit(own.url)._replace(path="/kanal").geturl()
     kanal = nursery.kanal(data_dir, url)
     await kanal.start()
-    async with desk_of(receiver, kanal) as desk, desk.writing(writers=2, pause=0.05):
+    async with (
+        kanal.client() as client,
+        desk_of(receiver, kanal) as desk,
+        desk.writing(writers=2, pause=0.05),
+    ):
         await progress(receiver)
         for end in (own.stop, own.crash):
             await asyncio.to_thread(end)
             desk.crashes += 1
+            for path in ("deliveries.json", "cases.json"):
+                code, refusal = await client.answer("GET", path)
+                assert (code, refusal["error"]) == (503, "log_unavailable")
             await asyncio.to_thread(own.start)
             await progress(receiver)
 
