@@ -85,8 +85,9 @@ class Chaos:
                 await asyncio.gather(*(self._torment(each) for each in self._kanals))
                 telling.cancel()
                 for kanal in self._kanals:
-                    if not kanal.runs:
-                        await kanal.start()
+                    while not kanal.runs:
+                        await kanal.launch()
+                        await kanal.listens(or_dies=True)
             desk.crashes = self.kills
             try:
                 await desk.until_all_ended(DRAIN_SECONDS)
@@ -107,8 +108,8 @@ class Chaos:
             if not kanal.runs:
                 await kanal.launch()
                 if self._dice.random() < 0.9:
-                    # Mostly it does start, or nothing would ever be sent.
-                    await kanal.listens()
+                    # Mostly it does start, or nothing would ever be sent. Without a database it ends by itself.
+                    await kanal.listens(or_dies=True)
             await lifetime
             await self._strike(kanal)
 
@@ -184,7 +185,9 @@ async def run(databases: list[str], given: Given) -> list[Result]:
     nursery = Nursery()
     try:
         for database in databases:
-            with tempfile.TemporaryDirectory(prefix="kanal-chaos-") as folder:
+            with tempfile.TemporaryDirectory(
+                prefix="kanal-chaos-", ignore_cleanup_errors=True
+            ) as folder:
                 async with nursery:
                     results.append(await RUNS[database](nursery, Path(folder), given))
     finally:

@@ -83,7 +83,7 @@ class Correspondence:
             return None  # nobody listens, or it was killed before or while it answered
         if status == 503:
             return None
-        assert 200 <= status < 300, (method, path, status, body)
+        assert 200 <= status < 300, (method, path, status, body, client.logged(body))
         return body
 
     async def open(self, channels: int, cases: int, channel_type: str = "sync") -> None:

@@ -121,6 +121,11 @@ class Client:
             text = await response.text()
             return response.status, await response.json() if text else None
 
+    def logged(self, error: Any) -> list[str]:
+        """What Kanal's log has of an error that was answered."""
+        error_id = error.get("error_id", "-") if isinstance(error, dict) else "-"
+        return [line for line in self._kanal.log.read_text().splitlines() if error_id in line]
+
     async def text(self, path: str) -> str:
         async with self._session.get(f"{self._kanal.address}/api/{path}") as response:
             assert response.status == 200, path
