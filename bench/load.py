@@ -174,7 +174,8 @@ class Load:
         self.due.clear()
         if self._open():
             with suppress(TimeoutError):
-                await asyncio.wait_for(self.quiet.wait(), LAST_ANSWERS_SECONDS)
+                async with asyncio.timeout(LAST_ANSWERS_SECONDS):
+                    await self.quiet.wait()
         for connection in self.connections:
             connection.transport.close()
 

@@ -135,8 +135,10 @@ class Leases:
                 log.warning("lanes_not_claimed", error=repr(error))
                 taken = 0
             if taken < CLAIM_LIMIT:
+                # Python 3.11's wait_for forgets that it was cancelled, if what it waits for comes at that moment.
                 with suppress(TimeoutError):
-                    await asyncio.wait_for(self.wanted.wait(), POLL_SECONDS)
+                    async with asyncio.timeout(POLL_SECONDS):
+                        await self.wanted.wait()
 
     async def _claim(self) -> int:
         now = self.now()

@@ -444,7 +444,8 @@ class Sender:
             wait = await self._database.read(replays.wait, self._leases.now())
             with suppress(TimeoutError):
                 wait = REPLAY_SECONDS if failed else min(wait, REPLAY_SECONDS)
-                await asyncio.wait_for(self._decided.wait(), wait)
+                async with asyncio.timeout(wait):
+                    await self._decided.wait()
 
     async def _replay(self, replay_id: int, now: int) -> bool:
         """Whether it could: one that cannot go on must not keep the others from it."""

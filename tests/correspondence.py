@@ -134,7 +134,8 @@ class Correspondence:
                 await self.write(self._dice.choice(cases or self.cases))
                 if pause:
                     with contextlib.suppress(TimeoutError):
-                        await asyncio.wait_for(ended.wait(), pause)
+                        async with asyncio.timeout(pause):
+                            await ended.wait()
 
         async with asyncio.TaskGroup() as group:
             for _ in range(writers):

@@ -180,7 +180,8 @@ def delayed(seconds: float, then: Reaction) -> Reaction:
 
     async def react(request: Received, line: Line) -> None:
         try:
-            await asyncio.wait_for(line.ended(), seconds)
+            async with asyncio.timeout(seconds):
+                await line.ended()
         except TimeoutError:
             await then(request, line)
         else:

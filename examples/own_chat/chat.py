@@ -167,7 +167,8 @@ async def stream(request: web.Request) -> web.StreamResponse:
                     data = json.dumps(message._asdict())
                     await response.write(f"id: {revision}\ndata: {data}\n\n".encode())
                 try:
-                    await asyncio.wait_for(bell.wait(), STREAM_SIGN_SECONDS)
+                    async with asyncio.timeout(STREAM_SIGN_SECONDS):
+                        await bell.wait()
                 except TimeoutError:
                     await response.write(b": still here\n\n")
     except ConnectionError:

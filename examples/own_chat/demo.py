@@ -219,7 +219,8 @@ async def running(
         if process.returncode is None:
             process.terminate()
         try:
-            await asyncio.wait_for(process.wait(), END_SECONDS)
+            async with asyncio.timeout(END_SECONDS):
+                await process.wait()
         except TimeoutError:
             process.kill()
             await process.wait()

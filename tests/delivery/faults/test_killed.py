@@ -46,7 +46,8 @@ async def test_killed_at_each_step_or_at_random_it_loses_and_reorders_nothing(
             desk.crashes += 1
             for step in STEPS.values():
                 await kanal.start(fate=Fate(dies=step))
-                assert await asyncio.wait_for(kanal.ended, 20) == -signal.SIGKILL, step
+                async with asyncio.timeout(20):
+                    assert await kanal.ended == -signal.SIGKILL, step
                 desk.crashes += 1
 
             async def kill(_: Received, line: Line) -> None:
@@ -55,7 +56,8 @@ async def test_killed_at_each_step_or_at_random_it_loses_and_reorders_nothing(
 
             receiver.then(kill)
             await kanal.start()
-            assert await asyncio.wait_for(kanal.ended, 20) == -signal.SIGKILL
+            async with asyncio.timeout(20):
+                assert await kanal.ended == -signal.SIGKILL
             desk.crashes += 1
             for _ in range(RANDOM_KILLS):
                 await kanal.start()
