@@ -335,7 +335,7 @@ class Sender:
 
     async def _post(self, lane: Lane, delivery: Delivery) -> None:
         url, token = lane.row.webhook_url, lane.row.token
-        options = lane.row.options
+        options, lane_failures = lane.row.options, lane.row.failures
         deadline = attempt_seconds(lane.row.channel_type, options.timeout, self._timeout)
         try:
             outcome = await self._client.post(
@@ -363,6 +363,7 @@ class Sender:
                 lane.succeeded_at,
                 lane.refusals,
                 options.networks,
+                lane_failures,
             )
         )
         if options.shadow_url and not self._closing:

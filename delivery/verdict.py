@@ -134,6 +134,15 @@ class Attempted(NamedTuple):
     """Messages refused in a row on this channel, this one included."""
     networks: tuple[str, ...] = ()
     """That the channel allowed when it began."""
+    lane_failures: int = 0
+    """The channel's, when it began."""
+
+    def tells(self, lane: LaneRow) -> bool:
+        """Something new about the endpoint: it was not under way already when the channel was paused.
+
+        Not by times alone: a clock that is set while it runs would let a success end the pause of a failure beside it.
+        """
+        return self.lane_failures == lane.failures and self.outcome.started_at >= lane.charged_at
 
 
 class Verdict(NamedTuple):
@@ -152,8 +161,7 @@ def judge(lane: LaneRow, attempted: Attempted, rules: Rules) -> Verdict:
     """Endpoint failures pause the channel, message failures hold up only their case; see `outcome.py`."""
     delivery, outcome = attempted.delivery, attempted.outcome
     at_its_url = attempted.url == lane.webhook_url and attempted.networks == lane.options.networks
-    # Under way when the channel was paused: it tells nothing new about the endpoint, and must not end a wait asked for.
-    tells = outcome.started_at >= lane.charged_at
+    tells = attempted.tells(lane)
     if outcome.succeeded:
         lane_changes = _well(lane, outcome.ended_at) if at_its_url and tells else {}
         return Verdict("delivered", None, delivery.failures, delivery.first_failed_at, lane_changes)
@@ -253,8 +261,7 @@ def _endpoint_failed(lane: LaneRow, attempted: Attempted, rules: Rules) -> Verdi
     delivery, outcome = attempted.delivery, attempted.outcome
     failures = delivery.failures + 1
     first_failed_at = delivery.first_failed_at or outcome.ended_at
-    if outcome.started_at < lane.charged_at:
-        # Under way when the channel was paused: it tells nothing new about the endpoint.
+    if not attempted.tells(lane):
         return Verdict("again", delivery.due_at, failures, first_failed_at)
     in_a_row = lane.failures + 1
     at = _next(lane, delivery, outcome, rules, in_a_row, rules.horizon)

@@ -75,6 +75,7 @@ def attempted(
     succeeded_at: int = 0,
     started_at: int = START,
     retry_after: int | None = None,
+    lane_failures: int = 0,
 ) -> Attempted:
     outcome = Outcome(
         outcome_class=outcome_class,
@@ -83,7 +84,7 @@ def attempted(
         http_status=http_status,
         retry_after=retry_after,
     )
-    return Attempted(of or delivery(), 1, url, outcome, succeeded_at)
+    return Attempted(of or delivery(), 1, url, outcome, succeeded_at, lane_failures=lane_failures)
 
 
 ENDED = START + SECOND
@@ -92,6 +93,7 @@ ENDED = START + SECOND
 def test_a_success_delivers_and_lets_a_paused_channel_go_on() -> None:
     taken = attempted(OutcomeClass.OK, 200)
     assert judge(lane(), taken, RULES) == Verdict("delivered")
+    taken = attempted(OutcomeClass.OK, 200, lane_failures=3)
     resumed = judge(lane(failures=3, paused_until=START), taken, RULES)
     assert resumed.lane == {"failures": 0, "paused_until": 0}
     troubled = lane(failures=3, failing_since=START - DAY, failed_id="msg_1", warned=1)
@@ -107,7 +109,7 @@ def test_a_success_delivers_and_lets_a_paused_channel_go_on() -> None:
 
 @pytest.mark.parametrize("status", [500, 503, 408, 429])
 def test_an_endpoints_failure_pauses_the_channel_and_leaves_the_message_due(status: int) -> None:
-    verdict = judge(lane(failures=1), attempted(http_status=status), RULES)
+    verdict = judge(lane(failures=1), attempted(http_status=status, lane_failures=1), RULES)
     assert (verdict.result, verdict.due_at, verdict.failures) == ("again", START, 1)
     assert verdict.lane == {
         "failures": 2,
@@ -122,13 +124,16 @@ def test_an_endpoints_failure_pauses_the_channel_and_leaves_the_message_due(stat
 def test_trouble_begins_with_the_first_failure_and_anew_after_a_long_silence() -> None:
     since = {"failing_since": START - 3 * DAY, "notice_at": START + HOUR, "failures": 9}
     still = lane(charged_at=START - DAY, **since)
-    lane_changes = judge(still, attempted(http_status=500), RULES).lane
+    lane_changes = judge(still, attempted(http_status=500, lane_failures=9), RULES).lane
     assert lane_changes["failing_since"] == START - 3 * DAY
     assert lane_changes["notice_at"] == START + HOUR
     anew = lane(charged_at=START - 3 * DAY, **since)
-    assert judge(anew, attempted(http_status=500), RULES).lane["failing_since"] == ENDED
+    assert (
+        judge(anew, attempted(http_status=500, lane_failures=9), RULES).lane["failing_since"]
+        == ENDED
+    )
     # An answer that is no success does not end it.
-    refused = judge(still, attempted(http_status=404), RULES)
+    refused = judge(still, attempted(http_status=404, lane_failures=9), RULES)
     assert refused.lane == {"failures": 0, "paused_until": 0}
 
 
@@ -142,6 +147,9 @@ def test_what_was_under_way_when_the_channel_was_paused_does_not_end_the_pause(s
     paused = lane(failures=1, charged_at=START + 1, paused_until=START + HOUR)
     outcome_class = OutcomeClass.OK if status == 200 else OutcomeClass.HTTP_STATUS
     assert judge(paused, attempted(outcome_class, status), RULES).lane == {}
+    # Nor if a clock that was set says that it began after.
+    late = attempted(outcome_class, status, started_at=START + 2)
+    assert judge(paused, late, RULES).lane == {}
 
 
 def test_a_message_refused_by_a_living_endpoint_waits_alone() -> None:
@@ -152,7 +160,7 @@ def test_a_message_refused_by_a_living_endpoint_waits_alone() -> None:
 
 
 def test_a_refusal_shows_that_the_endpoint_is_back() -> None:
-    verdict = judge(lane(failures=4), attempted(http_status=404), RULES)
+    verdict = judge(lane(failures=4), attempted(http_status=404, lane_failures=4), RULES)
     assert verdict.lane == {"failures": 0, "paused_until": 0}
 
 
