@@ -8,7 +8,7 @@ from kanal.domain.staff import RIGHTS
 from kanal.http.routes import ROUTES
 
 FOR_ALL = {"PUT staff/{staff}/status", "PUT custom_channels/{channel}/outbox/acknowledge"}
-"""What staff change of the account by themselves."""
+"""What staff do of the account by themselves; who polls a channel has the key of a staff member."""
 
 BOB = {"staff_email": "Bob@example.com", "staff_full_name": "Bob"}
 
