@@ -88,10 +88,11 @@ async def _write(client: Client, answered: asyncio.Event) -> None:
 
 async def _all_answered(client: Client, cases: int) -> None:
     async with asyncio.timeout(45):
-        while (await client("GET", "deliveries.json?state=delivered&limit=1"))[
-            "total_count"
-        ] < cases:
+        delivered = 0
+        while delivered < cases:
             await asyncio.sleep(LOOK_SECONDS)
+            listed = await client("GET", "deliveries.json?state=delivered&limit=1")
+            delivered = listed["total_count"]
 
 
 async def _by_rules(client: Client, case_id: int) -> list[str]:
