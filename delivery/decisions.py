@@ -23,7 +23,6 @@ from kanal.domain.deliveries import (
 )
 from kanal.domain.event import Envelope, Event
 from kanal.domain.stream import Recorded
-from kanal.eventlog.projection import Changes
 
 UNDER_WAY: Final = exists().where(
     attempts.c.delivery_id == deliveries.c.delivery_id, attempts.c.ended_at.is_(None)
@@ -166,9 +165,7 @@ def _go_on(connection: Connection, row: Row[Any], now: int) -> Iterable[int]:
         )
         connection.execute(update(deliveries).where(due).values(due_at=now, due_since=now))
     else:
-        changes = Changes()
-        promote(connection, changes, [queue], now)
-        changes.flush(connection)
+        promote(connection, [queue], now)
     wake(connection, {row.channel_id: now})
     return (row.channel_id,)
 

@@ -5,7 +5,7 @@ lane's token that was read in a transaction still holds at its end.
 """
 
 import secrets
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, Literal, NamedTuple
 
@@ -21,12 +21,14 @@ from sqlalchemy import (
     text,
     update,
 )
+from sqlalchemy.dialects import postgresql, sqlite
 
 from kanal.delivery import kept_headers, kept_secrets, queues
+from kanal.delivery.body import CONTENT_TYPES, TEMPLATE_VERSION, Fields, render
 from kanal.delivery.outcome import SENTENCES, OutcomeClass
-from kanal.delivery.queues import Standing
+from kanal.delivery.queues import Place, Standing
 from kanal.delivery.signing import Secret, Signers, signers_of
-from kanal.delivery.tables import NEVER, PENDING, attempts, deliveries, lanes
+from kanal.delivery.tables import NEVER, PENDING, Kind, attempts, deliveries, lanes
 from kanal.delivery.verdict import (
     Attempted,
     Delivery,
@@ -39,7 +41,8 @@ from kanal.delivery.verdict import (
 from kanal.domain import webhook_options
 from kanal.domain.channels import ChannelType
 from kanal.domain.deliveries import DeliveryState
-from kanal.domain.webhook_options import WebhookOptions
+from kanal.domain.stream import Recorded
+from kanal.domain.webhook_options import Format, WebhookOptions
 from kanal.eventlog.projection import Changes
 
 NOTICE: Final = "kanal_lanes"
@@ -298,6 +301,64 @@ def due_heads(connection: Connection, channel_id: int, now: int, limit: int) -> 
     return Heads(due, None if len(due) == limit else connection.scalar(later))
 
 
+# -- deliveries ----------------------------------------------------------------------------------
+
+
+def new_delivery(
+    recorded: Recorded,
+    delivery_id: str,
+    *,
+    channel_id: int,
+    case_id: int = 0,
+    message_id: int = 0,
+    kind: Kind,
+    queue: int | None,
+    place: Place,
+    due_at: int | None,
+    form: Format,
+    fields: Fields,
+    dead_because: str | None = None,
+) -> dict[str, Any]:
+    """The row of what goes out because of an event. `dead_because`: it can never be delivered."""
+    dead = dead_because is not None
+    return {
+        "delivery_id": delivery_id,
+        "position": recorded.position,
+        "channel_id": channel_id,
+        "case_id": case_id,
+        "message_id": message_id,
+        "kind": kind,
+        "sequence": place.sequence + 1,
+        "previous_id": place.previous_id,
+        "queue": queue,
+        "turn": None if dead else recorded.position,
+        "created_at": recorded.envelope.at,
+        "state": "dead" if dead else "pending",
+        "due_since": due_at,
+        "due_at": due_at,
+        "attempts": 0,
+        "failures": 0,
+        "first_failed_at": None,
+        "outcome_class": None,
+        "http_status": None,
+        "sentence": None,
+        "outcome_at": None,
+        "delivered_at": None,
+        "reason": dead_because,
+        "replay_id": None,
+        "template_version": TEMPLATE_VERSION,
+        "content_type": CONTENT_TYPES[form],
+        "body": render(kind, fields, form),
+    }
+
+
+def insert_new(connection: Connection, rows: list[dict[str, Any]]) -> None:
+    """An id that is there already was enqueued before, and stays as it is."""
+    dialect: Any = postgresql if connection.dialect.name == "postgresql" else sqlite
+    statement = dialect.insert(deliveries).on_conflict_do_nothing(index_elements=["delivery_id"])
+    connection.execute(statement, rows)
+
+
 # -- attempts ------------------------------------------------------------------------------------
 
 
@@ -316,7 +377,7 @@ def write(
     written = Written(lane_rows(connection, channel_ids))
     standings = queues.standings(connection, {entry.delivery.delivery_id for entry in entries})
     changes = Changes()
-    over: set[int] = set()
+    over: set[int | None] = set()
     for entry in entries:
         standing = standings[entry.delivery.delivery_id]
         if isinstance(entry, Attempted):
@@ -325,12 +386,11 @@ def write(
             goes_on = _withdraw(changes, written, entry, standing)
         else:
             continue
-        if goes_on and standing.queue is not None:
+        if goes_on:
             over.add(standing.queue)
     changes.flush(connection)
     changes = Changes()
-    waiting = promote(connection, changes, over, now)
-    for delivery in waiting:
+    for delivery in promote(connection, over, now):
         lane = written.lanes[delivery.channel_id]
         if delivery.channel_id in eager and _is_healthy(lane):
             _begin(changes, written, delivery, lane.token, now)
@@ -376,10 +436,7 @@ def conclude(
         verdict = verdict._replace(due_at=verdict.due_at or now)
     _complete(changes, lane, attempted, verdict, state)
     changes.flush(connection)
-    changes = Changes()
-    over = set() if standing.queue is None else {standing.queue}
-    written.promoted += promote(connection, changes, over, now)
-    changes.flush(connection)
+    written.promoted += promote(connection, [standing.queue], now)
     return written
 
 
@@ -473,16 +530,17 @@ def _end_attempt(changes: Changes, attempted: Attempted, remark: str = "") -> No
     )
 
 
-def promote(
-    connection: Connection, changes: Changes, over: Collection[int], now: int
-) -> list[Delivery]:
-    """`over`: queues whose head may have ended. What ended is flushed already."""
-    promoted = queues.next_heads(connection, over) if over else []
+def promote(connection: Connection, over: Iterable[int | None], now: int) -> list[Delivery]:
+    """The new heads. `over`: queues whose head may have ended; None is no queue. What ended is flushed already."""
+    changes = Changes()
+    ended = {queue for queue in over if queue is not None}
+    promoted = queues.next_heads(connection, ended) if ended else []
     for delivery in promoted:
         delivery.due_since = delivery.due_since or now
         delivery.due_at = now
         values = {"due_since": delivery.due_since, "due_at": now}
         changes.update(deliveries, (delivery.delivery_id,), values)
+    changes.flush(connection)
     return promoted
 
 
@@ -565,11 +623,8 @@ def _close_open_attempts(connection: Connection, channel_ids: list[int], now: in
     for delivery_id, standing in decided.items():
         _step_aside(changes, delivery_id, standing.state)
     changes.flush(connection)
-    changes = Changes()
     ended = [each for each in standings.values() if each.state != "pending" or not each.is_head]
-    over = {each.queue for each in ended if each.queue is not None}
-    promote(connection, changes, over, now)
-    changes.flush(connection)
+    promote(connection, [each.queue for each in ended], now)
     return len(left)
 
 
@@ -580,6 +635,11 @@ def wake(connection: Connection, due: Mapping[int, int]) -> None:
         connection.execute(
             update(lanes).where(lanes.c.channel_id == channel_id, later).values(due_at=due_at)
         )
+
+
+def named_in(notice: str) -> list[int]:
+    """The channels of a notice; none: any."""
+    return [int(each) for each in notice.split(",") if each]
 
 
 def notify(connection: Connection, channel_ids: Collection[int]) -> None:

@@ -10,10 +10,10 @@ from typing import Any, Final
 from sqlalchemy import Connection, delete, insert, select, update
 
 from kanal.delivery import kept_secrets, ledger
-from kanal.delivery.body import CONTENT_TYPES, TEMPLATE_VERSION, Fields, render, rfc_2822
+from kanal.delivery.body import Fields, rfc_2822
 from kanal.delivery.queues import places, queue_of
 from kanal.delivery.signing import webhook_id
-from kanal.delivery.tables import attempts, deliveries, lanes
+from kanal.delivery.tables import attempts, lanes
 from kanal.domain.notices import Notice, notice_of
 from kanal.domain.stream import Recorded
 from kanal.domain.webhook_options import WebhookOptions
@@ -56,35 +56,23 @@ def enqueue(
     place = places(connection, [(0, NOTICES, queue)])[0]
     rows = []
     for recorded, notice in notices:
-        at = recorded.envelope.at
-        due_at = None if place.waits else min(at, now)
         delivery_id = webhook_id(
             recorded.stream_id, recorded.version, NOTICES, installation=installation
         )
-        row = {
-            "delivery_id": delivery_id,
-            "position": recorded.position,
-            "channel_id": NOTICES,
-            "case_id": 0,
-            "message_id": 0,
-            "kind": "notice",
-            "sequence": place.sequence + 1,
-            "previous_id": place.previous_id,
-            "queue": queue,
-            "turn": recorded.position,
-            "created_at": at,
-            "state": "pending",
-            "due_since": due_at,
-            "due_at": due_at,
-            "attempts": 0,
-            "failures": 0,
-            "template_version": TEMPLATE_VERSION,
-            "content_type": CONTENT_TYPES["json"],
-            "body": render("notice", _fields(connection, notice, zone), "json"),
-        }
+        row = ledger.new_delivery(
+            recorded,
+            delivery_id,
+            channel_id=NOTICES,
+            kind="notice",
+            queue=queue,
+            place=place,
+            due_at=None if place.waits else min(recorded.envelope.at, now),
+            form=OPTIONS.format,
+            fields=_fields(connection, notice, zone),
+        )
         rows.append(row)
         place = place._replace(sequence=place.sequence + 1, previous_id=delivery_id, waits=True)
-    connection.execute(insert(deliveries), rows)
+    ledger.insert_new(connection, rows)
     connection.execute(update(lanes).where(lanes.c.channel_id == NOTICES).values(due_at=now))
     return True
 

@@ -9,24 +9,16 @@ from datetime import tzinfo
 from typing import Any, Final, Protocol
 
 from sqlalchemy import Connection, insert, select, update
-from sqlalchemy.dialects import postgresql, sqlite
 
 from kanal.delivery import notices, shadow
-from kanal.delivery.body import (
-    CONTENT_TYPES,
-    TEMPLATE_VERSION,
-    Fields,
-    deleted_fields,
-    edited_fields,
-    message_fields,
-    render,
-    status_fields,
-)
+from kanal.delivery.body import Fields, deleted_fields, edited_fields, message_fields, status_fields
 from kanal.delivery.decisions import DECISIONS
 from kanal.delivery.ledger import (
     attempt_row,
     database_now,
+    insert_new,
     lane_rows,
+    new_delivery,
     new_lane,
     notify,
     wake,
@@ -248,42 +240,23 @@ class Outbox:
         self, recorded: Recorded, delivery_id: str, lane: LaneRow, place: Place, now: int
     ) -> dict[str, Any]:
         event: Outgoing = recorded.event  # type: ignore[assignment]
-        at, dead = recorded.envelope.at, lane.state == "deleted"
+        options, dead = lane.options, lane.state == "deleted"
         # The log's time never goes back, so it may be ahead of the clock that the sender goes by.
-        due_at = None if place.waits or dead or lane.options.polling else min(at, now)
-        return {
-            "delivery_id": delivery_id,
-            "position": recorded.position,
-            "channel_id": event.channel_id,
-            "case_id": event.case_id,
-            "message_id": 0 if isinstance(event, CaseStatusChanged) else event.message_id,
-            "kind": KINDS[type(event)],
-            "sequence": place.sequence + 1,
-            "previous_id": place.previous_id,
-            "queue": queue_of(lane.options, lane.channel_id, event.case_id),
-            "turn": None if dead else recorded.position,
-            "created_at": at,
-            "state": "dead" if dead else "pending",
-            "due_since": due_at,
-            "due_at": due_at,
-            "attempts": 0,
-            "failures": 0,
-            "first_failed_at": None,
-            "outcome_class": None,
-            "http_status": None,
-            "sentence": None,
-            "outcome_at": None,
-            "delivered_at": None,
-            "reason": WRITTEN_AFTER_DELETION if dead else None,
-            "replay_id": None,
-            "template_version": TEMPLATE_VERSION,
-            "content_type": CONTENT_TYPES[lane.options.format],
-            "body": render(
-                KINDS[type(event)],
-                self._fields(event, recorded.envelope, lane.options.format),
-                lane.options.format,
-            ),
-        }
+        waits = place.waits or dead or options.polling
+        return new_delivery(
+            recorded,
+            delivery_id,
+            channel_id=event.channel_id,
+            case_id=event.case_id,
+            message_id=0 if isinstance(event, CaseStatusChanged) else event.message_id,
+            kind=KINDS[type(event)],
+            queue=queue_of(options, lane.channel_id, event.case_id),
+            place=place,
+            due_at=None if waits else min(recorded.envelope.at, now),
+            form=options.format,
+            fields=self._fields(event, recorded.envelope, options.format),
+            dead_because=WRITTEN_AFTER_DELETION if dead else None,
+        )
 
     def _fields(self, event: Outgoing, envelope: Envelope, form: Format) -> Fields:
         match event:
@@ -394,13 +367,6 @@ class _Places:
         if queue is not None and lane.state != "deleted":
             self._waited_for.add(queue)
         return place
-
-
-def insert_new(connection: Connection, rows: list[dict[str, Any]]) -> None:
-    """An id that is there already was enqueued before, and stays as it is."""
-    dialect: Any = postgresql if connection.dialect.name == "postgresql" else sqlite
-    statement = dialect.insert(deliveries).on_conflict_do_nothing(index_elements=["delivery_id"])
-    connection.execute(statement, rows)
 
 
 def _created(connection: Connection, event: ChannelCreated, at: int) -> None:

@@ -15,8 +15,8 @@ from typing import Any, Final, NamedTuple
 import structlog
 from sqlalchemy import Connection, delete, func, insert, select, update
 
-from kanal.delivery.ledger import lane_rows, notify, promote, wake
-from kanal.delivery.outbox import LANE_CHANGES, Outbox, insert_new, known_to_receivers
+from kanal.delivery.ledger import insert_new, lane_rows, notify, promote, wake
+from kanal.delivery.outbox import LANE_CHANGES, Outbox, known_to_receivers
 from kanal.delivery.outcome import OutcomeClass
 from kanal.delivery.queues import queue_of
 from kanal.delivery.schedule import SECOND
@@ -306,9 +306,7 @@ class Recovery:
         if lane.options.order == "none" and not lane.options.polling:
             pending |= {"due_at": now, "due_since": now}
         connection.execute(own.where(deliveries.c.delivery_id.in_(behind)).values(pending))
-        changes = Changes()
-        promote(connection, changes, {each.queue for each in found} - {None}, now)
-        changes.flush(connection)
+        promote(connection, [each.queue for each in found], now)
         wake(connection, {channel_id: now})
         notify(connection, [channel_id])
 

@@ -4,7 +4,7 @@ A replay is a row with a cursor. Each step, in one transaction, puts some of wha
 cursor, so that it goes on where it was after a restart, on whichever process.
 """
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final, NamedTuple
 
 from sqlalchemy import (
@@ -248,22 +248,19 @@ def _enqueue(
             "was_because": row.reason,
         }
         changes.update(deliveries, (row.delivery_id,), values)
-        if queue is not None:
-            over.add(queue)
+        over.add(queue)
     return _go_on(connection, changes, over, {row.channel_id for row in chosen}, now)
 
 
 def _go_on(
     connection: Connection,
     changes: Changes,
-    over: Collection[int],
+    over: Iterable[int | None],
     channel_ids: set[int],
     now: int,
 ) -> set[int]:
     changes.flush(connection)
-    changes = Changes()
-    promote(connection, changes, over, now)
-    changes.flush(connection)
+    promote(connection, over, now)
     wake(connection, dict.fromkeys(channel_ids, now))
     notify(connection, channel_ids)
     return channel_ids
@@ -333,7 +330,7 @@ def _cancel(connection: Connection, recorded: Recorded, now: int) -> Changed:
         if not under_way:
             values |= {"turn": None, "due_at": None}
         changes.update(deliveries, (delivery_id,), values)
-    over = {row.queue for row in left if row.queue is not None}
+    over = {row.queue for row in left}
     return _go_on(connection, changes, over, {row.channel_id for row in left}, now)
 
 
