@@ -5,7 +5,6 @@ In memory is only what is about to be sent; all else is read when its time comes
 
 import asyncio
 import time
-from collections import deque
 from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterable, Sequence
 from contextlib import suppress
 from functools import partial
@@ -31,6 +30,7 @@ from kanal.delivery.meter import Meter
 from kanal.delivery.networks import networks_of
 from kanal.delivery.outbox import Outbox
 from kanal.delivery.outcome import Outcome, OutcomeClass
+from kanal.delivery.places import Place, Places
 from kanal.delivery.post import WebhookClient
 from kanal.delivery.schedule import (
     DAY,
@@ -62,8 +62,6 @@ from kanal.eventlog.writer import LogUnavailable, Writer
 
 R = TypeVar("R")
 
-FAIR_SHARE: Final = 0.75
-"""Of all places in flight; the rest is for channels that have none, so that a few slow ones cannot take all."""
 BATCH_LIMIT: Final = 256
 """Intents and outcomes in one transaction."""
 REPLAY_SECONDS: Final = 1.0
@@ -103,7 +101,6 @@ class Sender:
         self._writer = writer
         self._outbox = outbox
         self._client = client
-        self._in_flight = in_flight
         self._per_channel = per_channel
         self._rules = Rules(schedule, horizon_days * DAY)
         self._timeout = timeout
@@ -117,10 +114,7 @@ class Sender:
             meter=self.meter,
         )
         self.owner = self._leases.owner
-        self._hungry: deque[Lane] = deque()
-        self._starving: deque[Lane] = deque()
-        """They wait for a place among all in flight, and have some or none."""
-        self._posting = 0
+        self._places = Places(in_flight, self._pump)
         self._entries: list[Entry] = []
         """To be written in the next transaction."""
         self._something = asyncio.Event()
@@ -191,7 +185,7 @@ class Sender:
     @property
     def posting(self) -> int:
         """Webhooks under way."""
-        return self._posting
+        return self._places.under_way
 
     # -- what comes in -------------------------------------------------------------------------------
 
@@ -255,7 +249,7 @@ class Sender:
             self.drop(lane)
 
     def may_take_more(self) -> bool:
-        return self._posting < self._in_flight
+        return self._places.free > 0
 
     def adopt(self, claimed: Claimed, lease_ends: float) -> None:
         lane = Lane(claimed, self._per_channel, lease_ends)
@@ -282,8 +276,8 @@ class Sender:
             self._withdraw(lane)
             self._set_timer(lane, lane.row.paused_until - now)
             return
-        while lane.prepared and self._has_place(lane):
-            self._send(lane, lane.prepared.popleft())
+        while lane.prepared and (place := self._places.take(lane)):
+            self._send(lane, lane.prepared.popleft(), place)
         while lane.heads and lane.begun < lane.ahead and lane.keeps_pace():
             self._begin(lane, lane.heads.popleft())
         if lane.next_due <= now:
@@ -297,22 +291,11 @@ class Sender:
         self._set_timer(lane, wait)
         busy = lane.probing or lane.heads or lane.more or lane.loading
         if not busy and lane.pace is None:
-            lane.room = min(lane.ahead - lane.begun, self._in_flight - self._posting)
+            lane.room = min(lane.ahead - lane.begun, self._places.free)
 
     def _wants_heads(self, lane: Lane) -> bool:
         # Probes are chosen among all that are due, so none may be under way.
         return not lane.busy if lane.probing else len(lane.heads) <= HEADS_LOW
-
-    def _has_place(self, lane: Lane) -> bool:
-        if lane.posting >= lane.width:
-            return False
-        limit = self._in_flight if not lane.posting else self._in_flight * FAIR_SHARE
-        if self._posting < limit:
-            return True
-        if not lane.hungry:
-            lane.hungry = True
-            (self._hungry if lane.posting else self._starving).append(lane)
-        return False
 
     def _begin(self, lane: Lane, delivery: Delivery) -> None:
         lane.intended += 1
@@ -326,14 +309,12 @@ class Sender:
         self._entries.append(entry)
         self._something.set()
 
-    def _send(self, lane: Lane, delivery: Delivery) -> None:
-        lane.posting += 1
-        self._posting += 1
-        post = asyncio.create_task(self._post(lane, delivery))
+    def _send(self, lane: Lane, delivery: Delivery, place: Place) -> None:
+        post = asyncio.create_task(self._post(lane, delivery, place))
         self._posts.add(post)
         post.add_done_callback(self._posts.discard)
 
-    async def _post(self, lane: Lane, delivery: Delivery) -> None:
+    async def _post(self, lane: Lane, delivery: Delivery, place: Place) -> None:
         url, token = lane.row.webhook_url, lane.row.token
         options, lane_failures = lane.row.options, lane.row.failures
         deadline = attempt_seconds(lane.row.channel_type, options.timeout, self._timeout)
@@ -350,8 +331,7 @@ class Sender:
             log.exception("webhook_not_sent", delivery=delivery.delivery_id)
             outcome = self._not_sent(type(error).__name__)
         finally:
-            lane.posting -= 1
-            self._posting -= 1
+            place.leave()
         lane.learn(outcome)
         self.meter.attempted(outcome)
         self._enter(
@@ -368,7 +348,7 @@ class Sender:
         )
         if options.shadow_url and not self._closing:
             self._copy(lane, delivery, outcome, deadline)
-        self._feed()
+        self._places.feed()
         self._pump(lane)
 
     def _copy(self, lane: Lane, delivery: Delivery, outcome: Outcome, deadline: float) -> None:
@@ -386,18 +366,6 @@ class Sender:
                 outcome=outcome,
             )
         )
-
-    def _feed(self) -> None:
-        """A place is free: first for channels that have none."""
-        while True:
-            if self._starving and self._posting < self._in_flight:
-                lane = self._starving.popleft()
-            elif self._hungry and self._posting < self._in_flight * FAIR_SHARE:
-                lane = self._hungry.popleft()
-            else:
-                return
-            lane.hungry = False
-            self._pump(lane)
 
     def _headers(self, lane: Lane, delivery: Delivery) -> dict[str, str]:
         now = self._leases.now()
