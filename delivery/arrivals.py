@@ -9,19 +9,12 @@ from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
 from typing import Final
 
-import psycopg
-import structlog
-
-from kanal.delivery.ledger import NOTICE
+from kanal.delivery.ledger import NOTICE, named_in
 from kanal.eventlog.database import Database
-from kanal.eventlog.postgres import PostgresDatabase
+from kanal.eventlog.postgres import PostgresDatabase, listen
 
-AGAIN_SECONDS: Final = 1.0
-"""After the database could not be reached."""
 WAITING_LIMIT: Final = 1000
 """In one process. More are answered at once, as if they had not asked to wait."""
-
-log = structlog.get_logger(__name__)
 
 
 class Arrivals:
@@ -38,7 +31,9 @@ class Arrivals:
     def start(self) -> None:
         self._loop = asyncio.get_running_loop()
         if isinstance(self._database, PostgresDatabase):
-            self._task = asyncio.create_task(self._listen_on(self._database.url))
+            self._task = asyncio.create_task(
+                listen(self._database.url, NOTICE, self._hear, deaf="arrivals_not_heard")
+            )
 
     async def close(self) -> None:
         """Nobody waits any longer."""
@@ -80,13 +75,5 @@ class Arrivals:
             for event in self._events.get(channel_id, ()):
                 event.set()
 
-    async def _listen_on(self, url: str) -> None:
-        while True:
-            try:
-                async with await psycopg.AsyncConnection.connect(url, autocommit=True) as listener:
-                    await listener.execute(f"LISTEN {NOTICE}")
-                    async for notice in listener.notifies():
-                        self._ring([int(each) for each in notice.payload.split(",") if each])
-            except psycopg.Error as error:
-                log.warning("arrivals_not_heard", error=repr(error))
-            await asyncio.sleep(AGAIN_SECONDS)
+    def _hear(self, notice: str) -> None:
+        self._ring(named_in(notice))

@@ -11,20 +11,19 @@ from contextlib import suppress
 from functools import partial
 from typing import Final, Protocol
 
-import psycopg
 import structlog
 from sqlalchemy import Connection
 from sqlalchemy.exc import SQLAlchemyError
 
 from kanal.delivery import ledger
 from kanal.delivery.lanes import Lane
-from kanal.delivery.ledger import NOTICE, Claimed
+from kanal.delivery.ledger import NOTICE, Claimed, named_in
 from kanal.delivery.meter import Meter
 from kanal.delivery.owner import has_ended, own_name
 from kanal.delivery.schedule import SECOND
 from kanal.delivery.tables import NEVER
 from kanal.eventlog.database import Database
-from kanal.eventlog.postgres import PostgresDatabase
+from kanal.eventlog.postgres import PostgresDatabase, listen
 from kanal.eventlog.writer import LogUnavailable, Writer
 
 LEASE_SECONDS: Final = 30.0
@@ -206,17 +205,13 @@ class Leases:
 
     async def _listen_on(self, url: str) -> None:
         """Without a notice new work would be found too, by looking."""
-        while True:
-            try:
-                async with await psycopg.AsyncConnection.connect(url, autocommit=True) as listener:
-                    await listener.execute(f"LISTEN {NOTICE}")
-                    self._holder.look_at(())
-                    async for notice in listener.notifies():
-                        named = [int(each) for each in notice.payload.split(",") if each]
-                        self._holder.look_at(named)
-            except psycopg.Error as error:
-                log.warning("notices_not_heard", error=repr(error))
-            await asyncio.sleep(POLL_SECONDS)
+
+        def hear(notice: str) -> None:
+            self._holder.look_at(named_in(notice))
+
+        # What was notified before may have been missed.
+        hear_all = partial(hear, "")
+        await listen(url, NOTICE, hear, connected=hear_all, deaf="notices_not_heard")
 
 
 def _monotonic() -> int:

@@ -10,14 +10,13 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Final, NamedTuple
 
-import psycopg
 import structlog
 from sqlalchemy import Connection, func, select
 from sqlalchemy.exc import SQLAlchemyError
 
 from kanal.delivery.schedule import SECOND
 from kanal.eventlog.database import Database
-from kanal.eventlog.postgres import PostgresDatabase
+from kanal.eventlog.postgres import PostgresDatabase, listen
 
 TYPING_SECONDS: Final = 6
 """For so long it holds; clients say it again every few seconds while it does."""
@@ -27,8 +26,6 @@ REMEMBERED: Final = 10_000
 """Cases; the one in which nobody has typed for the longest time is forgotten first."""
 NOTICE: Final = "kanal_typing"
 """PostgreSQL's channel on which processes tell each other."""
-AGAIN_SECONDS: Final = 1.0
-"""After the database could not be reached."""
 
 log = structlog.get_logger(__name__)
 
@@ -59,7 +56,9 @@ class Typists:
 
     def start(self) -> None:
         if isinstance(self._database, PostgresDatabase):
-            self._task = asyncio.create_task(self._listen_on(self._database.url))
+            self._task = asyncio.create_task(
+                listen(self._database.url, NOTICE, self._hear, deaf="typing_not_heard")
+            )
 
     async def close(self) -> None:
         if self._task:
@@ -99,20 +98,12 @@ class Typists:
             self._cases.popitem(last=False)
         return until
 
-    async def _listen_on(self, url: str) -> None:
-        while True:
-            try:
-                async with await psycopg.AsyncConnection.connect(url, autocommit=True) as listener:
-                    await listener.execute(f"LISTEN {NOTICE}")
-                    async for notice in listener.notifies():
-                        case_id, user_id, staff_id = map(int, notice.payload.split(","))
-                        typist = Typist(user_id, staff_id)
-                        # Our own notices come back to us.
-                        if not self._told_a_moment_ago(case_id, typist):
-                            self._remember(case_id, typist)
-            except psycopg.Error as error:
-                log.warning("typing_not_heard", error=repr(error))
-            await asyncio.sleep(AGAIN_SECONDS)
+    def _hear(self, notice: str) -> None:
+        case_id, user_id, staff_id = map(int, notice.split(","))
+        typist = Typist(user_id, staff_id)
+        # Our own notices come back to us.
+        if not self._told_a_moment_ago(case_id, typist):
+            self._remember(case_id, typist)
 
 
 def _tell(connection: Connection, notice: str) -> None:

@@ -3,13 +3,15 @@
 `POSTGRES_ENABLE_DB_FUNCTIONS` must stay off: that path takes no lock, and a reader that follows the log loses events.
 """
 
+import asyncio
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from operator import attrgetter
-from typing import Any
+from typing import Any, Final
 
 import psycopg
+import structlog
 from eventsourcing.persistence import StoredEvent
 from eventsourcing.postgres import PostgresApplicationRecorder, PostgresFactory
 from eventsourcing.utils import Environment
@@ -31,6 +33,12 @@ LEADING = SETTING_UP + 2
 
 PROGRAM_LIMIT_EXCEEDED = "54"
 """Class of errors that the driver counts as operational, although the statement is to blame: too long for an index, say."""
+
+
+LISTEN_AGAIN_SECONDS: Final = 1.0
+"""After the connection for notices was lost."""
+
+log = structlog.get_logger(__name__)
 
 
 class PostgresRecorder(PostgresApplicationRecorder):
@@ -221,3 +229,28 @@ def _index_trigrams(connection: Connection) -> None:
     """Searches for parts of texts are quick with pg_trgm, and right without it: a server may not have it or not allow it."""
     with suppress(DBAPIError), connection.begin_nested():
         connection.exec_driver_sql("CREATE EXTENSION IF NOT EXISTS pg_trgm")
+
+
+async def listen(
+    url: str,
+    name: str,
+    hear: Callable[[str], None],
+    *,
+    connected: Callable[[], None] = lambda: None,
+    deaf: str,
+) -> None:
+    """Calls `hear` with what other processes, and this one, notify under this name, until it is cancelled.
+
+    Notices sent while the connection is away are lost: whoever needs them looks again when `connected` is called.
+    `deaf`: the log's word for a lost connection.
+    """
+    while True:
+        try:
+            async with await psycopg.AsyncConnection.connect(url, autocommit=True) as listener:
+                await listener.execute(SQL("LISTEN {}").format(Identifier(name)))
+                connected()
+                async for notice in listener.notifies():
+                    hear(notice.payload)
+        except psycopg.Error as error:
+            log.warning(deaf, error=repr(error))
+        await asyncio.sleep(LISTEN_AGAIN_SECONDS)

@@ -12,6 +12,7 @@ from open_log import DEADLINE, database_of, open_log
 
 from kanal.delivery import typists
 from kanal.delivery.typists import QUIET_SECONDS, TYPING_SECONDS, Typist, Typists
+from kanal.eventlog import postgres
 
 ANNA, USER = Typist(0, 1), Typist(5, 0)
 
@@ -99,7 +100,7 @@ async def test_other_processes_hear_of_it(postgres_url: str, data_dir: Path) -> 
 async def test_a_listener_that_lost_the_database_hears_again(
     postgres_url: str, data_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(typists, "AGAIN_SECONDS", 0.01)
+    monkeypatch.setattr(postgres, "LISTEN_AGAIN_SECONDS", 0.01)
     with open_log(postgres_url, data_dir):
         clock = Clock()
         async with (
