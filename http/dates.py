@@ -52,6 +52,10 @@ class Dates:
         """`Thu, 26 Apr 2018 20:17:10 +0300`; the part below a second is not shown."""
         return self._render_second(at // SECOND)
 
+    def moment(self, at: int | None) -> str | None:
+        """As `render`, for what may not have happened."""
+        return None if at is None else self.render(at)
+
     def _render_second_uncached(self, second: int) -> str:
         t = datetime.fromtimestamp(second, self.zone)
         offset = t.utcoffset() or timedelta()

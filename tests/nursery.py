@@ -63,7 +63,8 @@ class Nursery:
     async def __aexit__(self, *_: object) -> None:
         for pid, ended in self._ends.items():
             if not ended.done():
-                os.kill(pid, signal.SIGKILL)
+                with contextlib.suppress(ProcessLookupError):  # told of in a moment
+                    os.kill(pid, signal.SIGKILL)
         await asyncio.gather(*self._ends.values())
         self._loop.remove_reader(self._output.fileno())
 

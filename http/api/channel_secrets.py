@@ -118,5 +118,5 @@ def _shown(call: Call, secret: Secret) -> SecretAnswer:
         fingerprint=fingerprint_of(call.context, secret.secret),
         public_key=public_key(secret.private_key),
         created_at=dates.render(secret.created_at),
-        expires_at=None if expires_at is None else dates.render(expires_at),
+        expires_at=dates.moment(expires_at),
     )

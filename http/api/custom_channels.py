@@ -391,15 +391,11 @@ def _delivery(row: overview.ChannelRow, dates: Dates) -> ChannelDeliveryAnswer:
         since=dates.render(row.since),
         reason=row.reason,
         consecutive_failures=row.failures,
-        next_probe_at=_moment(row.next_probe_at, dates),
+        next_probe_at=dates.moment(row.next_probe_at),
         waiting=row.waiting,
-        oldest_waiting_since=_moment(row.oldest_at, dates),
+        oldest_waiting_since=dates.moment(row.oldest_at),
         oldest_waiting_seconds=None if age is None else max(0, age // 1_000_000),
     )
-
-
-def _moment(at: int | None, dates: Dates) -> str | None:
-    return None if at is None else dates.render(at)
 
 
 def fingerprint_of(context: Context, secret: str) -> str:

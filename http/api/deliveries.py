@@ -196,8 +196,8 @@ def shown(row: DeliveryRow, dates: Dates) -> DeliveryAnswer:
         sequence=row.sequence,
         attempts=row.attempts,
         created_at=dates.render(row.created_at),
-        next_attempt_at=_moment(row.next_attempt_at, dates),
-        delivered_at=_moment(row.delivered_at, dates),
+        next_attempt_at=dates.moment(row.next_attempt_at),
+        delivered_at=dates.moment(row.delivered_at),
         last_outcome=_outcome(row, dates),
         reason=row.reason,
     )
@@ -207,7 +207,7 @@ def _attempt(row: AttemptRow, dates: Dates) -> AttemptAnswer:
     return AttemptAnswer(
         number=row.number,
         started_at=dates.render(row.started_at),
-        ended_at=_moment(row.ended_at, dates),
+        ended_at=dates.moment(row.ended_at),
         milliseconds=None if row.ended_at is None else (row.ended_at - row.started_at) // 1000,
         kind=row.outcome_class,
         http_status=row.http_status,
@@ -224,9 +224,5 @@ def _outcome(row: DeliveryRow, dates: Dates) -> OutcomeAnswer | None:
         kind=row.outcome_class,
         http_status=row.http_status,
         sentence=row.sentence,
-        at=_moment(row.outcome_at, dates),
+        at=dates.moment(row.outcome_at),
     )
-
-
-def _moment(at: int | None, dates: Dates) -> str | None:
-    return None if at is None else dates.render(at)

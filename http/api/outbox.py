@@ -146,7 +146,11 @@ async def _page_to_come(call: Call, channel_id: int, after: After, asked: Outbox
 
 async def _announce(call: Call, channel_id: int) -> None:
     """Other processes shall tell of what is new there."""
-    if not await call.context.database.read(polling.is_announced, channel_id, _now()):
+
+    def is_announced(connection: Connection, _: Views) -> bool:
+        return polling.is_announced(connection, channel_id, _now())
+
+    if not await call.context.read(is_announced):
         try:
             await call.context.writer.run(
                 lambda connection: polling.announce(connection, channel_id, _now())

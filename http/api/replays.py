@@ -223,8 +223,8 @@ def dry(chosen: Chosen, given: ReplayOptions, dates: Dates) -> ReplayAnswer:
         case_id=wanted.case_id,
         message_id=wanted.message_id,
         delivery_id=wanted.delivery_id,
-        since=_moment(chosen.since, dates),
-        until=_moment(chosen.until, dates),
+        since=dates.moment(chosen.since),
+        until=dates.moment(chosen.until),
         ended_as=given.ended_as,
         per_minute=given.per_minute,
         total=chosen.total,
@@ -259,8 +259,8 @@ def shown(row: ReplayRow, dates: Dates) -> ReplayAnswer:
         case_id=row.case_id,
         message_id=row.message_id,
         delivery_id=row.delivery_id,
-        since=_moment(row.since, dates),
-        until=_moment(row.until, dates),
+        since=dates.moment(row.since),
+        until=dates.moment(row.until),
         ended_as=row.ended_as,
         per_minute=row.per_minute,
         total=row.total,
@@ -268,7 +268,7 @@ def shown(row: ReplayRow, dates: Dates) -> ReplayAnswer:
         waiting=row.waiting,
         asked_at=dates.render(row.asked_at),
         asked_by=row.asked_by,
-        ended_at=_moment(row.ended_at, dates),
+        ended_at=dates.moment(row.ended_at),
         reason=row.reason or None,
     )
 
@@ -276,10 +276,6 @@ def shown(row: ReplayRow, dates: Dates) -> ReplayAnswer:
 def _whole_second(at: int) -> int:
     """Answers show whole seconds, so a time without a fraction means all of its second."""
     return at if at % SECOND else at + SECOND - 1
-
-
-def _moment(at: int | None, dates: Dates) -> str | None:
-    return None if at is None else dates.render(at)
 
 
 async def _find(call: Call, replay_id: int) -> ReplayRow:
