@@ -1,12 +1,10 @@
 """What a channel bounds of its deliveries: how long one may take, how fast they follow, which networks they reach."""
 
 import time
-from collections.abc import AsyncIterator
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
-from pathlib import Path
 
 import pytest
-from delivering import LOOPBACK, ZONE, Desk, in_half_an_hour, open_database
+from delivering import LOOPBACK, ZONE, Desk, in_half_an_hour
 from hypothesis import given
 from hypothesis import strategies as st
 from webhook_receiver import Receiver, hang
@@ -22,12 +20,6 @@ from kanal.domain import channels
 
 MINUTE = 60_000_000
 WINDOW = MINUTE // 6
-
-
-@pytest.fixture
-async def desk(database_url: str, data_dir: Path) -> AsyncIterator[Desk]:
-    async with Desk(open_database(database_url, data_dir)) as desk:
-        yield desk
 
 
 # -- time ----------------------------------------------------------------------------------------

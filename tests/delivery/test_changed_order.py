@@ -1,11 +1,9 @@
 """Another order while messages wait, are under way, or have ended: none is sent twice at once, none stays behind."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
-from delivering import Desk, never_in_time, open_database
+from delivering import Desk, never_in_time
 from webhook_receiver import Line, Received, Receiver, status
 
 from kanal.delivery import ledger
@@ -13,12 +11,6 @@ from kanal.domain.channels import change_channel
 from kanal.domain.deliveries import retry, skip
 
 OK = status(200)
-
-
-@pytest.fixture
-async def desk(database_url: str, data_dir: Path) -> AsyncIterator[Desk]:
-    async with Desk(open_database(database_url, data_dir)) as desk:
-        yield desk
 
 
 class Gates:
@@ -55,8 +47,8 @@ async def test_what_is_under_way_when_the_order_changes_is_not_begun_again(desk:
             assert [row["number"] for row in await desk.attempts()] == [1, 1]
             gates.gates["slow"].set()
             await desk.until_delivered()
-        contents = [request.form["object[content]"] for request in receiver.received]
-    assert contents == ["quick", "slow", "after"]
+        *first, last = [request.form["object[content]"] for request in receiver.received]
+    assert (sorted(first), last) == (["quick", "slow"], "after")
 
 
 async def test_what_had_ended_and_is_retried_stands_in_the_queue_of_the_present_order(

@@ -1,30 +1,17 @@
 """What somebody decides about deliveries, carried out by the sender, on both databases."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
 import pytest
-from delivering import Desk, Row, in_half_an_hour, never_in_time, open_database
+from delivering import Desk, Row, in_half_an_hour, never_in_time
 from webhook_receiver import Line, Reaction, Received, Receiver, hang, status
 
 from kanal.domain.deliveries import DeliveryHeld, hold, release, retry, skip
 from kanal.domain.errors import DeliveryHasEnded, DeliveryWaits
 
 OK = status(200)
-
-
-@pytest.fixture
-async def desk(database_url: str, data_dir: Path) -> AsyncIterator[Desk]:
-    async with Desk(open_database(database_url, data_dir)) as desk:
-        yield desk
-
-
-@pytest.fixture
-async def receiver() -> AsyncIterator[Receiver]:
-    async with Receiver() as receiver:
-        yield receiver
 
 
 def contents(receiver: Receiver) -> list[str]:

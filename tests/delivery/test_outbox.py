@@ -1,11 +1,9 @@
 """What the outbox makes of the log's events, on both databases."""
 
-from collections.abc import AsyncIterator
-from pathlib import Path
 from urllib.parse import parse_qs
 
 import pytest
-from delivering import Desk, open_database
+from delivering import Desk
 from sqlalchemy import Connection
 
 from kanal.delivery.outbox import CHANNEL_DELETED, WRITTEN_AFTER_DELETION
@@ -14,12 +12,6 @@ from kanal.domain.links import Contact
 from kanal.domain.staff import create_staff
 
 URL = "http://127.0.0.1:9/hook"
-
-
-@pytest.fixture
-async def desk(database_url: str, data_dir: Path) -> AsyncIterator[Desk]:
-    async with Desk(open_database(database_url, data_dir)) as desk:
-        yield desk
 
 
 def form(body: bytes) -> dict[str, str]:

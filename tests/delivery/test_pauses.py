@@ -1,10 +1,6 @@
 """A paused channel: what is written waits in sight, and drains in order when it is resumed."""
 
-from collections.abc import AsyncIterator
-from pathlib import Path
-
-import pytest
-from delivering import Desk, never_in_time, open_database
+from delivering import Desk, never_in_time
 from webhook_receiver import Receiver, delayed, hang, status
 
 from kanal.delivery.lanes import FIRST_WIDTH
@@ -14,18 +10,6 @@ from kanal.domain.channel_delivery import ChannelDeliveryPaused, pause_delivery,
 from kanal.domain.deliveries import DeliveryDeadLettered
 
 OK = status(200)
-
-
-@pytest.fixture
-async def desk(database_url: str, data_dir: Path) -> AsyncIterator[Desk]:
-    async with Desk(open_database(database_url, data_dir)) as desk:
-        yield desk
-
-
-@pytest.fixture
-async def receiver() -> AsyncIterator[Receiver]:
-    async with Receiver() as receiver:
-        yield receiver
 
 
 async def held(desk: Desk) -> list[tuple[str, str | None]]:

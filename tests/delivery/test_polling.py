@@ -1,20 +1,10 @@
 """A channel whose receiver asks: nothing is POSTed, until it is told to."""
 
-from collections.abc import AsyncIterator
-from pathlib import Path
-
-import pytest
-from delivering import Desk, open_database
+from delivering import Desk
 from webhook_receiver import Receiver
 
 from kanal.delivery import polling
 from kanal.domain import channels
-
-
-@pytest.fixture
-async def desk(database_url: str, data_dir: Path) -> AsyncIterator[Desk]:
-    async with Desk(open_database(database_url, data_dir)) as desk:
-        yield desk
 
 
 async def test_nothing_is_posted_before_polling_is_turned_off(desk: Desk) -> None:

@@ -1,13 +1,11 @@
 """A lost or rolled-back outbox is noticed and made again from the log, and nothing is sent again without a watermark."""
 
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import pytest
-from delivering import Desk, Row, open_database
+from delivering import Desk, Row
 from sqlalchemy import delete, update
 from structlog.testing import capture_logs
 from webhook_receiver import Receiver
@@ -21,12 +19,6 @@ from kanal.eventlog.tables import counters
 
 GIVEN = ("delivery_id", "position", "sequence", "previous_id", "kind", "content_type", "body")
 """What a receiver sees of a delivery."""
-
-
-@pytest.fixture
-async def desk(database_url: str, data_dir: Path) -> AsyncIterator[Desk]:
-    async with Desk(open_database(database_url, data_dir)) as desk:
-        yield desk
 
 
 def seen(rows: list[Row]) -> list[tuple[Any, ...]]:

@@ -1,12 +1,10 @@
 """What went out goes out again: same ids, same bytes, in order, at its own rate; on both databases."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from functools import partial
-from pathlib import Path
 
 import pytest
-from delivering import Desk, open_database
+from delivering import Desk
 from sqlalchemy import Connection, update
 from webhook_receiver import Line, Reaction, Received, Receiver, status
 
@@ -16,18 +14,6 @@ from kanal.domain.deliveries import cancel_replay, hold, release, retry, skip
 from kanal.domain.errors import ChannelDeleted, ChannelPolled, DeliveryHasNotEnded
 
 OK = status(200)
-
-
-@pytest.fixture
-async def desk(database_url: str, data_dir: Path) -> AsyncIterator[Desk]:
-    async with Desk(open_database(database_url, data_dir)) as desk:
-        yield desk
-
-
-@pytest.fixture
-async def receiver() -> AsyncIterator[Receiver]:
-    async with Receiver() as receiver:
-        yield receiver
 
 
 def contents(requests: list[Received]) -> list[str]:

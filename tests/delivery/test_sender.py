@@ -3,7 +3,6 @@
 import asyncio
 import random
 from collections import defaultdict
-from collections.abc import AsyncIterator
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -35,18 +34,6 @@ from kanal.eventlog.tables import channel_secrets
 from kanal.eventlog.writer import LogUnavailable
 
 OK = status(200)
-
-
-@pytest.fixture
-async def desk(database_url: str, data_dir: Path) -> AsyncIterator[Desk]:
-    async with Desk(open_database(database_url, data_dir)) as desk:
-        yield desk
-
-
-@pytest.fixture
-async def receiver() -> AsyncIterator[Receiver]:
-    async with Receiver() as receiver:
-        yield receiver
 
 
 def case_of(request: Received) -> str:
@@ -548,10 +535,9 @@ async def test_an_attempt_that_outlived_its_sender_is_unknown_and_made_again(
     async with desk.sending():
         await desk.until_delivered()
     assert contents(receiver.received) == ["One", "One", "Two"]
-    first, again, _ = await desk.attempts()
-    assert (first["outcome_class"], again["outcome_class"]) == ("unknown", "ok")
-    assert (first["number"], again["number"]) == (1, 2)
     row = (await desk.deliveries())[0]
+    made = [each for each in await desk.attempts() if each["delivery_id"] == row["delivery_id"]]
+    assert {each["number"]: each["outcome_class"] for each in made} == {1: "unknown", 2: "ok"}
     assert (row["attempts"], row["failures"]) == (2, 0)
 
 

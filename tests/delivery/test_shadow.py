@@ -1,11 +1,9 @@
 """Copies to a second URL: the same bytes and id, in order, compared, and without any effect on deliveries."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
-from delivering import Desk, in_half_an_hour, open_database
+from delivering import Desk, in_half_an_hour
 from standardwebhooks import Webhook
 from webhook_receiver import Receiver, hang, status
 
@@ -13,12 +11,6 @@ from kanal.delivery import shadow
 from kanal.delivery.shadow import Seen
 from kanal.domain import channels, webhook_options
 from kanal.eventlog.tables import channel_secrets
-
-
-@pytest.fixture
-async def desk(database_url: str, data_dir: Path) -> AsyncIterator[Desk]:
-    async with Desk(open_database(database_url, data_dir)) as desk:
-        yield desk
 
 
 @pytest.fixture(autouse=True)

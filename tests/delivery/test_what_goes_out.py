@@ -1,13 +1,10 @@
 """What a channel's options let out, and in which form, on both databases."""
 
 import json
-from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs
 
-import pytest
-from delivering import Desk, open_database
+from delivering import Desk
 from webhook_receiver import Receiver
 
 from kanal.delivery.overview import Filter, listed
@@ -19,12 +16,6 @@ from kanal.domain.messages import Original
 from kanal.domain.staff import create_staff
 
 URL = "http://127.0.0.1:9/hook"
-
-
-@pytest.fixture
-async def desk(database_url: str, data_dir: Path) -> AsyncIterator[Desk]:
-    async with Desk(open_database(database_url, data_dir)) as desk:
-        yield desk
 
 
 def form(body: bytes) -> dict[str, str]:
