@@ -22,6 +22,8 @@
     │   ├── StaffStatusNotFound
     │   ├── CustomFieldNotFound
     │   ├── LanguageNotFound
+    │   ├── BusinessHoursNotFound
+    │   ├── ResponseTargetNotFound
     │   ├── ClientEmailNotFound
     │   └── KeyNotFound
     ├── NotAllowed
@@ -35,6 +37,7 @@
     │   ├── IdentityTaken
     │   ├── CompanyNameTaken
     │   ├── CompanyDomainTaken
+    │   ├── BusinessHoursTaken
     │   └── LabelTitleTaken
     ├── ChannelDisabled
     ├── ChannelDeleted
@@ -63,6 +66,9 @@
     ├── WrongFieldValues
     ├── WrongRule
     ├── TooManyRules
+    ├── TooManyBusinessHours
+    ├── TooManyResponseTargets
+    ├── TargetWithoutTime
     ├── CreatedInFuture
     ├── MessageNotRateable
     ├── LastAdministrator
@@ -199,6 +205,24 @@ class CustomFieldNotFound(NotFound):
         super().__init__(f"There is no custom field {field_id!s}.")
 
 
+class BusinessHoursNotFound(NotFound):
+    code = "business_hours_not_found"
+
+    def __init__(self, business_hours_id: object) -> None:
+        super().__init__(
+            f"There are no business hours {business_hours_id!s}. GET /api/business_hours.json lists them."
+        )
+
+
+class ResponseTargetNotFound(NotFound):
+    code = "response_target_not_found"
+
+    def __init__(self, response_target_id: object) -> None:
+        super().__init__(
+            f"There is no response target {response_target_id!s}. GET /api/response_targets.json lists them."
+        )
+
+
 class LanguageNotFound(NotFound):
     code = "language_not_found"
 
@@ -323,6 +347,16 @@ class LabelTitleTaken(Taken):
 
     def __init__(self, label_id: int) -> None:
         super().__init__(f"Label {label_id} has this title already.")
+
+
+class BusinessHoursTaken(Taken):
+    code = "business_hours_already_exist"
+
+    def __init__(self, business_hours_id: int, group_id: int) -> None:
+        """`group_id`: which group has them already, 0 for the account."""
+        whose = f"of group {group_id}" if group_id else "of the account"
+        super().__init__(f"Business hours {business_hours_id} are those {whose} already.")
+        self.fields = {"group_ids": f"business hours {business_hours_id} are those {whose}"}
 
 
 class IdentityTaken(Taken):
@@ -572,6 +606,28 @@ class WrongRule(DomainError):
         """`wrong`: place in the rule (`conditions.all.0.value`) -> what is wrong there."""
         self.fields = dict(wrong)
         super().__init__("; ".join(f"{place} {words}" for place, words in wrong.items()) + ".")
+
+
+class TooManyBusinessHours(DomainError):
+    code = "too_many_business_hours"
+
+    def __init__(self, most: int) -> None:
+        super().__init__(f"There are {most} already: delete some that are needed no more.")
+
+
+class TooManyResponseTargets(DomainError):
+    code = "too_many_response_targets"
+
+    def __init__(self, most: int) -> None:
+        super().__init__(f"There are {most} already: delete some that are needed no more.")
+
+
+class TargetWithoutTime(DomainError):
+    code = "invalid_parameters"
+
+    def __init__(self, names: Sequence[str]) -> None:
+        super().__init__(f"Give at least one of {', '.join(names)}.")
+        self.fields = dict.fromkeys(names, "is required, or one of the others")
 
 
 class TooManyRules(DomainError):

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from kanal.domain.staff import Right
 from kanal.http.api import (
+    business_hours,
     cases,
     changelog,
     channel_secrets,
@@ -26,6 +27,7 @@ from kanal.http.api import (
     notices,
     outbox,
     replays,
+    response_targets,
     rules,
     shadow,
     staff,
@@ -181,6 +183,16 @@ ROUTES = (
     Route("GET", "languages", languages.list_languages, Right.SEE),
     Route("POST", "languages", languages.create, Right.MANAGE_FIELDS),
     Route("PUT", "languages/{language}", languages.change, Right.MANAGE_FIELDS),
+    Route("GET", "business_hours", business_hours.list_hours, Right.SEE),
+    Route("POST", "business_hours", business_hours.create, Right.MANAGE_RULES),
+    Route("GET", "business_hours/{hours}", business_hours.show, Right.SEE),
+    Route("PUT", "business_hours/{hours}", business_hours.change, Right.MANAGE_RULES),
+    Route("DELETE", "business_hours/{hours}", business_hours.delete, Right.MANAGE_RULES),
+    Route("GET", "response_targets", response_targets.list_targets, Right.SEE),
+    Route("POST", "response_targets", response_targets.create, Right.MANAGE_RULES),
+    Route("GET", "response_targets/{target}", response_targets.show, Right.SEE),
+    Route("PUT", "response_targets/{target}", response_targets.change, Right.MANAGE_RULES),
+    Route("DELETE", "response_targets/{target}", response_targets.delete, Right.MANAGE_RULES),
     Route("GET", "client_emails", client_emails.list_client_emails, Right.SEE),
     Route("POST", "client_emails", client_emails.create, Right.MANAGE_FIELDS),
     Route("PUT", "client_emails/{email}", client_emails.change, Right.MANAGE_FIELDS),

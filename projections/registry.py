@@ -2,6 +2,7 @@
 
 from kanal.eventlog.projection import Projection
 from kanal.projections import (
+    business_hours,
     case_times,
     cases,
     channels,
@@ -47,6 +48,7 @@ CORE: tuple[Projection, ...] = (
     macros.PROJECTION,
     notices.PROJECTION,
     rules.PROJECTION,
+    business_hours.PROJECTION,
 )
 """Applied inside the writer's transaction: what was answered can be read."""
 

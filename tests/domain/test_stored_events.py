@@ -41,11 +41,13 @@ def sample(event_type: type[Any]) -> Any:
 def value_of(hint: Any, number: int) -> Any:
     if get_origin(hint) is Literal:
         return get_args(hint)[0]
-    if get_origin(hint) is tuple and issubclass(inner := get_args(hint)[0], Struct):
-        return (value_of(inner, number),)
+    if get_origin(hint) is tuple:
+        inner = get_args(hint)[0]
+        if get_origin(inner) is Literal or issubclass(inner, Struct):
+            return (value_of(inner, number),)
     if hint is Condition:
-        inner = Condition(field="status", operator="is", value=["open"])
-        return Condition(all=(inner, Condition(any=(inner,))))
+        leaf = Condition(field="status", operator="is", value=["open"])
+        return Condition(all=(leaf, Condition(any=(leaf,))))
     if isinstance(hint, type) and issubclass(hint, Struct):
         return sample(hint)
     values = {
