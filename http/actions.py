@@ -2,12 +2,12 @@
 
 from typing import Any, Self, get_args
 
-from pydantic import BaseModel, ConfigDict, model_validator
+from pydantic import model_validator
 
 from kanal.domain.actions import ME, Action, ActionType
 from kanal.domain.case_events import Priority, Status
 from kanal.http.api.labels import MAX_LABELS
-from kanal.http.fields import MAX_CONTENT, MAX_ID, MAX_LINE, NOT_GIVEN, Content, Line, wrong
+from kanal.http.fields import MAX_CONTENT, MAX_ID, MAX_LINE, Content, GivenOnly, Line, wrong
 
 MAX_ACTIONS = 50
 """In one macro or rule: all of them are one command."""
@@ -34,24 +34,16 @@ DISPLAY_NAMES: dict[ActionType, str] = {
 }
 
 
-class ActionFields(BaseModel):
+class ActionFields(GivenOnly):
     """`action_destination` by type: status `1` open, `2` waiting, `3` closed or its name; a priority; an id, 0 for nobody
     and none, `me` for whoever applies a macro; ids of labels or, for `round_robin`, of staff; a subject; an object of
     custom fields; for `email_to_user` a text or an object of them by language_id.
     """
 
-    model_config = ConfigDict(extra="ignore", frozen=True)
     action_type: ActionType
     action_destination: Any = ""
     content: Content = ""
     subject: Line = ""
-
-    @model_validator(mode="before")
-    @classmethod
-    def only_given(cls, data: Any) -> Any:
-        if not isinstance(data, dict):
-            return data
-        return {name: value for name, value in data.items() if value not in NOT_GIVEN}
 
     @model_validator(mode="after")
     def suits_its_type(self) -> Self:

@@ -2,12 +2,12 @@
 
 from typing import Annotated, Any, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, model_validator
+from pydantic import AfterValidator, model_validator
 
 from kanal.automation.patterns import wrong_pattern
 from kanal.domain.conditions import Condition, leaves, read_leaf
 from kanal.http.api.cases import CUSTOM_CHANNEL, STANDARD_CHANNELS
-from kanal.http.fields import NOT_GIVEN, wrong
+from kanal.http.fields import GivenOnly, wrong
 
 MAX_CONDITIONS = 100
 """In one rule."""
@@ -15,22 +15,14 @@ MAX_DEPTH = 5
 """Groups within groups; nobody reads more."""
 
 
-class ConditionFields(BaseModel):
+class ConditionFields(GivenOnly):
     """Either `all` or `any`, a list of conditions, or `field`, `operator` and `value`."""
 
-    model_config = ConfigDict(extra="ignore", frozen=True)
     all: "list[ConditionFields] | None" = None
     any: "list[ConditionFields] | None" = None
     field: str | None = None
     operator: str | None = None
     value: Any = None
-
-    @model_validator(mode="before")
-    @classmethod
-    def only_given(cls, data: Any) -> Any:
-        if not isinstance(data, dict):
-            return data
-        return {name: value for name, value in data.items() if value not in NOT_GIVEN}
 
     @model_validator(mode="after")
     def is_one_thing(self) -> Self:

@@ -17,6 +17,7 @@ from pydantic import (
     ValidationError,
     ValidationInfo,
     WithJsonSchema,
+    model_validator,
 )
 from pydantic_core import ErrorDetails, PydanticCustomError
 
@@ -60,13 +61,25 @@ class Account(Protocol):
     def phone_region(self) -> str: ...
 
 
-class Fields(BaseModel):
+class GivenOnly(BaseModel):
+    """What clients send for `not given` counts as not given."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def only_given(cls, data: Any) -> Any:
+        if not isinstance(data, dict):
+            return data
+        return {name: value for name, value in data.items() if value not in NOT_GIVEN}
+
+
+class Fields(GivenOnly):
     """The fields of one call; each is optional unless a model says otherwise.
 
     `CODES` gives a field's own error code: {"user_email": "incorrect_user_email"}.
     """
 
-    model_config = ConfigDict(extra="ignore", frozen=True)
     CODES: ClassVar[Mapping[str, str]] = {}
 
     @classmethod
@@ -75,9 +88,8 @@ class Fields(BaseModel):
 
         Raises ApiError 400 that names all wrong fields.
         """
-        given = {key: value for key, value in data.items() if value not in NOT_GIVEN}
         try:
-            return cast(Self, cls.__pydantic_validator__.validate_python(given, context=account))
+            return cast(Self, cls.__pydantic_validator__.validate_python(data, context=account))
         except ValidationError as error:
             raise _refusal(cls, error) from None
 
