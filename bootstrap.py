@@ -24,7 +24,8 @@ from kanal.automation.deleted_users import DeletedUsers
 from kanal.automation.fetch_files import FetchFiles
 from kanal.automation.hand_overs import HandOvers
 from kanal.automation.orphans import OrphanedFiles
-from kanal.automation.rules import RuleRunner
+from kanal.automation.reading_process import ReadingProcesses
+from kanal.automation.rules import CONCERNING, RuleRunner
 from kanal.automation.timed_rules import TimedRules
 from kanal.delivery import notices
 from kanal.delivery.address_guard import AddressGuard
@@ -138,7 +139,7 @@ def opened(
         inline = runner.Inline(CORE, database)
         links = FileLinks(settings.public_url or _own_address(settings, settings.port))
         outbox = Outbox(settings.timezone, stream_ids, links, clean_html)
-        bell = Bell()
+        bell = Bell(CONCERNING)
         writer = Writer(database, stream_ids, (inline, outbox, bell))
         writer.start()
         stack.callback(writer.close)
@@ -277,7 +278,7 @@ async def running(store: Store, role: Role = "all") -> AsyncIterator[Running]:
             coming_due = [*duties(store), fetching, watching, forgetting]
             agenda = Agenda(store.database, CORE + FOLLOWED, coming_due, [rules])
             agenda.start()
-            store.bell.attach(agenda.wake)
+            store.bell.attach(agenda.wake, lambda: agenda.leads)
             ending.append(partial(agenda.close, settings.shutdown_seconds))
         stack.push_async_callback(_end_together, ending)
         context = Context(
@@ -292,6 +293,7 @@ async def running(store: Store, role: Role = "all") -> AsyncIterator[Running]:
             typing_webhook=typing_webhook,
             arrivals=arrivals,
             loss_watch=loss_watch,
+            reading_processes=ReadingProcesses(),
             dates=Dates(settings.timezone),
             phone_region=settings.phone_region,
             uploads=uploads,

@@ -14,7 +14,9 @@ import structlog
 from sqlalchemy import Connection
 
 from kanal.domain.work import Work
+from kanal.eventlog.bell import NOTICE
 from kanal.eventlog.database import Database
+from kanal.eventlog.postgres import PostgresDatabase, listen
 from kanal.eventlog.projection import Projection
 from kanal.eventlog.writer import Done, Writer
 from kanal.projections import runner
@@ -25,8 +27,8 @@ R = TypeVar("R")
 
 TICK_SECONDS: Final = 0.5
 """Between two questions: nobody notices half a second in what waits for seconds or minutes, and idle it costs one read."""
-REACTION_SECONDS: Final = 0.2
-"""After which a reaction looks for what other processes have written; of its own process' commits it is told."""
+REACTION_SECONDS: Final = 1.0
+"""After which a reaction looks whether there is anything new; of commits it is told, as a rule, also of other processes'."""
 REACTION_PAUSE_SECONDS: Final = 0.01
 """After each look, so that under load one look is for many commits."""
 AT_ONCE: Final = 32
@@ -114,6 +116,8 @@ class Agenda:
         self._under_way: dict[tuple[str, Hashable], asyncio.Task[None]] = {}
         self._failed: dict[tuple[str, Hashable], _Failed] = {}
         self._tasks: list[asyncio.Task[None]] = []
+        self.leads = False
+        """As far as is known."""
         self._loop: asyncio.AbstractEventLoop | None = None
         self._news = [asyncio.Event() for _ in reactions]
 
@@ -124,6 +128,15 @@ class Agenda:
         for reaction, news in zip(self._reactions, self._news, strict=True):
             following = self._follow_on(reaction, news)
             self._tasks.append(asyncio.create_task(following, name=f"kanal-{reaction.name}"))
+        if self._reactions and isinstance(self._database, PostgresDatabase):
+            hearing = listen(
+                self._database.url,
+                NOTICE,
+                lambda _: self._tell(),
+                connected=self._tell,
+                deaf="bell_not_heard",
+            )
+            self._tasks.append(asyncio.create_task(hearing, name="kanal-bell"))
 
     def wake(self) -> None:
         """Something was committed: reactions need not wait for their time. From any thread."""
@@ -163,7 +176,7 @@ class Agenda:
                     await news.wait()
             news.clear()
             try:
-                leads = await asyncio.to_thread(self._leadership.held)
+                leads = self.leads = await asyncio.to_thread(self._leadership.held)
                 if leads:
                     await reaction.follow()
                 elif led:

@@ -15,10 +15,11 @@ from sqlalchemy import Connection, insert, select, update
 
 from kanal.automation.patterns import matches
 from kanal.automation.states import LogStates
+from kanal.domain.actions import SAYING
 from kanal.domain.case_events import MessageAdded
 from kanal.domain.cases import CASES
 from kanal.domain.causes import CHANGES, cause_of
-from kanal.domain.conditions import Asked, Cause, Facts, asked
+from kanal.domain.conditions import Asked, Cause, Facts, asked, asks_times
 from kanal.domain.event import Event
 from kanal.domain.firings import (
     FIRINGS,
@@ -29,17 +30,7 @@ from kanal.domain.firings import (
     report_loop,
     runs_for,
 )
-from kanal.domain.rules import (
-    RULE_ORDER,
-    RULES,
-    Rule,
-    RuleChanged,
-    RuleCreated,
-    RuleDeleted,
-    RuleDisabled,
-    RuleEnabled,
-    RulesOrdered,
-)
+from kanal.domain.rules import OF_RULES, RULE_ORDER, RULES, Rule, RulesOrdered
 from kanal.domain.stream import Recorded
 from kanal.domain.variables import Values
 from kanal.domain.work import Work
@@ -47,7 +38,7 @@ from kanal.eventlog.database import Database
 from kanal.eventlog.projection import Projection
 from kanal.eventlog.stream_ids import StreamIds
 from kanal.eventlog.tables import installation
-from kanal.eventlog.writer import LogUnavailable, Writer
+from kanal.eventlog.writer import Done, LogUnavailable, Writer
 from kanal.projections import rules as read
 from kanal.projections import runner
 from kanal.projections.variables import values_for
@@ -65,7 +56,6 @@ RATE_MICROSECONDS: Final = 10 * 60 * 1_000_000
 """A rule that writes to one case oftener than this talks with a machine: two autoresponders would go on for ever."""
 
 ORIGIN: Final = "rule"
-WRITING: Final = frozenset({"email_to_user", "add_note"})
 
 log = structlog.get_logger(__name__)
 
@@ -76,6 +66,7 @@ class _Match(NamedTuple):
     rule: Rule
     cause: Cause
     values: Values
+    times: dict[int, int]
     loop: LoopReason | None
 
 
@@ -96,16 +87,6 @@ class RuleSet:
             self._rules[rule_id] = RULES.evolve(self._rules.get(rule_id, Rule()), event)
         rules = (self._rules.get(rule_id, Rule()) for rule_id in self._order)
         self.active = [(rule, asked(rule.conditions)) for rule in rules if rule.active]
-
-
-OF_RULES: Final[tuple[type[Event], ...]] = (
-    RuleCreated,
-    RuleChanged,
-    RuleEnabled,
-    RuleDisabled,
-    RuleDeleted,
-    RulesOrdered,
-)
 
 
 CONCERNING: Final[tuple[type[Event], ...]] = (*OF_RULES, MessageAdded, *CHANGES)
@@ -235,7 +216,8 @@ class RuleRunner:
         if cause is None:
             return None
         case = self._states.load(CASES, cause.case_id)
-        facts = Facts(self._states, case, cause)
+        time_of = partial(self._states.time_of, cause.case_id)
+        facts = Facts(self._states, case, cause, self._clock(), time_of)
         while self._next < len(active):
             rule, holds = active[self._next]
             self._next += 1
@@ -250,7 +232,8 @@ class RuleRunner:
                 views = runner.views(connection, self._models)
                 values = values_for(connection, views, cause.case_id, case.staff_id)
                 if values is not None:
-                    return _Match(rule, cause, values, loop)
+                    times = self._states.times_of(case) if asks_times(rule.conditions) else {}
+                    return _Match(rule, cause, values, times, loop)
         return None
 
     def _ran_for_case(self, rule: Rule, cause: Cause) -> bool:
@@ -264,7 +247,7 @@ class RuleRunner:
             return "repeat"
         if len(chain) >= MAX_DEPTH:
             return "depth"
-        if any(action.type in WRITING for action in rule.actions):
+        if any(action.type in SAYING for action in rule.actions):
             since = self._clock() - RATE_MICROSECONDS
             views = runner.views(connection, self._models)
             case_id: int = recorded.event.case_id  # type: ignore[attr-defined]
@@ -290,20 +273,19 @@ class RuleRunner:
         """A rule that fails is left behind; raises LogUnavailable alone."""
         rule, cause = match.rule, match.cause
         command = partial(
-            fire_rule, rule_id=rule.rule_id, cause=cause, matches=matches, values=match.values
+            fire_rule,
+            rule_id=rule.rule_id,
+            cause=cause,
+            matches=matches,
+            values=match.values,
+            times=match.times,
         )
         if match.loop:
             command = partial(
                 _cut, rule_id=rule.rule_id, version=rule.version, cause=cause, reason=match.loop
             )
         try:
-            done = await self._writer.submit(
-                command,
-                who=f"rule:{rule.rule_id}",
-                origin=ORIGIN,
-                request=f"rule-{rule.rule_id}.{rule.version}",
-                cause=cause.position,
-            )
+            done = await submit_for(self._writer, rule, cause, command)
         except LogUnavailable:
             self._next -= 1
             raise
@@ -329,6 +311,19 @@ class RuleRunner:
 
         await self._writer.run(store)
         self._stored, self._stored_at = done, now
+
+
+async def submit_for(
+    writer: Writer, rule: Rule, cause: Cause, command: Callable[[Work], Outcome]
+) -> Done[Outcome]:
+    """In the rule's name, because of that event. Raises what the command raises, LogUnavailable."""
+    return await writer.submit(
+        command,
+        who=f"rule:{rule.rule_id}",
+        origin=ORIGIN,
+        request=f"rule-{rule.rule_id}.{rule.version}",
+        cause=cause.position,
+    )
 
 
 def _cut(work: Work, **loop: Any) -> Outcome:

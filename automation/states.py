@@ -4,10 +4,16 @@ from collections import OrderedDict
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any, Final, NamedTuple, TypeVar
+from uuid import UUID
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, select
 
+from kanal.domain.case_events import CaseOpened
+from kanal.domain.cases import CASES, Case
+from kanal.domain.conditions import TIMES
+from kanal.domain.event import Event
 from kanal.domain.stream import Aggregate, Recorded
+from kanal.domain.users import USERS, UserRegistered
 from kanal.eventlog.database import Database
 from kanal.eventlog.snapshots import read_snapshot
 from kanal.eventlog.stream_ids import StreamIds
@@ -16,6 +22,10 @@ S = TypeVar("S")
 
 KEPT: Final = 20_000
 """States in memory, about 1 KB each."""
+PAST_KEPT: Final = 100_000
+"""The same in a process of its own, which ends soon."""
+BEGINNINGS: Final[dict[type[Event], Aggregate[Any]]] = {CaseOpened: CASES, UserRegistered: USERS}
+"""Streams of which there are many, known by their first events: whoever reads a log from there on need not look for them."""
 
 
 class _Kept(NamedTuple):
@@ -58,6 +68,18 @@ class LogStates:
             self._kept.move_to_end(stream_id.hex)
         return kept.state  # type: ignore[no-any-return]
 
+    def time_of(self, case_id: int, version: int) -> int | None:
+        """When that event of the case was recorded."""
+        assert self._connection
+        stream_id = self._stream_ids.of(CASES, str(case_id))
+        return _time_of(self._database, self._connection, stream_id, version)
+
+    def times_of(self, case: Case) -> dict[int, int]:
+        """By version: of all that conditions may count from."""
+        versions = {version(case) for version in TIMES.values()} - {0}
+        found = {version: self.time_of(case.case_id, version) for version in versions}
+        return {version: at for version, at in found.items() if at is not None}
+
     def follow(self, events: Iterable[Recorded]) -> None:
         """What has been recorded, in order; what is known already is passed over."""
         for recorded in events:
@@ -73,3 +95,90 @@ class LogStates:
 
     def forget(self) -> None:
         self._kept.clear()
+
+
+class PastStates:
+    """As of a place of the log, which moves on with `follow`: all events that there are, one after the other.
+
+    Loads inside of `reading` alone; in whichever of them, the answer is the same.
+    """
+
+    def __init__(self, database: Database, stream_ids: StreamIds, *, after: int) -> None:
+        self.position = after
+        self._database = database
+        self._stream_ids = stream_ids
+        self._connection: Connection | None = None
+        self._kept: OrderedDict[str, _Kept] = OrderedDict()
+        self._ids: dict[tuple[str, str], UUID] = {}
+
+    @contextmanager
+    def reading(self) -> Iterator[Connection]:
+        with self._database.reading() as connection:
+            self._connection = connection
+            try:
+                yield connection
+            finally:
+                self._connection = None
+
+    def load(self, aggregate: Aggregate[S], key: object) -> S:
+        stream_id = self.id_of(aggregate, str(key))
+        kept = self._kept.get(stream_id.hex)
+        if kept is None:
+            kept = self._keep(stream_id.hex, _Kept(aggregate, *self._as_of(aggregate, stream_id)))
+        return kept.state  # type: ignore[no-any-return]
+
+    def follow(self, recorded: Recorded) -> None:
+        self.position = recorded.position
+        kept = self._kept.get(recorded.stream_id)
+        if kept is None:
+            aggregate = BEGINNINGS.get(type(recorded.event)) if recorded.version == 1 else None
+            if aggregate is None:
+                return
+            kept = _Kept(aggregate, 0, aggregate.initial)
+        state = kept.aggregate.evolve(kept.state, recorded.event)
+        self._keep(recorded.stream_id, _Kept(kept.aggregate, recorded.version, state))
+
+    def time_of(self, case_id: int, version: int) -> int | None:
+        """When that event of the case was recorded."""
+        assert self._connection
+        return _time_of(self._database, self._connection, self.id_of(CASES, str(case_id)), version)
+
+    def id_of(self, aggregate: Aggregate[Any], key: str) -> UUID:
+        address = aggregate.kind, key
+        if (stream_id := self._ids.get(address)) is None:
+            if len(self._ids) > PAST_KEPT:
+                self._ids.clear()
+            stream_id = self._ids[address] = self._stream_ids.of(aggregate, key)
+        return stream_id
+
+    def _as_of(self, aggregate: Aggregate[Any], stream_id: UUID) -> tuple[int, Any]:
+        """From its snapshot, if that is not younger."""
+        assert self._connection
+        version, state = read_snapshot(self._connection, aggregate, stream_id)
+        events = self._database.events
+        own = select(events.c.position).where(
+            events.c.stream_id == stream_id, events.c.version == version
+        )
+        if version and (self._connection.scalar(own) or 0) > self.position:
+            version, state = 0, aggregate.initial
+        found = self._database.streams(
+            self._connection, [stream_id], after=version, upto=self.position
+        )
+        for recorded in found:
+            version, state = recorded.version, aggregate.evolve(state, recorded.event)
+        return version, state
+
+    def _keep(self, stream_id: str, kept: _Kept) -> _Kept:
+        self._kept[stream_id] = kept
+        if len(self._kept) > PAST_KEPT:
+            self._kept.popitem(last=False)
+        return kept
+
+
+def _time_of(
+    database: Database, connection: Connection, stream_id: UUID, version: int
+) -> int | None:
+    events = database.events
+    query = select(events).where(events.c.stream_id == stream_id, events.c.version == version)
+    found = database.decoded(connection, query)
+    return found[0].envelope.at if found else None

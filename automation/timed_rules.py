@@ -12,12 +12,12 @@ import structlog
 from sqlalchemy import Connection, delete, insert, select
 
 from kanal.automation.patterns import matches
-from kanal.automation.rules import ORIGIN
+from kanal.automation.rules import submit_for
 from kanal.automation.states import LogStates
 from kanal.domain.cases import CASES
-from kanal.domain.conditions import Cause, Facts, holds
+from kanal.domain.conditions import Cause, Facts, asks_times, holds
 from kanal.domain.firings import fire_rule, runs_for
-from kanal.domain.rules import RULES
+from kanal.domain.rules import RULES, Rule
 from kanal.domain.variables import Values
 from kanal.eventlog.database import Database
 from kanal.eventlog.projection import Projection
@@ -43,6 +43,15 @@ log = structlog.get_logger(__name__)
 class Batch(NamedTuple):
     rule_id: int
     times: tuple[CaseTime, ...]
+
+
+class Ready(NamedTuple):
+    """A rule whose conditions hold for a case that is due."""
+
+    rule: Rule
+    cause: Cause
+    values: Values
+    times: dict[int, int]
 
 
 class TimedRules:
@@ -72,12 +81,12 @@ class TimedRules:
     async def act(self, item: Batch) -> None:
         """Raises LogUnavailable; then the batch is asked again, and what was done is not done again."""
         ready = await self._database.in_thread(lambda: list(self._holding(item)))
-        for cause, values in ready:
-            await self._fire(item.rule_id, cause, values)
+        for ready_one in ready:
+            await self._fire(ready_one)
         last = item.times[-1]
         await self._writer.run(partial(_keep, rule_id=item.rule_id, mark=(last.at, last.case_id)))
 
-    def _holding(self, item: Batch) -> Iterator[tuple[Cause, Values]]:
+    def _holding(self, item: Batch) -> Iterator[Ready]:
         states = LogStates(self._database, self._stream_ids)
         with states.reading() as connection:
             rule = states.load(RULES, item.rule_id)
@@ -87,25 +96,29 @@ class TimedRules:
                 cause = Cause(time.position, time.case_id, "time", time.version, "system")
                 if not runs_for(rule, case, cause):
                     continue
-                if holds(rule.conditions, Facts(states, case, cause), matches):
+                times = states.times_of(case) if asks_times(rule.conditions) else {}
+                facts = Facts(states, case, cause, self._writer.clock(), times.get)
+                if holds(rule.conditions, facts, matches):
                     values = values_for(connection, views, time.case_id, case.staff_id)
                     if values is not None:
-                        yield cause, values
+                        yield Ready(rule, cause, values, times)
 
-    async def _fire(self, rule_id: int, cause: Cause, values: Values) -> None:
-        command = partial(fire_rule, rule_id=rule_id, cause=cause, matches=matches, values=values)
+    async def _fire(self, ready: Ready) -> None:
+        rule, cause = ready.rule, ready.cause
+        command = partial(
+            fire_rule,
+            rule_id=rule.rule_id,
+            cause=cause,
+            matches=matches,
+            values=ready.values,
+            times=ready.times,
+        )
         try:
-            await self._writer.submit(
-                command,
-                who=f"rule:{rule_id}",
-                origin=ORIGIN,
-                request=f"rule-{rule_id}",
-                cause=cause.position,
-            )
+            await submit_for(self._writer, rule, cause, command)
         except LogUnavailable:
             raise
         except Exception as error:  # noqa: BLE001 one case's trouble is not the others'
-            log.error("rule_failed", rule=rule_id, case=cause.case_id, error=repr(error))
+            log.error("rule_failed", rule=rule.rule_id, case=cause.case_id, error=repr(error))
 
 
 def _due(connection: Connection, views: Views, rule: RuleRow, now: int) -> list[CaseTime]:

@@ -40,6 +40,9 @@ ActionType = Literal[MacroActionType, "subject", "custom_fields", "round_robin",
 `round_robin` assigns to the next of several staff members; `stop` keeps further rules from the cause.
 """
 
+SAYING: frozenset[ActionType] = frozenset({"add_note", "email_to_user"})
+"""They write something that others read."""
+
 ME = "me"
 """As the destination of a macro's `staff_id`: whoever applies it."""
 
@@ -96,9 +99,9 @@ def perform(work: Work, action: Action, case_id: int, actor: Actor, values: Valu
     destination = action.destination
     match action.type:
         case "add_note":
-            _note(work, case_id, actor, filled(action.content, values))
+            _note(work, case_id, actor, said(action, case.language_id, values))
         case "email_to_user":
-            _send(work, case_id, actor, filled(_in_language(destination, case.language_id), values))
+            _send(work, case_id, actor, said(action, case.language_id, values))
         case "status":
             change(status=destination)
         case "priority":
@@ -117,6 +120,13 @@ def perform(work: Work, action: Action, case_id: int, actor: Actor, values: Valu
             change(given_values=GivenValues(str, _filled_values(destination, values)))
         case "round_robin":
             _assign_in_turn(work, case, actor.rule_id, destination)
+
+
+def said(action: Action, language_id: int, values: Values) -> str:
+    """What a note or a message to the user says."""
+    if action.type == "add_note":
+        return filled(action.content, values)
+    return filled(_in_language(action.destination, language_id), values)
 
 
 Day = Callable[[object], str]

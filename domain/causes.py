@@ -8,11 +8,22 @@ from kanal.domain.case_events import (
     CaseGroupChanged,
     CaseLabelsChanged,
     CaseLanguageChanged,
+    CaseMarkedAsSpam,
     CasePriorityChanged,
     CaseRated,
+    CaseRestored,
     CaseStatusChanged,
     CaseSubjectChanged,
+    CaseTrashed,
     MessageAdded,
+)
+from kanal.domain.chat_events import (
+    ChatAccepted,
+    ChatCompleted,
+    ChatReopened,
+    ChatReturned,
+    ChatStarted,
+    ChatTransferred,
 )
 from kanal.domain.conditions import LOOKED_AT, Author, Cause, Change
 from kanal.domain.plain_text import plain_text
@@ -28,6 +39,15 @@ CHANGES: dict[type[Any], Change] = {
     CaseLabelsChanged: "labels",
     CaseFieldsChanged: "custom_fields",
     CaseRated: "rating",
+    CaseTrashed: "trash",
+    CaseMarkedAsSpam: "spam",
+    CaseRestored: "restore",
+    ChatStarted: "chat_started",
+    ChatAccepted: "chat_accepted",
+    ChatTransferred: "chat_transferred",
+    ChatReturned: "chat_returned",
+    ChatCompleted: "chat_completed",
+    ChatReopened: "chat_reopened",
 }
 IMPORTED = "import"
 """The origin of what happened elsewhere and long ago: no rule runs for it."""

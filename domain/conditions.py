@@ -31,6 +31,15 @@ Change = Literal[
     "custom_fields",
     "language",
     "rating",
+    "trash",
+    "spam",
+    "restore",
+    "chat_started",
+    "chat_accepted",
+    "chat_transferred",
+    "chat_returned",
+    "chat_completed",
+    "chat_reopened",
     "time",
 ]
 """What can happen to a case and make rules run; `time`: nothing has, for some time."""
@@ -57,6 +66,10 @@ MAX_TEXT = 1000
 MAX_NUMBER = 2**63 - 1
 LOOKED_AT = 64 * 1024
 """Characters of a text that conditions look at: who writes more says what it is about before."""
+
+MINUTE = 60 * 1_000_000
+NEVER = -1
+"""In place of a number: neither at least nor at most anything."""
 
 Matches = Callable[[str, str], bool]
 """Whether a pattern is found in a text; in linear time, whatever the pattern."""
@@ -95,13 +108,31 @@ class States(Protocol):
     def load(self, aggregate: Aggregate[S], key: object) -> S: ...
 
 
+TimeOf = Callable[[int], int | None]
+"""When the event of that version of the case's stream was recorded (microseconds); None: later than was looked."""
+
+
+def _just_now(_: int) -> None:
+    return None
+
+
 class Facts:
     """What conditions can ask."""
 
-    def __init__(self, states: States, case: Case, cause: Cause) -> None:
+    def __init__(
+        self,
+        states: States,
+        case: Case,
+        cause: Cause,
+        now: int = 0,
+        time_of: TimeOf = _just_now,
+    ) -> None:
+        """`now`: microseconds."""
         self.states = states
         self.case = case
         self.cause = cause
+        self.now = now
+        self.time_of = time_of
         self._known: dict[str, Any] = {}
         self._folded: dict[str, tuple[str, ...]] = {}
 
@@ -137,6 +168,13 @@ class Facts:
         if not self.case.channel_id:
             return "standard"
         return self.states.load(CHANNELS, self.case.channel_id).channel_type
+
+    def minutes_since(self, version: int) -> int:
+        """NEVER, if there was no such event."""
+        if not version:
+            return NEVER
+        at = self.time_of(version)
+        return 0 if at is None else max(0, self.now - at) // MINUTE
 
     def contacts(self, kind: str) -> tuple[str, ...]:
         linked = tuple(value for each, value in self.user.contacts if each == kind)
@@ -196,6 +234,19 @@ def _text(known: Callable[[Facts], str]) -> Field:
     return Field("text", lambda facts: tuple(filter(None, (known(facts),))))
 
 
+def _since(version: Callable[[Case], int]) -> Field:
+    return Field("number", lambda facts: facts.minutes_since(version(facts.case)))
+
+
+TIMES: Mapping[str, Callable[[Case], int]] = {
+    "minutes_since_opened": lambda case: case.opened,
+    "minutes_since_user_message": lambda case: case.user_wrote,
+    "minutes_since_staff_reply": lambda case: case.replied,
+    "minutes_since_status": lambda case: case.status_since,
+}
+"""Fields that say how long something has been so, with the version of the case with which it began."""
+
+
 FIELDS: Mapping[str, Field] = {
     "channel": Field("channel", lambda facts: (facts.case.channel,)),
     "channel_type": Field(
@@ -221,6 +272,7 @@ FIELDS: Mapping[str, Field] = {
     "company_name": _text(lambda facts: facts.company.details.name),
     "user_messages": Field("number", lambda facts: facts.case.user_messages),
     "staff_replies": Field("number", lambda facts: facts.case.staff_replies),
+    **{name: _since(version) for name, version in TIMES.items()},
     "text": _text(lambda facts: facts.cause.text)._replace(of_cause=True),
     "author": Field("choice", lambda facts: (facts.cause.author,), get_args(Author), of_cause=True),
     "change": Field("choice", lambda facts: (facts.cause.change,), get_args(Change), of_cause=True),
@@ -372,6 +424,10 @@ def leaves(condition: Condition, place: str = "conditions") -> Iterator[tuple[Co
         yield from leaves(inner, at)
 
 
+def asks_times(condition: Condition) -> bool:
+    return any(leaf.field in TIMES for leaf, _ in leaves(condition))
+
+
 def _asked_leaf(condition: Condition) -> Asked:
     field = field_called(condition.field)
     find = _finding(condition, field)
@@ -386,7 +442,7 @@ def _finding(condition: Condition, field: Field) -> Asked:
         case "at_least":
             return lambda facts, _: facts.known(name) >= value
         case "at_most":
-            return lambda facts, _: facts.known(name) <= value
+            return lambda facts, _: 0 <= facts.known(name) <= value
         case "is_empty":
             return lambda facts, _: not facts.known(name)
         case "matches":

@@ -1,5 +1,7 @@
 """Firings: a rule does what it does, once for its cause."""
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Literal
 
 from msgspec import Struct
@@ -20,6 +22,10 @@ LoopReason = Literal["repeat", "depth", "rate"]
 
 KINDS: dict[Change, RuleKind] = {"user_message": "incoming", "time": "timed"}
 """Which rules run for a cause; for all others it is those for changes."""
+
+
+LAYING_ASIDE: frozenset[Change] = frozenset({"trash", "spam"})
+"""What makes a case one for which no other rule runs."""
 
 
 class SkippedAction(Struct, frozen=True):
@@ -98,8 +104,12 @@ def firing_key(rule: Rule, cause: Cause) -> str:
 
 
 def runs_for(rule: Rule, case: Case, cause: Cause) -> bool:
-    """Before conditions are asked. No rule runs for what is spam, deleted or merged into another case."""
-    if not case.case_id or case.deleted or case.trashed or case.spam or case.parent_case_id:
+    """Before conditions are asked. Of what is spam or in the trash rules run for its coming there alone, of what is deleted
+    or merged into another case for nothing.
+    """
+    if not case.case_id or case.deleted or case.parent_case_id:
+        return False
+    if (case.trashed or case.spam) and cause.change not in LAYING_ASIDE:
         return False
     if not rule.active or KINDS.get(cause.change, "changed") != rule.kind:
         return False
@@ -109,11 +119,18 @@ def runs_for(rule: Rule, case: Case, cause: Cause) -> bool:
 
 
 def fire_rule(
-    work: Work, *, rule_id: int, cause: Cause, matches: Matches, values: Values
+    work: Work,
+    *,
+    rule_id: int,
+    cause: Cause,
+    matches: Matches,
+    values: Values,
+    times: Mapping[int, int] = MappingProxyType({}),
 ) -> Outcome:
     """Run the rule if it still should: it is asked anew at this place of the log, and never runs twice for its cause.
 
-    `values`: what the variables in its texts stand for.
+    `values`: what the variables in its texts stand for. `times`: of the case's events by their versions, where conditions
+    ask for them.
     """
     rule = work.load(RULES, rule_id)
     case = work.load(CASES, cause.case_id)
@@ -121,7 +138,7 @@ def fire_rule(
     if before.cause:
         return Outcome(True, before.stopped and before.cause == cause.position)
     if not runs_for(rule, case, cause) or not holds(
-        rule.conditions, Facts(work, case, cause), matches
+        rule.conditions, Facts(work, case, cause, work.now, times.get), matches
     ):
         return Outcome()
     skipped = []

@@ -3,7 +3,8 @@
 A rule's version grows with each change of what it asks or does. Rules run in their order (`automation/rules.py`).
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, Literal
 
 from msgspec import Struct
@@ -105,6 +106,17 @@ class RulesOrdered(Event, frozen=True):
 
     NAME = "rules.ordered.1"
     rule_ids: tuple[int, ...]
+
+
+OF_RULES: tuple[type[Event], ...] = (
+    RuleCreated,
+    RuleChanged,
+    RuleEnabled,
+    RuleDisabled,
+    RuleDeleted,
+    RulesOrdered,
+)
+"""All that can happen to rules themselves."""
 
 
 class Rule(Struct, frozen=True):
@@ -223,6 +235,31 @@ def change_rule(work: Work, *, rule_id: int, day: Day = str, **changes: Any) -> 
     return rule_id
 
 
+class Draft(Struct, frozen=True):
+    """What somebody thinks of making a rule do."""
+
+    rule: Rule
+    live: Rule | None
+    """As it is; None for a new one."""
+    before: tuple[int, ...]
+    """The rules that run before it."""
+
+
+def draft_rule(
+    work: Work, *, rule_id: int = 0, kind: RuleKind = "incoming", day: Day = str, **changes: Any
+) -> Draft:
+    """As it would be kept and active; nothing is. `rule_id`: of the rule that it changes, and then `kind` is that one's.
+
+    Raises RuleNotFound, WrongRule.
+    """
+    order = work.load(RULE_ORDER, "all")
+    live = existing_rule(work, rule_id) if rule_id else None
+    if live:
+        order = order[: order.index(rule_id)]
+    rule = replace(live or Rule(kind=kind), **changes, active=True)
+    return Draft(checked_rule(work, rule, day), live, order)
+
+
 def enable_rule(work: Work, *, rule_id: int) -> int:
     """It runs for what happens from now on. Raises RuleNotFound."""
     if not existing_rule(work, rule_id).active:
@@ -290,11 +327,18 @@ def checked_rule(work: Work, rule: Rule, day: Day) -> Rule:
 
 
 def try_rule(
-    work: Work, *, rule_id: int, case_id: int, change: Change, text: str, matches: Matches
+    work: Work,
+    *,
+    rule_id: int,
+    case_id: int,
+    change: Change,
+    text: str,
+    matches: Matches,
+    times: Mapping[int, int] = MappingProxyType({}),
 ) -> list[Verdict]:
     """Whether the rule would run if that happened now, and whether each of its conditions holds; nothing is done.
 
-    `change` counts for rules of the kind `changed`, `text` is that of the last message of the kind.
+    `change` counts for rules of the kind `changed`, `text` is that of the last message of the kind, `times` as in `fire_rule`.
     Raises RuleNotFound, CaseNotFound.
     """
     rule = existing_rule(work, rule_id)
@@ -306,7 +350,10 @@ def try_rule(
     else:
         cause = Cause(0, case_id, change, case.version, "staff", text)
     limited = Verdict("channels", not rule.channels or case.channel in rule.channels)
-    return [limited, *verdicts(rule.conditions, Facts(work, case, cause), matches)]
+    return [
+        limited,
+        *verdicts(rule.conditions, Facts(work, case, cause, work.now, times.get), matches),
+    ]
 
 
 def _whole(rule: Rule, rule_id: int) -> dict[str, Any]:

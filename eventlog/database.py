@@ -79,6 +79,9 @@ class Database(ABC):
     stream_hex: Callable[[Any], str]
     """The 32 digits of a stream id as the driver gives it."""
 
+    address: str
+    """By which another process of this machine opens it."""
+
     files: FileStore
     """Attachments' bytes, kept with this log."""
 

@@ -140,8 +140,9 @@ class PostgresDatabase(Database):
     stream_hex = attrgetter("hex")
     shared = True
 
-    def __init__(self, url: str) -> None:
-        self.url = url
+    def __init__(self, url: str, *, read_only: bool = False) -> None:
+        self.url = self.address = url
+        self._read_only = read_only
         named = ("POSTGRES_DBNAME", "POSTGRES_HOST", "POSTGRES_USER", "POSTGRES_PASSWORD")
         environment = Environment("kanal", dict.fromkeys(named, "") | {"CREATE_TABLE": "n"})
         datastore = Factory(environment).datastore
@@ -163,7 +164,9 @@ class PostgresDatabase(Database):
         self.files = TableFiles(self.reading, self.bulk)
 
     def _connect(self) -> psycopg.Connection[Any]:
-        return psycopg.connect(self.url, connect_timeout=10, application_name="kanal")
+        connection = psycopg.connect(self.url, connect_timeout=10, application_name="kanal")
+        connection.read_only = self._read_only or None
+        return connection
 
     def _connect_writer(self) -> psycopg.Connection[Any]:
         """An answered write is on disk, whatever the server's own setting; stronger ones stay."""

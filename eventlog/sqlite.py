@@ -5,7 +5,7 @@ import sqlite3
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 from urllib.parse import quote
 from uuid import UUID
 
@@ -128,6 +128,18 @@ def _begin(connection: Connection) -> None:
     connection.exec_driver_sql("BEGIN")
 
 
+def _owned(directory: Path) -> IO[str]:
+    """By this process, until the file is closed. Raises DataDirectoryInUse."""
+    directory.mkdir(parents=True, exist_ok=True)
+    lock_file = (directory / LOCK_FILE).open("w")
+    try:
+        fcntl.flock(lock_file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        lock_file.close()
+        raise DataDirectoryInUse(directory) from None
+    return lock_file
+
+
 class SqliteDatabase(Database):
     """One process owns the file: a second writing connection was measured to ruin p99."""
 
@@ -135,15 +147,12 @@ class SqliteDatabase(Database):
     stream_hex = str
     shared = False
 
-    def __init__(self, path: Path) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
+    def __init__(self, path: Path, *, read_only: bool = False) -> None:
+        """`read_only`: beside the process that owns the file. Raises DataDirectoryInUse."""
         self.path = path
-        self._lock_file = (path.parent / LOCK_FILE).open("w")
-        try:
-            fcntl.flock(self._lock_file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            self._lock_file.close()
-            raise DataDirectoryInUse(path.parent) from None
+        self.address = str(path)
+        self._read_only = read_only
+        self._lock_file = None if read_only else _owned(path.parent)
         environment = Environment(
             "kanal", {"SQLITE_DBNAME": str(path), "CREATE_TABLE": "n", "SQLITE_LOCK_TIMEOUT": "30"}
         )
@@ -154,7 +163,8 @@ class SqliteDatabase(Database):
 
     def close(self) -> None:
         super().close()
-        self._lock_file.close()
+        if self._lock_file:
+            self._lock_file.close()
 
     def lock(self, connection: Connection) -> None:
         """Nothing to do: this process is the only writer, and it writes on this connection only."""
@@ -179,12 +189,16 @@ class SqliteDatabase(Database):
             yield connection
 
     def _connect_writer(self) -> sqlite3.Connection:
-        return self._connect(f"file:{quote(str(self.path))}")
+        return self._connect(self._uri)
 
     def _connect_reader(self) -> sqlite3.Connection:
-        connection = self._connect(f"file:{quote(str(self.path))}")
+        connection = self._connect(self._uri)
         connection.execute("PRAGMA query_only = on")
         return connection
+
+    @property
+    def _uri(self) -> str:
+        return f"file:{quote(str(self.path))}" + ("?mode=ro" if self._read_only else "")
 
     def _connect(self, uri: str) -> sqlite3.Connection:
         connection = sqlite3.connect(

@@ -8,6 +8,7 @@ from typing import Concatenate, ParamSpec, TypeVar
 from aiohttp import web
 from sqlalchemy import Connection
 
+from kanal.automation.reading_process import ReadingProcesses
 from kanal.delivery.address_guard import AddressGuard
 from kanal.delivery.arrivals import Arrivals
 from kanal.delivery.ping import Pinger
@@ -56,6 +57,7 @@ class Context:
     typing_webhook: TypingWebhook
     arrivals: Arrivals
     loss_watch: LossWatch
+    reading_processes: ReadingProcesses
     dates: Dates
     phone_region: str
     uploads: Path

@@ -34,6 +34,7 @@ from kanal.http.api import (
     staff_statuses,
     typing_calls,
     users,
+    what_if,
 )
 from kanal.http.contract import Operation
 
@@ -162,6 +163,7 @@ ROUTES = (
     Route("GET", "rules", rules.list_rules, Right.SEE),
     Route("POST", "rules", rules.create, Right.MANAGE_RULES),
     Route("PUT", "rules/order", rules.order, Right.MANAGE_RULES),
+    Route("POST", "rules/what_if", what_if.ask, Right.MANAGE_RULES),
     Route("GET", "rules/{rule}", rules.show, Right.SEE),
     Route("PUT", "rules/{rule}", rules.change, Right.MANAGE_RULES),
     Route("DELETE", "rules/{rule}", rules.delete, Right.MANAGE_RULES),

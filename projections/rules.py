@@ -9,6 +9,7 @@ from sqlalchemy import Connection, Index, MetaData, Table, func, select
 from kanal.domain.actions import Action
 from kanal.domain.firings import LoopReason, RuleFired, RuleLoopCut
 from kanal.domain.rules import (
+    OF_RULES,
     RuleChanged,
     RuleCreated,
     RuleDeleted,
@@ -153,19 +154,7 @@ def fold(changes: Changes, tables: Tables, recorded: Recorded) -> None:
 PROJECTION = ReadModel(
     name="rules",
     version=3,
-    handles=dict.fromkeys(
-        (
-            RuleCreated,
-            RuleChanged,
-            RuleEnabled,
-            RuleDisabled,
-            RuleDeleted,
-            RulesOrdered,
-            RuleFired,
-            RuleLoopCut,
-        ),
-        fold,
-    ),
+    handles=dict.fromkeys((*OF_RULES, RuleFired, RuleLoopCut), fold),
     define=define,
 )
 

@@ -9,9 +9,11 @@ from pydantic import AfterValidator, model_validator
 from sqlalchemy import Connection
 
 from kanal.automation.patterns import matches
+from kanal.automation.states import LogStates
 from kanal.domain import rules
 from kanal.domain.actions import ME, Action, ActionType
 from kanal.domain.case_events import MessageKind
+from kanal.domain.cases import CASES
 from kanal.domain.conditions import Change, Verdict
 from kanal.domain.errors import RuleNotFound
 from kanal.domain.firings import LoopReason
@@ -20,7 +22,7 @@ from kanal.domain.rules import MAX_CHANNELS, MAX_MINUTES, MAX_RULES, RuleKind, S
 from kanal.http.actions import DISPLAY_NAMES, ActionFields, few, shown_destination
 from kanal.http.answers import Date, answer, empty, listing
 from kanal.http.conditions import Conditions, check_channel
-from kanal.http.context import Call
+from kanal.http.context import Call, Context
 from kanal.http.contract import Empty, Listed, One, Takes, contract
 from kanal.http.dates import Dates
 from kanal.http.fields import Fields, Flag, Id, Line, Many, Paging, Text, wrong
@@ -152,7 +154,7 @@ async def show(call: Call) -> web.Response:
 @contract("Make a rule", One("rule", RuleAnswer, 201), body=Takes("rule", NewRule, bare=True))
 async def create(call: Call) -> web.Response:
     given = await call.given(NewRule)
-    command = partial(rules.create_rule, day=call.context.dates.day, **_given(given))
+    command = partial(rules.create_rule, day=call.context.dates.day, **changes_of(given))
     done = await call.submit(command)
     return await _answer(call, done.result, 201)
 
@@ -161,7 +163,7 @@ async def create(call: Call) -> web.Response:
 async def change(call: Call) -> web.Response:
     given = await call.given(RuleChanges)
     command = partial(
-        rules.change_rule, rule_id=_rule_id(call), day=call.context.dates.day, **_given(given)
+        rules.change_rule, rule_id=_rule_id(call), day=call.context.dates.day, **changes_of(given)
     )
     done = await call.submit(command)
     return await _answer(call, done.result)
@@ -206,6 +208,7 @@ async def test(call: Call) -> web.Response:
     given = await call.given(RuleTest)
     case_id = case_id_in(given.case_id)
     text = await call.read(_last_text, rule_id, case_id)
+    times = await call.context.database.in_thread(partial(_times, call.context, case_id))
     command = partial(
         rules.try_rule,
         rule_id=rule_id,
@@ -213,6 +216,7 @@ async def test(call: Call) -> web.Response:
         change=given.change,
         text=text,
         matches=matches,
+        times=times,
     )
     done = await call.submit(command)
     verdicts = [
@@ -228,7 +232,7 @@ async def test(call: Call) -> web.Response:
     return answer({"test": shown})
 
 
-def _given(given: RuleChanges) -> dict[str, Any]:
+def changes_of(given: RuleChanges) -> dict[str, Any]:
     """What the caller gave, as the domain takes it."""
     changes = given.given()
     if given.conditions is not None:
@@ -249,6 +253,13 @@ def _last_text(connection: Connection, views: Views, rule_id: int, case_id: int)
     kind: MessageKind = "user_message" if rule.kind == "incoming" else "staff_reply"
     row = messages.last(connection, views, case_id, kind)
     return (row.content or plain_text(row.content_html)) if row else ""
+
+
+def _times(context: Context, case_id: int) -> dict[int, int]:
+    """Of the case's events that conditions count from."""
+    states = LogStates(context.database, context.stream_ids)
+    with states.reading():
+        return states.times_of(states.load(CASES, case_id))
 
 
 def _rule_id(call: Call) -> int:

@@ -10,6 +10,7 @@ from folding import email
 from open_log import until
 from story import person
 
+from kanal.automation import agenda as agenda_module
 from kanal.automation.agenda import Agenda
 from kanal.automation.patterns import matches, wrong_pattern
 from kanal.automation.rules import MAX_DEPTH, MAX_MESSAGES, RuleRunner
@@ -270,6 +271,25 @@ async def test_the_agenda_runs_rules_as_soon_as_something_is_committed(store: St
     stored = rules_of(store)
     await stored.follow()
     assert len(messages(store)) == 1
+
+
+async def test_the_leader_is_woken_by_what_other_processes_commit(
+    data_dir: Path, postgres_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not by looking: that would take ten minutes here."""
+    monkeypatch.setattr(agenda_module, "REACTION_SECONDS", 600)
+    settings = Settings(data_dir=data_dir, database_url=postgres_url)
+    with opened(settings) as one, opened(settings) as two:
+        agenda = Agenda(one.database, CORE, [], [await begun(prepared(one))])
+        agenda.start()
+        one.bell.attach(agenda.wake, lambda: agenda.leads)
+        rule(one, REPLY)
+        await until(lambda: agenda.leads)
+        case(two)
+        await until(lambda: len(messages(one)) == 1)
+        case(two)
+        await until(lambda: len(messages(one)) == 2)
+        await agenda.close(1)
 
 
 def test_patterns_take_linear_time_and_wrong_ones_are_explained() -> None:

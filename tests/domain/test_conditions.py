@@ -14,6 +14,7 @@ from kanal.domain.conditions import (
     ALWAYS,
     FIELDS,
     LOOKED_AT,
+    MINUTE,
     OPERATORS,
     OPPOSITES,
     Cause,
@@ -58,9 +59,13 @@ def story() -> Story:
 
 
 def facts(case_id: int = 1, **cause: Any) -> Facts:
+    """Each version of a case came a minute after the one before; of the newest one it is not known yet."""
     there = story()
     said = {"change": "user_message", "version": 0, "author": "user", **cause}
-    return Facts(there, there.load(CASES, case_id), Cause(position=9, case_id=case_id, **said))
+    case = there.load(CASES, case_id)
+    times = {version: version * MINUTE for version in range(case.version)}
+    happened = Cause(position=9, case_id=case_id, **said)
+    return Facts(there, case, happened, case.version * MINUTE, times.get)
 
 
 TRUE: list[tuple[str, str, Any]] = [
@@ -86,6 +91,10 @@ TRUE: list[tuple[str, str, Any]] = [
     ("user_messages", "at_least", 2),
     ("user_messages", "at_most", 2),
     ("staff_replies", "is", 1),
+    ("minutes_since_opened", "at_least", 8),
+    ("minutes_since_user_message", "is", 2),
+    ("minutes_since_staff_reply", "at_most", 1),
+    ("minutes_since_status", "is", 0),
     ("cf_1", "is", "gold"),
     ("cf_2", "is", "true"),
     ("cf_3", "is_empty", None),
@@ -125,8 +134,11 @@ def test_who_has_nothing_is_nobodys_and_empty() -> None:
         ("cf_1", "not_contains", "Gold"),
         ("text", "not_matches", "."),
         ("first_message", "is", False),
+        ("minutes_since_staff_reply", "is_not", 0),
     ):
         assert holds(leaf(field, operator, value), known, matches), field
+    for operator in ("at_least", "at_most"):
+        assert not holds(leaf("minutes_since_staff_reply", operator, 0), known, matches)
 
 
 def test_only_the_beginning_of_a_long_text_is_looked_at() -> None:

@@ -8,8 +8,23 @@ from story import ANNA, BORIS, Story, desk, person
 
 from kanal.domain.actions import Action, RotationTurned
 from kanal.domain.case_events import CaseAssigned, CaseLabelsChanged, MessageAdded
-from kanal.domain.cases import CASES, change_case, mark_case_as_spam, merge_case, trash_case
+from kanal.domain.cases import (
+    CASES,
+    change_case,
+    mark_case_as_spam,
+    merge_case,
+    restore_case,
+    trash_case,
+)
 from kanal.domain.causes import cause_of
+from kanal.domain.chat_events import (
+    ChatAccepted,
+    ChatCompleted,
+    ChatReopened,
+    ChatReturned,
+    ChatStarted,
+    ChatTransferred,
+)
 from kanal.domain.conditions import Cause, Condition
 from kanal.domain.conversation import (
     add_note,
@@ -193,6 +208,32 @@ def test_a_rule_is_for_what_users_write_or_for_all_else(kind: Any) -> None:
         ("priority", "system"): kind == "changed",
         ("subject", "system"): kind == "changed",
     }
+
+
+def test_what_is_laid_aside_has_rules_for_that_alone_and_chats_for_all_that_happens_to_them() -> (
+    None
+):
+    story = with_rule(kind="changed", conditions=Condition())
+    ran = {}
+    for command in (mark_case_as_spam, restore_case, trash_case):
+        story.given(command, case_id=1)
+        change = cause(story).change
+        ran[change] = fired(story).result.fired
+    story.given(change_case, case_id=1, priority="low")
+    assert ran == {"spam": True, "restore": True, "trash": True}
+    assert not fired(story).result.fired
+    whose = {"case_id": 1, "user_id": 1, "channel_id": 1}
+    for event, change in (
+        (ChatStarted(**whose, state="waiting", staff_id=0), "chat_started"),
+        (ChatAccepted(**whose, staff_id=1), "chat_accepted"),
+        (ChatTransferred(**whose, old=1, new=2), "chat_transferred"),
+        (ChatReturned(**whose, staff_id=2), "chat_returned"),
+        (ChatCompleted(**whose, by="system", staff_id=0, reason="idle"), "chat_completed"),
+        (ChatReopened(**whose, state="waiting", staff_id=0), "chat_reopened"),
+    ):
+        known = cause_of(story.events[-1]._replace(event=event))
+        assert known
+        assert known.change == change
 
 
 def test_texts_of_html_are_what_is_read_and_imports_are_no_causes() -> None:

@@ -1,0 +1,72 @@
+"""Long reading in a process of its own, so that it takes neither the interpreter nor the writer from who answers requests."""
+
+import asyncio
+import sys
+from contextlib import suppress
+from typing import Final
+
+import structlog
+
+AT_ONCE: Final = 2
+"""In one process of Kanal: each takes a processor and about 200 MB for up to a minute."""
+LONGEST_SECONDS: Final = 300.0
+
+log = structlog.get_logger(__name__)
+
+
+class TooManyReaders(Exception):
+    """As many as there may be are under way."""
+
+
+class ReadingTookTooLong(Exception):
+    """It was ended."""
+
+
+class ReadingProcesses:
+    def __init__(self, at_once: int = AT_ONCE, seconds: float = LONGEST_SECONDS) -> None:
+        self._at_once = at_once
+        self._seconds = seconds
+        self.under_way = 0
+
+    async def run(self, module: str, job: bytes) -> bytes:
+        """What the module writes when it is given the job in one line. Cancelled, it ends the process.
+
+        Raises TooManyReaders, ReadingTookTooLong.
+        """
+        if self.under_way >= self._at_once:
+            raise TooManyReaders
+        self.under_way += 1
+        try:
+            return await self._run(module, job)
+        finally:
+            self.under_way -= 1
+
+    async def _run(self, module: str, job: bytes) -> bytes:
+        pipe = asyncio.subprocess.PIPE
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", module, stdin=pipe, stdout=pipe, stderr=pipe
+        )
+        assert process.stdin
+        assert process.stdout
+        assert process.stderr
+        try:
+            async with asyncio.timeout(self._seconds):
+                # Standard input stays open: whoever reads ends when it is closed, also by our death.
+                process.stdin.write(job + b"\n")
+                found, complaint = await asyncio.gather(
+                    process.stdout.read(), process.stderr.read()
+                )
+                status = await process.wait()
+        except TimeoutError:
+            raise ReadingTookTooLong from None
+        finally:
+            if process.returncode is None:
+                with suppress(ProcessLookupError):
+                    process.kill()
+                await process.wait()
+        if status:
+            log.error(
+                "reading_failed", module=module, status=status, told=complaint.decode()[-2000:]
+            )
+            raise RuntimeError(f"{module} ended with status {status}")
+        return found
