@@ -43,7 +43,8 @@ from kanal.delivery.sender import Sender
 from kanal.delivery.typing_webhook import TypingWebhook
 from kanal.delivery.typists import Typists
 from kanal.delivery.watch import FailingChannels
-from kanal.domain.staff import ADMINISTRATORS, NewKey, create_staff
+from kanal.domain.roles import OWNER
+from kanal.domain.staff import ADMINISTRATORS, NewKey, appoint_first_owner, create_staff
 from kanal.domain.work import Work
 from kanal.eventlog.bell import Bell
 from kanal.eventlog.database import Database
@@ -169,12 +170,13 @@ def appoint_first_administrator(
 
     def appoint(work: Work) -> NewKey | None:
         if work.load(ADMINISTRATORS, "all"):
+            appoint_first_owner(work)
             return None
         return create_staff(
             work,
             email=email,
             full_name="Administrator",
-            role="administrator",
+            role_id=OWNER,
             key_fingerprint=key.fingerprint,
         )
 
@@ -298,6 +300,7 @@ async def running(store: Store, role: Role = "all") -> AsyncIterator[Running]:
             phone_region=settings.phone_region,
             uploads=uploads,
             links=store.links,
+            restrict_new_channels=settings.new_channels == "administrators",
         )
         rate_limit = RateLimit(settings.rate_limit_per_minute)
         app = make_app(

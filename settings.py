@@ -97,6 +97,10 @@ class Settings(BaseSettings):
         ge=0,
         description="Calls of the API that one process takes in a minute, POST, PUT and DELETE counting as two; 0 for no limit.",
     )
+    new_channels: Annotated[Literal["all", "administrators"], BeforeValidator(_lower)] = Field(
+        "all",
+        description="Whom a new custom channel is given to: `all` whose roles have such channels, or `administrators` alone until a role names it.",
+    )
     webhook_allow: Networks = Field(
         (),
         description="CIDRs that webhooks and fetches of `attachment_urls` may reach although they are not public.",

@@ -90,6 +90,8 @@ class Filter(NamedTuple):
     message_id: int | None = None
     state: State | None = None
     kind: Kind | None = None
+    within: tuple[ColumnElement[bool], ...] = ()
+    """Conditions on the columns channel_id and case_id of `deliveries`: what the caller sees."""
 
 
 WITH_LANES: Final = deliveries.join(
@@ -229,6 +231,7 @@ def _counted(connection: Connection, wanted: Filter) -> int:
 
 
 def _filtered(query: Select[Any], wanted: Filter) -> Select[Any]:
+    query = query.where(*wanted.within)
     for name in ("channel_id", "case_id", "message_id"):
         value = getattr(wanted, name)
         if value is not None:

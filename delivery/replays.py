@@ -103,11 +103,14 @@ def find(connection: Connection, replay_id: int) -> ReplayRow | None:
     return None if row is None else ReplayRow._make(row)
 
 
-def listed(connection: Connection, limit: int, offset: int) -> tuple[list[ReplayRow], int]:
-    """The newest first, and how many there are in all."""
-    query = _rows().order_by(replays.c.replay_id.desc()).limit(limit).offset(offset)
+def listed(
+    connection: Connection, limit: int, offset: int, seen: Iterable[ColumnElement[bool]] = ()
+) -> tuple[list[ReplayRow], int]:
+    """The newest first of those that are seen, and how many these are in all."""
+    seen = tuple(seen)
+    query = _rows().where(*seen).order_by(replays.c.replay_id.desc()).limit(limit).offset(offset)
     rows = [ReplayRow._make(row) for row in connection.execute(query)]
-    return rows, connection.scalar(select(func.count()).select_from(replays)) or 0
+    return rows, connection.scalar(select(func.count()).select_from(replays).where(*seen)) or 0
 
 
 def _rows() -> Select[Any]:

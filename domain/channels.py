@@ -23,6 +23,16 @@ from kanal.domain.work import Work
 
 ChannelType = Literal["async", "sync"]
 
+STANDARD_CHANNELS = frozenset(
+    {
+        *("email", "web", "call", "chat", "live_chat", "facebook", "fb_chat", "vkontakte"),
+        *("vk_chat", "twitter", "instagram_posts", "instagram_chat", "ok_chat", "telegram"),
+        *("skype", "slack", "mattermost", "viber", "line", "zalo", "wa_chat", "youscan"),
+        *("avito", "idea"),
+    }
+)
+"""Omnidesk's names. In Kanal a case of such a channel is kept and shown; nothing is sent out for it."""
+
 DEFAULT_ICON = "fa-question-circle"
 """The icon of Omnidesk's own example; a Font Awesome class."""
 LIVE_SECRETS = 10
@@ -89,6 +99,20 @@ class ChannelSecretRevoked(Event, frozen=True):
     NAME = "channel.secret_revoked.1"
     channel_id: int
     fingerprint: str
+
+
+class ChannelRestricted(Event, frozen=True):
+    """Only administrators have it, and those whose role names it."""
+
+    NAME = "restricted_channels.added.1"
+    channel_id: int
+
+
+class ChannelOpenedToRoles(Event, frozen=True):
+    """Roles have it that do not name it."""
+
+    NAME = "restricted_channels.removed.1"
+    channel_id: int
 
 
 class Secret(Struct, frozen=True):
@@ -170,6 +194,21 @@ def evolve(channel: Channel, event: Event) -> Channel:
 CHANNELS = Aggregate("channel", Channel(), evolve, version=3)
 
 
+def evolve_restricted(channel_ids: tuple[int, ...], event: Event) -> tuple[int, ...]:
+    match event:
+        case ChannelRestricted():
+            return (*channel_ids, event.channel_id)
+        case ChannelOpenedToRoles():
+            return tuple(each for each in channel_ids if each != event.channel_id)
+    return channel_ids
+
+
+RESTRICTED_CHANNELS: Aggregate[tuple[int, ...]] = Aggregate(
+    "restricted_channels", (), evolve_restricted
+)
+"""One stream, key "all", so that the scope of a role needs no look at each channel."""
+
+
 def create_channel(
     work: Work,
     *,
@@ -182,6 +221,7 @@ def create_channel(
     chat_limit: int = 0,
     webhook: Mapping[str, Any] = {},
     secret_fingerprint: str,
+    restricted: bool = False,
 ) -> int:
     """The new channel's id. Raises WebhookUrlRequired."""
     options = WebhookOptions(**webhook)
@@ -203,6 +243,17 @@ def create_channel(
             secret_fingerprint=secret_fingerprint,
         ),
     )
+    if restricted:
+        restrict_channel(work, channel_id=channel_id, restricted=True)
+    return channel_id
+
+
+def restrict_channel(work: Work, *, channel_id: int, restricted: bool) -> int:
+    """Or open it to all roles again. What is so already is no event. Raises ChannelNotFound."""
+    existing_channel(work, channel_id)
+    if restricted != (channel_id in work.load(RESTRICTED_CHANNELS, "all")):
+        changed = ChannelRestricted if restricted else ChannelOpenedToRoles
+        work.record(RESTRICTED_CHANNELS, "all", changed(channel_id))
     return channel_id
 
 

@@ -25,9 +25,13 @@
     │   ├── BusinessHoursNotFound
     │   ├── ResponseTargetNotFound
     │   ├── ClientEmailNotFound
+    │   ├── RoleNotFound
     │   └── KeyNotFound
     ├── NotAllowed
     │   ├── NoRight
+    │   ├── NoRightOnChannel
+    │   ├── BeyondOwnRights
+    │   ├── KeyIsReadOnly
     │   ├── UserHasNoAccess
     │   └── KeyRevoked
     ├── Taken
@@ -72,6 +76,9 @@
     ├── CreatedInFuture
     ├── MessageNotRateable
     ├── LastAdministrator
+    ├── LastOwner
+    ├── RoleFixed
+    ├── RoleInUse
     └── IdempotencyKeyReused
 
 The codes `case_not_found`, `staff_not_active`, `email_already_exist` and `phone_already_exist` are Omnidesk's.
@@ -273,6 +280,13 @@ class KeyNotFound(NotFound):
         super().__init__(f"This staff member has no live API key {key_id!s}.")
 
 
+class RoleNotFound(NotFound):
+    code = "role_not_found"
+
+    def __init__(self, role_id: object) -> None:
+        super().__init__(f"There is no role {role_id!s}. GET /api/roles.json lists the roles.")
+
+
 class NotAllowed(DomainError):
     pass
 
@@ -298,6 +312,33 @@ class NoRight(NotAllowed):
 
     def __init__(self, right: str) -> None:
         super().__init__(f"This call needs the right to {right}.")
+
+
+class NoRightOnChannel(NotAllowed):
+    code = "staff_has_not_access"
+
+    def __init__(self, channel_id: int, right: str) -> None:
+        channel = f"channel cch{channel_id}" if channel_id else "the standard channels"
+        super().__init__(f"This call needs, on {channel}, the right to {right}.")
+
+
+class BeyondOwnRights(NotAllowed):
+    code = "staff_has_not_access"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "This is for somebody who may at least as much: nobody gives rights that they have not, "
+            "or acts upon a colleague who has more."
+        )
+
+
+class KeyIsReadOnly(NotAllowed):
+    code = "staff_has_not_access"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "This API key only reads: use another one for calls that change something."
+        )
 
 
 class UserHasNoAccess(NotAllowed):
@@ -663,6 +704,29 @@ class LastAdministrator(DomainError):
     def __init__(self) -> None:
         super().__init__(
             "This is the last active administrator with a key: make another one first."
+        )
+
+
+class LastOwner(DomainError):
+    code = "last_owner"
+
+    def __init__(self) -> None:
+        super().__init__("This is the last active owner with a key: make another one first.")
+
+
+class RoleFixed(DomainError):
+    code = "role_fixed"
+
+    def __init__(self, role_id: int) -> None:
+        super().__init__(f"Role {role_id} is built in and stays as it is: make one of your own.")
+
+
+class RoleInUse(DomainError):
+    code = "role_in_use"
+
+    def __init__(self, role_id: int, staff_ids: Sequence[int]) -> None:
+        super().__init__(
+            f"Role {role_id} is that of staff {', '.join(map(str, staff_ids))}: give them another one first."
         )
 
 

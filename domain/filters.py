@@ -5,9 +5,10 @@ from typing import Any
 from msgspec import Struct
 from msgspec.structs import replace
 
+from kanal.domain.access import check_right
 from kanal.domain.errors import FilterNotFound
 from kanal.domain.event import Event
-from kanal.domain.staff import Right, check_right
+from kanal.domain.roles import Right
 from kanal.domain.stream import Aggregate
 from kanal.domain.work import Work
 

@@ -6,11 +6,12 @@ from typing import Any
 from msgspec import Struct
 from msgspec.structs import asdict, replace
 
+from kanal.domain.access import check_right
 from kanal.domain.actions import Action, Actor, checked_actions, perform
 from kanal.domain.cases import receiving_case
 from kanal.domain.errors import MacroNotFound
 from kanal.domain.event import Event
-from kanal.domain.staff import Right, check_right
+from kanal.domain.roles import Right
 from kanal.domain.stream import Aggregate
 from kanal.domain.variables import Values
 from kanal.domain.work import Work

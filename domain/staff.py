@@ -3,7 +3,6 @@
 Key material never reaches an event: a key is known here by its id and a keyed fingerprint.
 """
 
-from enum import Enum
 from typing import Literal
 
 from msgspec import Struct
@@ -14,43 +13,31 @@ from kanal.domain.errors import (
     KeyNotFound,
     KeyRevoked,
     LastAdministrator,
-    NoRight,
+    LastOwner,
     SelfReplacement,
     StaffNotActive,
     StaffNotFound,
 )
 from kanal.domain.event import Event
 from kanal.domain.links import Contact
+from kanal.domain.roles import (
+    ADMINISTERING,
+    ADMINISTRATOR,
+    OWNER,
+    ROLE_HOLDERS,
+    STAFF_ROLE,
+    existing_role,
+    give_role,
+    take_role,
+)
 from kanal.domain.stream import Aggregate
 from kanal.domain.work import Work
 
-Role = Literal["administrator", "staff"]
+Kind = Literal["administrator", "staff"]
+"""Whether somebody administers: all that there was before there were roles, and all that Omnidesk's clients know."""
 
 ONLINE, OFFLINE, NO_CHATS = 1, 2, 3
 """Ids of the statuses that are always there (Omnidesk's); who has chosen none, or is disabled, is offline."""
-
-
-class Right(Enum):
-    """What a call may need; the table of routes says which one."""
-
-    SEE = "see cases, messages, users, channels and colleagues"
-    ANSWER = "open, answer and change cases"
-    DELETE = "delete cases, users and companies for good"
-    MANAGE_CHANNELS = "make, change, disable and delete channels"
-    MANAGE_STAFF = "make and disable staff, groups and API keys"
-    SHARE = "make, change and delete filters and macros that are everybody's"
-    MANAGE_FIELDS = "delete labels and define custom fields, languages and e-mail addresses"
-    MANAGE_RULES = "make, change and delete rules, and see what they would do"
-    SEE_DELIVERIES = "see deliveries and their outcomes"
-    MANAGE_DELIVERIES = "hold, skip, retry and replay deliveries"
-    AUDIT = "read the event log"
-
-
-RIGHTS: dict[Role, frozenset[Right]] = {
-    "administrator": frozenset(Right),
-    "staff": frozenset({Right.SEE, Right.ANSWER, Right.SEE_DELIVERIES}),
-}
-"""Only staff with full access deletes for good (Omnidesk's rule for users, kept for cases)."""
 
 
 class StaffCreated(Event, frozen=True):
@@ -58,12 +45,14 @@ class StaffCreated(Event, frozen=True):
     staff_id: int
     email: str
     full_name: str
-    role: Role
+    role: Kind
     signature: str
     signature_chat: str
     thumbnail: str = ""
     normalised: str = ""
     """The e-mail as it is compared."""
+    role_id: int = 0
+    """0: the built-in one that `role` says."""
 
 
 class StaffChanged(Event, frozen=True):
@@ -77,6 +66,13 @@ class StaffChanged(Event, frozen=True):
     signature: str
     signature_chat: str
     thumbnail: str
+
+
+class StaffRoleChanged(Event, frozen=True):
+    NAME = "staff.role_changed.1"
+    staff_id: int
+    old: int
+    new: int
 
 
 class StaffWasDisabled(Event, frozen=True):
@@ -161,7 +157,7 @@ class Profile(Struct, frozen=True):
 
 class Staff(Struct, frozen=True):
     staff_id: int = 0
-    role: Role = "staff"
+    role_id: int = STAFF_ROLE
     active: bool = False
     deleted: bool = False
     profile: Profile = Profile()
@@ -178,8 +174,13 @@ def evolve(staff: Staff, event: Event) -> Staff:
     match event:
         case StaffCreated():
             return Staff(
-                staff_id=event.staff_id, role=event.role, active=True, profile=_profile_of(event)
+                staff_id=event.staff_id,
+                role_id=role_of(event),
+                active=True,
+                profile=_profile_of(event),
             )
+        case StaffRoleChanged():
+            return replace(staff, role_id=event.new)
         case StaffChanged():
             return replace(staff, profile=_profile_of(event))
         case StaffWasDisabled():
@@ -213,6 +214,14 @@ def evolve(staff: Staff, event: Event) -> Staff:
     return staff
 
 
+def role_of(event: StaffCreated) -> int:
+    return event.role_id or (ADMINISTRATOR if event.role == "administrator" else STAFF_ROLE)
+
+
+def kind_of(role_id: int) -> Kind:
+    return "administrator" if role_id in ADMINISTERING else "staff"
+
+
 def _profile_of(event: StaffCreated | StaffChanged) -> Profile:
     return Profile(
         email=event.email,
@@ -224,7 +233,7 @@ def _profile_of(event: StaffCreated | StaffChanged) -> Profile:
     )
 
 
-STAFF = Aggregate("staff", Staff(), evolve, version=2)
+STAFF = Aggregate("staff", Staff(), evolve, version=3)
 
 
 def evolve_email(staff_id: int, event: Event) -> int:
@@ -260,7 +269,7 @@ class AdministratorStoodDown(Event, frozen=True):
 
 
 ADMINISTRATORS: Aggregate[tuple[int, ...]] = Aggregate("administrators", (), evolve_administrators)
-"""One stream, key "all": the active administrators, so that the last one cannot be locked out."""
+"""One stream, key "all": the active administrators, owners among them, so that the last one cannot be locked out."""
 
 
 class NewKey(Struct, frozen=True):
@@ -273,28 +282,36 @@ def create_staff(
     *,
     email: Contact,
     full_name: str,
-    role: Role = "staff",
+    role: Kind = "staff",
+    role_id: int = 0,
     signature: str = "",
     signature_chat: str = "",
     thumbnail: str = "",
     key_fingerprint: str,
     key_name: str = "first key",
 ) -> NewKey:
-    """A staff member with a first API key. Raises EmailTaken."""
+    """A staff member with a first API key. `role_id`: 0 for the built-in one that `role` says.
+
+    Raises EmailTaken, RoleNotFound.
+    """
+    role_id = role_id or (ADMINISTRATOR if role == "administrator" else STAFF_ROLE)
+    existing_role(work, role_id)
     staff_id = work.take("staff")
     _claim_email(work, staff_id, email)
     created = StaffCreated(
         staff_id=staff_id,
         email=email.given.strip(),
         full_name=full_name,
-        role=role,
+        role=kind_of(role_id),
         signature=signature,
         signature_chat=signature_chat,
         thumbnail=thumbnail,
         normalised=email.normalised,
+        role_id=0 if role_id in (ADMINISTRATOR, STAFF_ROLE) else role_id,
     )
     work.record(STAFF, staff_id, created)
-    if role == "administrator":
+    give_role(work, role_id, staff_id)
+    if role_id in ADMINISTERING:
         work.record(ADMINISTRATORS, "all", AdministratorAppointed(staff_id))
     return issue_key(work, staff_id=staff_id, name=key_name, fingerprint=key_fingerprint)
 
@@ -309,12 +326,13 @@ def issue_key(work: Work, *, staff_id: int, name: str, fingerprint: str) -> NewK
 
 
 def revoke_key(work: Work, *, staff_id: int, key_id: int) -> int:
-    """Raises StaffNotFound, KeyNotFound, or LastAdministrator if no active administrator would have a key."""
+    """Raises StaffNotFound, KeyNotFound, or LastAdministrator, LastOwner if no active one would have a key."""
     staff = existing_staff(work, staff_id)
     if key_id not in staff.keys:
         raise KeyNotFound(key_id)
     if staff.keys == (key_id,):
         _keep_an_administrator(work, staff_id)
+        _keep_an_owner(work, staff)
     work.record(STAFF, staff_id, StaffKeyRevoked(staff_id=staff_id, key_id=key_id))
     return staff_id
 
@@ -339,7 +357,7 @@ def change_staff(work: Work, *, staff_id: int, email: Contact | None = None, **t
 def disable_staff(work: Work, *, staff_id: int, replace_staff_id: int = 0) -> int:
     """`replace_staff_id`: who gets the cases that are not closed. They are handed over in steps (hand_overs.py).
 
-    Raises StaffNotFound, StaffNotActive, SelfReplacement or LastAdministrator.
+    Raises StaffNotFound, StaffNotActive, SelfReplacement, LastAdministrator or LastOwner.
     """
     staff = existing_staff(work, staff_id)
     _check_successor(work, staff_id, replace_staff_id)
@@ -358,11 +376,12 @@ def disable_staff(work: Work, *, staff_id: int, replace_staff_id: int = 0) -> in
 def delete_staff(work: Work, *, staff_id: int, replace_staff_id: int = 0) -> int:
     """For good; old cases and messages still name the id. Without a replacement nobody gets the cases.
 
-    Raises StaffNotFound, StaffNotActive, SelfReplacement or LastAdministrator.
+    Raises StaffNotFound, StaffNotActive, SelfReplacement, LastAdministrator or LastOwner.
     """
     staff = existing_staff(work, staff_id)
     _check_successor(work, staff_id, replace_staff_id)
     _stand_down(work, staff)
+    take_role(work, staff.role_id, staff_id)
     work.record(STAFF_EMAILS, staff.profile.normalised, StaffEmailReleased(staff_id))
     deleted = StaffWasDeleted(
         staff_id=staff_id, replace_staff_id=replace_staff_id, hand_over_id=work.take("hand_over")
@@ -376,9 +395,37 @@ def enable_staff(work: Work, *, staff_id: int) -> int:
     staff = existing_staff(work, staff_id)
     if not staff.active:
         work.record(STAFF, staff_id, StaffWasEnabled(staff_id))
-        if staff.role == "administrator":
+        if staff.role_id in ADMINISTERING:
             work.record(ADMINISTRATORS, "all", AdministratorAppointed(staff_id))
     return staff_id
+
+
+def change_role_of(work: Work, *, staff_id: int, role_id: int) -> int:
+    """Raises StaffNotFound, RoleNotFound, LastAdministrator, LastOwner."""
+    staff = existing_staff(work, staff_id)
+    existing_role(work, role_id)
+    if role_id == staff.role_id:
+        return staff_id
+    administers, will = staff.role_id in ADMINISTERING, role_id in ADMINISTERING
+    if staff.active and administers and not will:
+        _keep_an_administrator(work, staff_id)
+        work.record(ADMINISTRATORS, "all", AdministratorStoodDown(staff_id))
+    if staff.active:
+        _keep_an_owner(work, staff)
+    changed = StaffRoleChanged(staff_id=staff_id, old=staff.role_id, new=role_id)
+    work.record(STAFF, staff_id, changed)
+    take_role(work, staff.role_id, staff_id)
+    give_role(work, role_id, staff_id)
+    if staff.active and will and not administers:
+        work.record(ADMINISTRATORS, "all", AdministratorAppointed(staff_id))
+    return staff_id
+
+
+def appoint_first_owner(work: Work) -> None:
+    """The administrator who has been one the longest, where nobody is the owner yet."""
+    administrators = work.load(ADMINISTRATORS, "all")
+    if administrators and not work.load(ROLE_HOLDERS, OWNER):
+        change_role_of(work, staff_id=administrators[0], role_id=OWNER)
 
 
 def staff_after(work: Work, staff_id: int) -> int:
@@ -408,9 +455,10 @@ def _check_successor(work: Work, staff_id: int, successor: int) -> None:
 
 
 def _stand_down(work: Work, staff: Staff) -> None:
-    """Raises LastAdministrator."""
-    if staff.active and staff.role == "administrator":
+    """Raises LastAdministrator, LastOwner."""
+    if staff.active and staff.role_id in ADMINISTERING:
         _keep_an_administrator(work, staff.staff_id)
+        _keep_an_owner(work, staff)
         work.record(ADMINISTRATORS, "all", AdministratorStoodDown(staff.staff_id))
 
 
@@ -426,6 +474,18 @@ def _keep_an_administrator(work: Work, staff_id: int) -> None:
     others = (other for other in administrators if other != staff_id)
     if staff_id in administrators and not any(work.load(STAFF, other).keys for other in others):
         raise LastAdministrator
+
+
+def _keep_an_owner(work: Work, staff: Staff) -> None:
+    """Somebody else who is active and has a key must be able to appoint owners. Raises LastOwner."""
+    if staff.role_id == OWNER:
+        others = (
+            work.load(STAFF, other)
+            for other in work.load(ROLE_HOLDERS, OWNER)
+            if other != staff.staff_id
+        )
+        if not any(other.active and other.keys for other in others):
+            raise LastOwner
 
 
 def existing_staff(work: Work, staff_id: int) -> Staff:
@@ -444,16 +504,11 @@ def active_staff(work: Work, staff_id: int) -> Staff:
     return staff
 
 
-def check_right(work: Work, staff_id: int, right: Right) -> None:
-    """For rights that depend on what a call is about. Raises NoRight."""
-    if right not in RIGHTS[work.load(STAFF, staff_id).role]:
-        raise NoRight(right.value)
-
-
-def check_key(work: Work, *, staff_id: int, key_id: int, email: str) -> None:
+def check_key(work: Work, *, staff_id: int, key_id: int, email: str) -> Staff:
     """The key is live at this very place of the log, whichever process revoked it, and goes with this normalised
     e-mail. Raises KeyRevoked.
     """
     staff = work.load(STAFF, staff_id)
     if not staff.active or key_id not in staff.keys or email != staff.profile.normalised:
         raise KeyRevoked
+    return staff

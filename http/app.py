@@ -7,15 +7,13 @@ from aiohttp import web
 from prometheus_client import CollectorRegistry, Gauge
 from sqlalchemy import Connection, update
 
-from kanal.domain.staff import RIGHTS
 from kanal.eventlog.tables import installation
 from kanal.eventlog.writer import LogUnavailable
 from kanal.http.answers import answer
 from kanal.http.auth import Authentication
-from kanal.http.context import CONTEXT, Call, Context
+from kanal.http.context import CONTEXT, Call, Context, check, may
 from kanal.http.delivery_metrics import DeliveryMetrics
 from kanal.http.docs_page import add_documentation
-from kanal.http.errors import ApiError
 from kanal.http.files import add_files
 from kanal.http.logs import AccessLog, access_to_structlog
 from kanal.http.metrics import Metrics, exposition
@@ -95,11 +93,11 @@ def _add(
         request[WHO] = f"staff:{caller.staff_id}"
         # Not before: whoever has no key cannot use up the account's calls.
         calls.take(request.method)
-        if right not in RIGHTS[caller.role]:
-            raise ApiError(
-                403, "staff_has_not_access", f"This call needs the right to {right.value}."
-            )
-        return await operation.handler(Call(request, context, caller, operation))
+        if not may(caller.scope, right, request.method):
+            # What is remembered may be old. What it allows is asked again by each read and command.
+            caller = await authentication.caller(request, anew=True)
+            check(caller.scope, right, request.method)
+        return await operation.handler(Call(request, context, caller, operation, right))
 
     path = route.path.replace("}", r":[^/.]+}")
     app.router.add_route(route.method, f"/api/{path}{SUFFIX}", handle)

@@ -24,14 +24,14 @@ class Authentication:
         self._context = context
         self._known: OrderedDict[bytes, Holder] = OrderedDict()
 
-    async def caller(self, request: web.Request) -> Holder:
-        """Raises ApiError 401."""
+    async def caller(self, request: web.Request, *, anew: bool = False) -> Holder:
+        """`anew`: with the scope as it is by now, not as it is remembered. Raises ApiError 401."""
         header = request.headers.get("Authorization")
         if not header:
             raise _refused("Send your staff e-mail and API key as HTTP Basic authentication.")
         digest = hashlib.sha256(header.encode("utf-8", "surrogateescape")).digest()
         known = self._known.get(digest)
-        if known:
+        if known and not anew:
             return known
         email, key = _credentials(header)
         caller = await self._context.read(holder_of, email, key)

@@ -5,8 +5,9 @@ from typing import Annotated, Any, Self
 from pydantic import AfterValidator, model_validator
 
 from kanal.automation.patterns import wrong_pattern
+from kanal.domain.channels import STANDARD_CHANNELS
 from kanal.domain.conditions import Condition, leaves, read_leaf
-from kanal.http.api.cases import CUSTOM_CHANNEL, STANDARD_CHANNELS
+from kanal.http.api.cases import CUSTOM_CHANNEL
 from kanal.http.fields import GivenOnly, wrong
 
 MAX_CONDITIONS = 100

@@ -15,7 +15,9 @@ from kanal.delivery.ping import Pinger
 from kanal.delivery.recovery import LossWatch
 from kanal.delivery.typing_webhook import TypingWebhook
 from kanal.delivery.typists import Typists
-from kanal.domain.errors import KeyRevoked
+from kanal.domain.access import Scope, check_user, guarded
+from kanal.domain.errors import KeyIsReadOnly, KeyRevoked, NoRight, UserNotFound
+from kanal.domain.roles import Right
 from kanal.domain.staff import check_key
 from kanal.domain.work import Work
 from kanal.eventlog.database import Database
@@ -29,7 +31,8 @@ from kanal.http.contract import Operation
 from kanal.http.dates import Dates
 from kanal.http.errors import ApiError
 from kanal.http.fields import Fields, read_query
-from kanal.http.keys import Holder, is_live
+from kanal.http.ids import channel_id_in, id_in
+from kanal.http.keys import Holder, scope_now
 from kanal.http.middleware import REQUEST_ID
 from kanal.projections import runner
 from kanal.projections.read_model import Views
@@ -62,6 +65,8 @@ class Context:
     phone_region: str
     uploads: Path
     links: FileLinks
+    restrict_new_channels: bool = False
+    """Unless the call that makes one says otherwise."""
 
     async def read(
         self,
@@ -85,13 +90,31 @@ class Context:
 CONTEXT = web.AppKey("context", Context)
 
 
+def may(scope: Scope, right: Right, method: str) -> bool:
+    return right in scope.rights and (method == "GET" or not scope.read_only)
+
+
+def check(scope: Scope, right: Right, method: str) -> None:
+    """Raises NoRight, KeyIsReadOnly."""
+    if right not in scope.rights:
+        raise NoRight(right.value)
+    if not may(scope, right, method):
+        raise KeyIsReadOnly
+
+
 class Call:
-    """One authenticated call to the API."""
+    """One authenticated call to the API. What its caller reads and does is within their scope at that very moment."""
 
     def __init__(
-        self, request: web.Request, context: Context, caller: Holder, operation: Operation
+        self,
+        request: web.Request,
+        context: Context,
+        caller: Holder,
+        operation: Operation,
+        right: Right,
     ) -> None:
         self.request = request
+        self._right = right
         self.context = context
         self.caller = caller
         self._operation = operation
@@ -126,12 +149,17 @@ class Call:
         *args: P.args,
         **kwargs: P.kwargs,
     ) -> R:
-        """As Context.read, for a key that is live at that very moment. Raises KeyRevoked."""
+        """As Context.read, within what a key reaches that is live at that very moment.
+
+        Raises KeyRevoked, NoRight, KeyIsReadOnly, ChannelNotFound, NoRightOnChannel.
+        """
 
         def checked(connection: Connection, views: Views) -> R:
-            if not is_live(connection, views, self.caller):
+            scope = scope_now(connection, views, self.caller)
+            if scope is None:
                 raise KeyRevoked
-            return query(connection, views, *args, **kwargs)
+            self._check(scope)
+            return query(connection, views.within(scope), *args, **kwargs)
 
         return await self.context.read(checked)
 
@@ -143,14 +171,20 @@ class Call:
     ) -> Done[R]:
         """Carry out a command for this caller, once for each Idempotency-Key.
 
-        The key is checked again at the command's own place in the log, so one that another process revoked fails.
-        Raises the command's DomainError, IdempotencyKeyReused, LogUnavailable.
+        Key and scope are asked again at the command's own place in the log: what was revoked or taken away fails.
+        Raises what `read` raises, UserNotFound, CaseNotFound, the command's DomainError, IdempotencyKeyReused.
         """
         caller = self.caller
 
         def checked(work: Work) -> R:
-            check_key(work, staff_id=caller.staff_id, key_id=caller.key_id, email=caller.email)
-            return command(work)
+            staff = check_key(
+                work, staff_id=caller.staff_id, key_id=caller.key_id, email=caller.email
+            )
+            within = guarded(work, staff, self._right)
+            self._check(within.scope)
+            if "user" in self.request.match_info:
+                check_user(within, id_in(self.path("user"), UserNotFound))
+            return command(within)
 
         return await self.context.writer.submit(
             checked,
@@ -160,6 +194,11 @@ class Call:
             receipt=await self._receipt(),
             beside=beside,
         )
+
+    def _check(self, scope: Scope) -> None:
+        check(scope, self._right, self.request.method)
+        if "channel" in self.request.match_info:
+            scope.check(self._right, channel_id_in(self.path("channel")))
 
     async def _receipt(self) -> Receipt | None:
         key = self.request.headers.get("Idempotency-Key")

@@ -4,11 +4,12 @@ import hashlib
 import secrets
 from typing import NamedTuple
 
-from sqlalchemy import Connection, delete, insert, select, update
+from sqlalchemy import ColumnElement, Connection, delete, insert, select, update
 
-from kanal.domain.staff import Role
+from kanal.domain.access import Scope
 from kanal.eventlog.stream_ids import StreamIds
 from kanal.eventlog.tables import api_keys, passwords
+from kanal.projections.access import scope_of_role
 from kanal.projections.read_model import Views
 
 KEY_BYTES = 32
@@ -28,9 +29,10 @@ class NewApiKey(NamedTuple):
 class Holder(NamedTuple):
     staff_id: int
     key_id: int
-    role: Role
     email: str
     """Normalised; the key goes with this one alone."""
+    scope: Scope
+    """At the moment of reading."""
 
 
 def new_key(stream_ids: StreamIds, key: str = "") -> NewApiKey:
@@ -69,21 +71,26 @@ def move(connection: Connection, staff_id: int, email: str) -> None:
 
 def holder_of(connection: Connection, views: Views, email: str, key: str) -> Holder | None:
     """Whose live key it is, if the holder is active and has that e-mail."""
+    return _found(connection, views, api_keys.c.key_hash == hash_of(key), email)
+
+
+def scope_now(connection: Connection, views: Views, holder: Holder) -> Scope | None:
+    """What the key reaches by now; None if it is not live any more."""
+    found = _found(connection, views, api_keys.c.key_id == holder.key_id, holder.email)
+    return found.scope if found else None
+
+
+def _found(
+    connection: Connection, views: Views, which: ColumnElement[bool], email: str
+) -> Holder | None:
     staff = views.staff["staff"].c
     query = (
-        select(staff.staff_id, api_keys.c.key_id, staff.role, api_keys.c.email)
+        select(staff.staff_id, api_keys.c.key_id, staff.role_id)
         .join_from(api_keys, views.staff["staff"], staff.staff_id == api_keys.c.staff_id)
-        .where(api_keys.c.key_hash == hash_of(key), api_keys.c.email == email, staff.active)
+        .where(which, api_keys.c.email == email, staff.active)
     )
     row = connection.execute(query).first()
-    return Holder._make(row) if row else None
-
-
-def is_live(connection: Connection, views: Views, holder: Holder) -> bool:
-    staff = views.staff["staff"].c
-    query = (
-        select(api_keys.c.key_id)
-        .join_from(api_keys, views.staff["staff"], staff.staff_id == api_keys.c.staff_id)
-        .where(api_keys.c.key_id == holder.key_id, api_keys.c.email == holder.email, staff.active)
-    )
-    return connection.scalar(query) is not None
+    if row is None:
+        return None
+    scope = scope_of_role(connection, views, row.staff_id, row.role_id)
+    return Holder(row.staff_id, row.key_id, email, scope)

@@ -10,7 +10,7 @@ import msgspec
 from pydantic.json_schema import models_json_schema
 
 from kanal import __version__
-from kanal.domain.staff import RIGHTS
+from kanal.domain.access import PLAIN_STAFF
 from kanal.http.answers import JSON
 from kanal.http.contract import Answers, Empty, Listed, One, Takes, Whole
 from kanal.http.fields import Fields
@@ -163,7 +163,7 @@ def _schemas(routes: Iterable[Route]) -> Json:
 
 def _operation(route: Route, schemas: Json) -> Json:
     operation, right = route.operation, route.right
-    needs = "" if right in RIGHTS["staff"] else ", which administrators have"
+    needs = "" if right in PLAIN_STAFF.rights else ", which administrators have"
     described = [operation.handler.__doc__ or "", f"Needs the right to {right.value}{needs}."]
     parameters = [_in_path(name) for name in re.findall(r"{(\w+)}", route.path)]
     if operation.query:

@@ -5,7 +5,7 @@ Paths are written without `/api/` and `.json`; both forms and a trailing slash a
 
 from typing import NamedTuple
 
-from kanal.domain.staff import Right
+from kanal.domain.roles import Right
 from kanal.http.api import (
     business_hours,
     cases,
@@ -28,6 +28,7 @@ from kanal.http.api import (
     outbox,
     replays,
     response_targets,
+    roles,
     rules,
     shadow,
     staff,
@@ -98,35 +99,35 @@ ROUTES = (
     Route("GET", "custom_channels", custom_channels.list_channels, Right.SEE),
     Route("POST", "custom_channels", custom_channels.create, Right.MANAGE_CHANNELS),
     Route("GET", "custom_channels/{channel}", custom_channels.show, Right.SEE),
-    Route("PUT", "custom_channels/{channel}", custom_channels.change, Right.MANAGE_CHANNELS),
+    Route("PUT", "custom_channels/{channel}", custom_channels.change, Right.MANAGE_CHANNEL),
     Route("DELETE", "custom_channels/{channel}", custom_channels.delete, Right.MANAGE_CHANNELS),
     Route(
-        "PUT", "custom_channels/{channel}/disable", custom_channels.disable, Right.MANAGE_CHANNELS
+        "PUT", "custom_channels/{channel}/disable", custom_channels.disable, Right.MANAGE_CHANNEL
     ),
-    Route("PUT", "custom_channels/{channel}/enable", custom_channels.enable, Right.MANAGE_CHANNELS),
-    Route("PUT", "custom_channels/{channel}/pause", custom_channels.pause, Right.MANAGE_CHANNELS),
-    Route("PUT", "custom_channels/{channel}/resume", custom_channels.resume, Right.MANAGE_CHANNELS),
+    Route("PUT", "custom_channels/{channel}/enable", custom_channels.enable, Right.MANAGE_CHANNEL),
+    Route("PUT", "custom_channels/{channel}/pause", custom_channels.pause, Right.MANAGE_CHANNEL),
+    Route("PUT", "custom_channels/{channel}/resume", custom_channels.resume, Right.MANAGE_CHANNEL),
     Route(
         "GET",
         "custom_channels/{channel}/secrets",
         channel_secrets.list_secrets,
-        Right.MANAGE_CHANNELS,
+        Right.MANAGE_CHANNEL,
     ),
     Route(
-        "POST", "custom_channels/{channel}/secrets", channel_secrets.create, Right.MANAGE_CHANNELS
+        "POST", "custom_channels/{channel}/secrets", channel_secrets.create, Right.MANAGE_CHANNEL
     ),
     Route(
         "DELETE",
         "custom_channels/{channel}/secrets/{secret}",
         channel_secrets.delete,
-        Right.MANAGE_CHANNELS,
+        Right.MANAGE_CHANNEL,
     ),
-    Route("POST", "custom_channels/{channel}/ping", custom_channels.ping, Right.MANAGE_CHANNELS),
+    Route("POST", "custom_channels/{channel}/ping", custom_channels.ping, Right.MANAGE_CHANNEL),
     Route("GET", "custom_channels/{channel}/outbox", outbox.poll, Right.SEE),
     Route("PUT", "custom_channels/{channel}/outbox/acknowledge", outbox.acknowledge, Right.ANSWER),
     Route("GET", "custom_channels/{channel}/shadow", shadow.show, Right.SEE_DELIVERIES),
-    Route("PUT", "custom_channels/{channel}/shadow/switch", shadow.switch, Right.MANAGE_CHANNELS),
-    Route("PUT", "custom_channels/{channel}/shadow/drop", shadow.drop, Right.MANAGE_CHANNELS),
+    Route("PUT", "custom_channels/{channel}/shadow/switch", shadow.switch, Right.MANAGE_CHANNEL),
+    Route("PUT", "custom_channels/{channel}/shadow/drop", shadow.drop, Right.MANAGE_CHANNEL),
     Route("GET", "staff", staff.list_staff, Right.SEE),
     Route("POST", "staff", staff.create, Right.MANAGE_STAFF),
     Route("GET", "staff/{staff}", staff.show, Right.SEE),
@@ -137,6 +138,12 @@ ROUTES = (
     Route("POST", "staff/{staff}/keys", staff.issue_key, Right.MANAGE_STAFF),
     Route("DELETE", "staff/{staff}/keys/{key}", staff.revoke_key, Right.MANAGE_STAFF),
     Route("GET", "staff_roles", staff.list_roles, Right.SEE),
+    Route("GET", "roles", roles.list_roles, Right.MANAGE_STAFF),
+    Route("POST", "roles", roles.create, Right.MANAGE_STAFF),
+    Route("GET", "roles/{role}", roles.show, Right.MANAGE_STAFF),
+    Route("PUT", "roles/{role}", roles.change, Right.MANAGE_STAFF),
+    Route("DELETE", "roles/{role}", roles.delete, Right.MANAGE_STAFF),
+    Route("PUT", "staff/{staff}/role", staff.change_role, Right.MANAGE_STAFF),
     Route("PUT", "staff/{staff}/status", staff_statuses.choose, Right.ANSWER),
     Route("GET", "staff_statuses", staff_statuses.list_statuses, Right.SEE),
     Route("POST", "staff_statuses", staff_statuses.create, Right.MANAGE_STAFF),

@@ -65,6 +65,7 @@ from kanal.domain.users import ContactKind
 from kanal.eventlog.amounts import Amounts
 from kanal.eventlog.projection import Changes, Tables
 from kanal.projections import custom_fields, labels
+from kanal.projections.access import cases_seen
 from kanal.projections.keyset import After, Listed, Order
 from kanal.projections.links import having_contact
 from kanal.projections.read_model import (
@@ -433,9 +434,9 @@ PROJECTION = ReadModel(
 
 
 def find(connection: Connection, views: Views, case_id: int) -> CaseRow | None:
-    """Also what lies in the trash or is spam."""
+    """Also what lies in the trash or is spam; not what the views' scope does not see."""
     found = _rows(connection, views, [case_id])
-    return found[0] if found else None
+    return found[0] if found and views.scope.sees(found[0]) else None
 
 
 def listed(
@@ -510,14 +511,14 @@ class Search(NamedTuple):
         common = [each.in_bulk if self.in_bulk else each.met for each in self.common]
         conditions = [*self.others, *common]
         if not self.by_facets:
-            facets = _facets({name: unindexed(cases.c[name]) for name in FACETS}, self.wanted)
+            facets = _facets({name: unindexed(cases.c[name]) for name in FACETS}, self)
             return select(*columns).select_from(cases).where(*facets, *conditions)
-        facets = _facets(amounts.c, self.wanted)
+        facets = _facets(amounts.c, self)
         return self._looked_up(*columns).where(*facets, *conditions)
 
     def left_out(self, *columns: ColumnElement[Any]) -> Select[Any]:
         """Of the cases that meet the one common condition, those that the facets do not want."""
-        facets = _facets(self.views.cases["case_amounts"].c, self.wanted)
+        facets = _facets(self.views.cases["case_amounts"].c, self)
         return self._looked_up(*columns).where(not_(and_(*facets)), self.common[0].met)
 
     def _looked_up(self, *columns: ColumnElement[Any]) -> Select[Any]:
@@ -530,7 +531,7 @@ def _amounts(connection: Connection, search: Search, order: Order) -> dict[Any, 
     """How many cases the facets find: for each value of what is sorted by, if that is a rank, else for None."""
     amounts = search.views.cases["case_amounts"]
     value = amounts.c[order.by] if order.by in RANKS else null()
-    query = select(value, func.sum(amounts.c.amount)).where(*_facets(amounts.c, search.wanted))
+    query = select(value, func.sum(amounts.c.amount)).where(*_facets(amounts.c, search))
     rows = connection.execute(query.group_by(value) if order.by in RANKS else query)
     return {value: int(amount or 0) for value, amount in rows}
 
@@ -706,11 +707,15 @@ def unclosed(
 def amounts_of_cases(
     connection: Connection, views: Views, user_ids: Sequence[int]
 ) -> dict[int, int]:
-    """How many cases each of these users has: neither trash nor spam counted, nor those merged into others."""
+    """How many cases the views' scope sees of each of these users: neither trash nor spam counted, nor those merged into others."""
     cases = views.cases["cases"]
     query = (
         select(cases.c.user_id, func.count())
-        .where(cases.c.user_id.in_(user_ids), cases.c.hidden.in_([0, ACTIVE_CHAT]))
+        .where(
+            cases.c.user_id.in_(user_ids),
+            cases.c.hidden.in_([0, ACTIVE_CHAT]),
+            *cases_seen(cases.c, views.scope),
+        )
         .group_by(cases.c.user_id)
     )
     amounts = dict.fromkeys(user_ids, 0)
@@ -733,7 +738,11 @@ def amounts_of_companies(
     query = (
         select(users.c.company_id, func.count())
         .join_from(users, cases, cases.c.user_id == users.c.user_id)
-        .where(users.c.company_id.in_(company_ids), cases.c.hidden.in_([0, ACTIVE_CHAT]))
+        .where(
+            users.c.company_id.in_(company_ids),
+            cases.c.hidden.in_([0, ACTIVE_CHAT]),
+            *cases_seen(cases.c, views.scope),
+        )
         .group_by(users.c.company_id)
     )
     amounts = dict.fromkeys(company_ids, 0)
@@ -742,11 +751,13 @@ def amounts_of_companies(
 
 
 def _facets(
-    columns: Mapping[str, ColumnElement[Any]] | Any, wanted: CaseFilter
+    columns: Mapping[str, ColumnElement[Any]] | Any, search: Search
 ) -> list[ColumnElement[bool]]:
-    """Conditions on what amounts are kept by."""
+    """Conditions on what amounts are kept by; a scope makes no others."""
+    wanted = search.wanted
     wishes = {name: getattr(wanted, name) for name in FILTERED_BY} | {"hidden": _hidden(wanted)}
-    return [_is_one_of(columns[name], values) for name, values in wishes.items() if values]
+    asked = [_is_one_of(columns[name], values) for name, values in wishes.items() if values]
+    return [*asked, *cases_seen(columns, search.views.scope)]
 
 
 def _is_common_label(connection: Connection, views: Views, label_id: int) -> bool:

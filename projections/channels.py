@@ -16,6 +16,7 @@ from kanal.domain.channels import (
 from kanal.domain.stream import Recorded
 from kanal.domain.webhook_options import WebhookOptions, read, stored
 from kanal.eventlog.projection import Changes, Tables
+from kanal.projections.access import channel_seen
 from kanal.projections.read_model import (
     Names,
     ReadModel,
@@ -126,16 +127,20 @@ PROJECTION = ReadModel(
 
 
 def find(connection: Connection, views: Views, channel_id: int) -> ChannelRow | None:
-    """Deleted ones too."""
+    """Deleted ones too; not what the views' scope does not see."""
     channels = views.channels["channels"]
-    query = columns_of(channels, ChannelRow).where(channels.c.channel_id == channel_id)
+    query = columns_of(channels, ChannelRow).where(
+        channels.c.channel_id == channel_id, *channel_seen(channels.c.channel_id, views.scope)
+    )
     return one(connection, query, _row)
 
 
 def listed(connection: Connection, views: Views) -> list[ChannelRow]:
     """All that are not deleted, the oldest first."""
     channels = views.channels["channels"]
-    query = columns_of(channels, ChannelRow).where(channels.c.deleted.is_(False))
+    query = columns_of(channels, ChannelRow).where(
+        channels.c.deleted.is_(False), *channel_seen(channels.c.channel_id, views.scope)
+    )
     rows = connection.execute(query.order_by(channels.c.channel_id))
     return [_row(row) for row in rows]
 

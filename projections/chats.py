@@ -31,6 +31,7 @@ from kanal.domain.chat_events import (
 )
 from kanal.domain.stream import Recorded
 from kanal.eventlog.projection import Changes, Row, Tables
+from kanal.projections.access import about_cases_seen
 from kanal.projections.read_model import (
     Found,
     Names,
@@ -173,6 +174,7 @@ def listed(connection: Connection, views: Views, wanted: ChatFilter, page: Page)
             chats.c.offer_until > wanted.now,
             chats.c.offered_to.in_(wanted.offered_to),
         )
+    query = query.where(*about_cases_seen(views, chats.c.channel_id, chats.c.case_id))
     query = query.order_by(chats.c.since, chats.c.case_id)
     return found(connection, query, page, ChatRow._make)
 

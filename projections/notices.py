@@ -9,6 +9,7 @@ from kanal.domain.event import Event
 from kanal.domain.notices import HANDLED, NoticeKind, NoticeRead, NoticesRead, notice_of
 from kanal.domain.stream import Recorded
 from kanal.eventlog.projection import Changes, Tables
+from kanal.projections.access import about_cases_seen
 from kanal.projections.read_model import (
     Found,
     Names,
@@ -147,9 +148,9 @@ def last(connection: Connection, views: Views) -> int:
 
 
 def _rows(views: Views, staff_id: int) -> Select[Any]:
-    return columns_of(views.notices["notices"], NoticeRow).add_columns(
-        not_(_unread(views, staff_id))
-    )
+    notices = views.notices["notices"]
+    query = columns_of(notices, NoticeRow).add_columns(not_(_unread(views, staff_id)))
+    return query.where(*about_cases_seen(views, notices.c.channel_id, notices.c.case_id))
 
 
 def _unread(views: Views, staff_id: int) -> Any:

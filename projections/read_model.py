@@ -25,6 +25,7 @@ from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import FunctionElement
 from sqlalchemy.types import NullType
 
+from kanal.domain.access import EVERYTHING, Scope
 from kanal.domain.event import Event
 from kanal.eventlog.projection import Fold, Tables
 
@@ -60,6 +61,14 @@ def _tables(define: Define, generation: int) -> Tables:
 
 class Views(dict[str, Tables]):
     """Read model -> the tables that answer now; `views.cases["cases"]` is the table of cases."""
+
+    scope: Scope = EVERYTHING
+    """Of whoever asks: queries find what that scope sees, and nothing else is there for them."""
+
+    def within(self, scope: Scope) -> "Views":
+        views = Views(self)
+        views.scope = scope
+        return views
 
     def __getattr__(self, name: str) -> Tables:
         try:

@@ -7,14 +7,15 @@ from sqlalchemy import Connection, Index, MetaData, Table, select
 
 from kanal.domain.staff import (
     OFFLINE,
-    Role,
     StaffCasesHandedOver,
     StaffChanged,
     StaffCreated,
+    StaffRoleChanged,
     StaffStatusChanged,
     StaffWasDeleted,
     StaffWasDisabled,
     StaffWasEnabled,
+    role_of,
 )
 from kanal.domain.stream import Recorded
 from kanal.eventlog.projection import Changes, Tables
@@ -38,7 +39,7 @@ class StaffRow(NamedTuple):
     email: str
     """As it was given."""
     full_name: str
-    role: Role
+    role_id: int
     signature: str
     signature_chat: str
     thumbnail: str
@@ -68,7 +69,7 @@ def define(metadata: MetaData, name: Names) -> Iterable[Table]:
         number("staff_id", key=True),
         text("email"),
         text("full_name"),
-        text("role"),
+        number("role_id"),
         text("signature"),
         text("signature_chat"),
         text("thumbnail"),
@@ -93,7 +94,7 @@ def fold(changes: Changes, tables: Tables, recorded: Recorded) -> None:
                 "staff_id": event.staff_id,
                 "email": event.email,
                 "full_name": event.full_name,
-                "role": event.role,
+                "role_id": role_of(event),
                 "signature": event.signature,
                 "signature_chat": event.signature_chat,
                 "thumbnail": event.thumbnail,
@@ -117,6 +118,8 @@ def fold(changes: Changes, tables: Tables, recorded: Recorded) -> None:
                 "updated_at": at,
             }
             changes.update(staff, (event.staff_id,), profile)
+        case StaffRoleChanged():
+            changes.update(staff, (event.staff_id,), {"role_id": event.new, "updated_at": at})
         case StaffWasDisabled():
             disabled = {
                 "active": False,
@@ -149,11 +152,12 @@ def fold(changes: Changes, tables: Tables, recorded: Recorded) -> None:
 
 PROJECTION = ReadModel(
     name="staff",
-    version=3,
+    version=4,
     handles=dict.fromkeys(
         (
             StaffCreated,
             StaffChanged,
+            StaffRoleChanged,
             StaffWasDisabled,
             StaffWasEnabled,
             StaffWasDeleted,

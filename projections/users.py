@@ -28,6 +28,7 @@ from kanal.domain.users import (
 )
 from kanal.eventlog.projection import Changes, Tables
 from kanal.projections import companies, custom_fields
+from kanal.projections.access import channel_seen
 from kanal.projections.links import having_contact
 from kanal.projections.read_model import (
     Found,
@@ -236,8 +237,19 @@ PROJECTION = ReadModel(
 def find(connection: Connection, views: Views, user_id: int) -> UserRow | None:
     users = views.users["users"]
     query = columns_of(users, UserRow).where(users.c.user_id == user_id)
+    query = query.where(*channel_seen(users.c.channel_id, views.scope))
     rows = list(map(_row, connection.execute(query)))
     return _as_of_now(connection, views, rows)[0] if rows else None
+
+
+def seen(connection: Connection, views: Views, user_ids: Iterable[int]) -> set[int]:
+    """Which of these profiles the views' scope sees."""
+    given = set(user_ids)
+    if views.scope.sees_all_channels or not given:
+        return given
+    users = views.users["users"].c
+    query = select(users.user_id).where(users.user_id.in_(given))
+    return set(connection.scalars(query.where(*channel_seen(users.channel_id, views.scope))))
 
 
 def listed(connection: Connection, views: Views, wanted: UserFilter, page: Page) -> Found[UserRow]:
@@ -251,6 +263,7 @@ def listed(connection: Connection, views: Views, wanted: UserFilter, page: Page)
     conditions = [
         *_conditions(connection, views, wanted),
         *_by_custom_fields(connection, views, wanted),
+        *channel_seen(users.c.channel_id, views.scope),
     ]
     query = columns_of(users, UserRow).where(*conditions)
     total = counted(connection, query)
@@ -300,7 +313,7 @@ def amounts_of_users(
     users = views.users["users"]
     query = (
         select(users.c.company_id, func.count())
-        .where(users.c.company_id.in_(company_ids))
+        .where(users.c.company_id.in_(company_ids), *channel_seen(users.c.channel_id, views.scope))
         .group_by(users.c.company_id)
     )
     amounts = dict.fromkeys(company_ids, 0)

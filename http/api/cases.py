@@ -14,6 +14,7 @@ from sqlalchemy import Connection
 from kanal.domain import cases, conversation
 from kanal.domain.case_events import ChatState, Priority, Rating, Status
 from kanal.domain.cases import case_number
+from kanal.domain.channels import STANDARD_CHANNELS
 from kanal.domain.conversation import OpenedCase
 from kanal.domain.errors import CaseNotFound, ChannelNotFound
 from kanal.domain.identities import Conflict
@@ -59,16 +60,6 @@ from kanal.projections.read_model import Views
 MINUTE = 60 * 1_000_000
 MOST_CASES = 10
 """In one call; Omnidesk's limit."""
-
-STANDARD_CHANNELS = frozenset(
-    {
-        *("email", "web", "call", "chat", "live_chat", "facebook", "fb_chat", "vkontakte"),
-        *("vk_chat", "twitter", "instagram_posts", "instagram_chat", "ok_chat", "telegram"),
-        *("skype", "slack", "mattermost", "viber", "line", "zalo", "wa_chat", "youscan"),
-        *("avito", "idea"),
-    }
-)
-"""Omnidesk's names. In Kanal a case of such a channel is kept and shown; nothing is sent out for it."""
 
 CUSTOM_CHANNEL = re.compile(r"cch[1-9]\d*", re.ASCII)
 

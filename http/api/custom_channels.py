@@ -22,8 +22,10 @@ from kanal.delivery.overview import ChannelState
 from kanal.delivery.schedule import LONGEST_ATTEMPT
 from kanal.delivery.signing import new_secret
 from kanal.domain import channel_delivery, channels
+from kanal.domain.access import check_right
 from kanal.domain.channels import ChannelType
 from kanal.domain.errors import ChannelNotFound
+from kanal.domain.roles import Right
 from kanal.domain.webhook_options import (
     Format,
     Header,
@@ -32,6 +34,7 @@ from kanal.domain.webhook_options import (
     Signature,
     WebhookOptions,
 )
+from kanal.domain.work import Work
 from kanal.http.answers import Date, answer, empty, listing
 from kanal.http.context import Call, Context
 from kanal.http.contract import Empty, Listed, One, Takes, contract
@@ -40,6 +43,7 @@ from kanal.http.errors import ApiError
 from kanal.http.fields import INVALID, Fields, Flag, Id, Line, Paging, Text, as_text, wrong
 from kanal.http.ids import channel_id_in, channel_key
 from kanal.projections import channels as read
+from kanal.projections import roles
 from kanal.projections.read_model import Views
 
 MAX_COUNT = 1_000_000
@@ -138,10 +142,13 @@ class ChannelFields(Fields):
     webhook_statuses: Flag | None = None
     webhook_polling: Flag | None = None
     webhook_shadow_url: Text | None = None
+    restricted: Flag | None = None
+    """Given to nobody but administrators and roles that name it."""
 
     def settings(self, context: Context) -> dict[str, Any]:
         """What was given, the options of the webhook together; of headers what may be in an event."""
         given = self.given()
+        given.pop("restricted", None)
         names = [
             name for name in given if name.startswith(OPTION) and name[len(OPTION) :] in OPTIONS
         ]
@@ -213,6 +220,8 @@ class ChannelAnswer(Struct):
     webhook_statuses: bool
     webhook_polling: bool
     webhook_shadow_url: str
+    restricted: bool
+    """Kanal's own: only administrators have it, and those whose role names it."""
     secret: str | UnsetType = UNSET
     """Only in the answer to the creation."""
 
@@ -228,7 +237,12 @@ async def list_channels(call: Call) -> web.Response:
         whole = len(page) == len(rows)
         wanted = None if whole else [row.channel_id for row in page]
         found = overview.of_channels(connection, wanted)
-        return [shown(row, found[row.channel_id], call.context.dates) for row in page], len(rows)
+        restricted = roles.restricted(connection, views)
+        answers = [
+            shown(row, found[row.channel_id], row.channel_id in restricted, call.context.dates)
+            for row in page
+        ]
+        return answers, len(rows)
 
     page, total = await call.read(query)
     return answer(listing("custom_channel", page, total))
@@ -256,11 +270,17 @@ async def create(call: Call) -> web.Response:
 
     done = await call.submit(
         partial(
-            channels.create_channel, **given.settings(call.context), secret_fingerprint=fingerprint
+            channels.create_channel,
+            **given.settings(call.context),
+            secret_fingerprint=fingerprint,
+            restricted=call.context.restrict_new_channels
+            if given.restricted is None
+            else given.restricted,
         ),
         beside=keep,
     )
-    channel = await _channel(call, done.result)
+    # Also to whom the new channel is not given.
+    channel = await call.context.read(_shown, done.result, call.context.dates)
     if not done.repeated:
         channel.secret = secret
     return answer({"custom_channel": channel}, 201)
@@ -279,7 +299,14 @@ async def change(call: Call) -> web.Response:
         if given.webhook_headers is not None:
             kept_headers.keep(connection, channel_id, given.webhook_headers)
 
-    command = partial(channels.change_channel, **given.settings(call.context))
+    settings = given.settings(call.context)
+
+    def command(work: Work, channel_id: int) -> int:
+        if given.restricted is not None:
+            check_right(work, call.caller.staff_id, Right.MANAGE_CHANNELS)
+            channels.restrict_channel(work, channel_id=channel_id, restricted=given.restricted)
+        return channels.change_channel(work, channel_id=channel_id, **settings)
+
     return await submit_change(call, command, keep)
 
 
@@ -364,7 +391,9 @@ async def ping(call: Call) -> web.Response:
     return answer({"ping": shown})
 
 
-def shown(row: read.ChannelRow, delivery: overview.ChannelRow, dates: Dates) -> ChannelAnswer:
+def shown(
+    row: read.ChannelRow, delivery: overview.ChannelRow, restricted: bool, dates: Dates
+) -> ChannelAnswer:
     options = asdict(row.webhook)
     options["networks"] = list(row.webhook.networks)
     options["headers"] = [header.name for header in row.webhook.headers]
@@ -380,6 +409,7 @@ def shown(row: read.ChannelRow, delivery: overview.ChannelRow, dates: Dates) -> 
         chat_idle_minutes=row.chat_idle_minutes,
         chat_offer_seconds=row.chat_offer_seconds,
         chat_limit=row.chat_limit,
+        restricted=restricted,
         **{f"{OPTION}{name}": value for name, value in options.items()},
     )
 
@@ -413,14 +443,16 @@ async def submit_change(
 
 
 async def _channel(call: Call, channel_id: int) -> ChannelAnswer:
-    def query(connection: Connection, views: Views) -> ChannelAnswer:
-        row = read.find(connection, views, channel_id)
-        if row is None or row.deleted:
-            raise ChannelNotFound(channel_key(channel_id))
-        delivery = overview.of_channels(connection, [channel_id])[channel_id]
-        return shown(row, delivery, call.context.dates)
+    return await call.read(_shown, channel_id, call.context.dates)
 
-    return await call.read(query)
+
+def _shown(connection: Connection, views: Views, channel_id: int, dates: Dates) -> ChannelAnswer:
+    row = read.find(connection, views, channel_id)
+    if row is None or row.deleted:
+        raise ChannelNotFound(channel_key(channel_id))
+    delivery = overview.of_channels(connection, [channel_id])[channel_id]
+    restricted = channel_id in roles.restricted(connection, views)
+    return shown(row, delivery, restricted, dates)
 
 
 def _channel_id(call: Call) -> int:

@@ -6,12 +6,13 @@ from typing import Any
 
 from aiohttp import web
 from msgspec import Struct, field, structs
-from sqlalchemy import Connection
+from sqlalchemy import ColumnElement, Connection, select
 
 from kanal.delivery import overview
 from kanal.delivery.decisions import DecidedMeanwhile, look, unchanged
 from kanal.delivery.overview import AttemptRow, DeliveryRow, Filter, State
 from kanal.delivery.tables import Kind
+from kanal.delivery.tables import deliveries as delivery_rows
 from kanal.domain import deliveries
 from kanal.domain.deliveries import DeliveryNow
 from kanal.domain.errors import DeliveryNotFound
@@ -22,6 +23,7 @@ from kanal.http.contract import Listed, One, Takes, contract
 from kanal.http.dates import Dates
 from kanal.http.fields import Fields, Id, Line, Paging, Text
 from kanal.http.ids import case_id_in
+from kanal.projections.access import about_cases_seen
 from kanal.projections.read_model import Views
 
 ATTEMPTS_SHOWN = 100
@@ -95,7 +97,8 @@ class WholeDeliveryAnswer(DeliveryAnswer, kw_only=True):
 async def show(call: Call) -> web.Response:
     delivery_id, dates = call.path("delivery"), call.context.dates
 
-    def query(connection: Connection, _: Views) -> WholeDeliveryAnswer:
+    def query(connection: Connection, views: Views) -> WholeDeliveryAnswer:
+        check_seen(connection, views, delivery_id)
         return whole(connection, delivery_id, dates)
 
     return answer({"delivery": await call.read(query)})
@@ -106,8 +109,8 @@ async def list_deliveries(call: Call) -> web.Response:
     """The newest first."""
     asked, dates = call.asked(DeliveriesQuery), call.context.dates
 
-    def query(connection: Connection, _: Views) -> dict[str, Any]:
-        return listed(connection, asked, dates)
+    def query(connection: Connection, views: Views) -> dict[str, Any]:
+        return listed(connection, asked, dates, within=seen(views))
 
     return answer(await call.read(query))
 
@@ -135,7 +138,8 @@ async def retry(call: Call) -> web.Response:
 async def _decide(call: Call, command: Callable[..., None]) -> web.Response:
     delivery_id, given = call.path("delivery"), await call.given(Decision)
 
-    def now(connection: Connection, _: Views) -> DeliveryNow | None:
+    def now(connection: Connection, views: Views) -> DeliveryNow | None:
+        check_seen(connection, views, delivery_id)
         return look(connection, delivery_id, call.context.writer.clock())
 
     def after(connection: Connection, _: Views) -> DeliveryRow | None:
@@ -156,7 +160,26 @@ async def _decide(call: Call, command: Callable[..., None]) -> web.Response:
         return answer({"delivery": shown(row, call.context.dates)})
 
 
-def listed(connection: Connection, asked: DeliveriesQuery, dates: Dates) -> dict[str, Any]:
+def seen(views: Views) -> tuple[ColumnElement[bool], ...]:
+    """Conditions on deliveries."""
+    columns = delivery_rows.c
+    return tuple(about_cases_seen(views, columns.channel_id, columns.case_id))
+
+
+def check_seen(connection: Connection, views: Views, delivery_id: str) -> None:
+    """Raises DeliveryNotFound."""
+    conditions = seen(views)
+    query = select(delivery_rows.c.delivery_id).where(delivery_rows.c.delivery_id == delivery_id)
+    if conditions and connection.scalar(query.where(*conditions)) is None:
+        raise DeliveryNotFound(delivery_id)
+
+
+def listed(
+    connection: Connection,
+    asked: DeliveriesQuery,
+    dates: Dates,
+    within: tuple[ColumnElement[bool], ...] = (),
+) -> dict[str, Any]:
     """The answer's listing. Raises CaseNotFound."""
     wanted = Filter(
         channel_id=asked.channel,
@@ -164,6 +187,7 @@ def listed(connection: Connection, asked: DeliveriesQuery, dates: Dates) -> dict
         message_id=asked.message_id,
         state=asked.state,
         kind=asked.kind,
+        within=within,
     )
     rows, total = overview.listed(connection, wanted, asked.rows, asked.offset)
     return listing("delivery", [shown(row, dates) for row in rows], total)

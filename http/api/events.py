@@ -5,6 +5,8 @@ holds the address of what follows. The body keeps the form of every list.
 """
 
 from collections.abc import Sequence
+from functools import partial
+from itertools import takewhile
 from typing import Any, Literal
 
 import msgspec
@@ -14,7 +16,7 @@ from sqlalchemy import Connection
 from kanal.delivery import overview
 from kanal.delivery.overview import DeliveryRow, Filter
 from kanal.domain.case_events import MessageAdded
-from kanal.domain.errors import EventNotFound
+from kanal.domain.errors import CaseNotFound, EventNotFound, NoRight
 from kanal.domain.stream import Recorded
 from kanal.http.answers import Date, answer, listing
 from kanal.http.api import deliveries
@@ -26,10 +28,11 @@ from kanal.http.dates import Dates
 from kanal.http.fields import Id, Paging, Text
 from kanal.http.ids import case_id_in, id_in
 from kanal.http.paging import page_of
-from kanal.projections import history
+from kanal.projections import cases, history
 from kanal.projections.causes import Link, chain
-from kanal.projections.read_model import Views
+from kanal.projections.read_model import Found, Views
 
+WHOLE_LOG = "see all cases: without it the log is read case by case, with case_id"
 DELIVERIES_SHOWN = 10
 """A message is one, and one more for each time that it was edited or deleted."""
 
@@ -65,7 +68,12 @@ async def list_events(call: Call) -> web.Response:
         await call.context.follower.catch_up()
     database, dates = call.context.database, call.context.dates
     page = page_of(asked)
-    found = await call.read(history.events, database, filters, asked.after, page, asked.order)
+
+    def query(connection: Connection, views: Views) -> Found[Recorded]:
+        _check_seen(connection, views, filters)
+        return history.events(connection, views, database, filters, asked.after, page, asked.order)
+
+    found = await call.read(query)
     headers = {}
     if found.rows and len(found.rows) == page.limit:
         following = call.request.rel_url.update_query(after=str(found.rows[-1].position))
@@ -100,13 +108,33 @@ async def causes(call: Call) -> web.Response:
     database, dates = call.context.database, call.context.dates
 
     def query(connection: Connection, views: Views) -> list[CauseAnswer]:
-        links = chain(connection, views, database, position)
+        links = takewhile(
+            partial(_is_seen, connection, views), chain(connection, views, database, position)
+        )
         return [_cause(connection, link, dates) for link in links]
 
     found = await call.read(query)
     if not found:
         raise EventNotFound(position)
     return answer(CausesAnswer(found))
+
+
+def _check_seen(connection: Connection, views: Views, filters: history.Filters) -> None:
+    """Whoever does not see all cases reads the log case by case. Raises CaseNotFound, NoRight."""
+    if views.scope.sees_all:
+        return
+    named = [case_id for kind, case_id in filters if kind == "case"]
+    for case_id in named:
+        if cases.find(connection, views, case_id) is None:
+            raise CaseNotFound(case_id)
+    if not named:
+        raise NoRight(WHOLE_LOG)
+
+
+def _is_seen(connection: Connection, views: Views, link: Link) -> bool:
+    """For whoever does not see all cases: what is about one that they see."""
+    case_id: int = getattr(link.recorded.event, "case_id", 0)
+    return views.scope.sees_all or cases.find(connection, views, case_id) is not None
 
 
 def _cause(connection: Connection, link: Link, dates: Dates) -> CauseAnswer:

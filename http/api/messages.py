@@ -378,6 +378,8 @@ async def _find(call: Call, *, notes: bool) -> tuple[MessageRow, Attached]:
             raise CaseNotFound(case_id)
         # What is written to a merged case is in the one that took it in.
         for each in (case_id, case.parent_case_id):
+            if each != case_id and cases.find(connection, views, each) is None:
+                continue
             row = messages.find(connection, views, each, message_id)
             if row and (row.kind == "note") == notes:
                 return _with_files(connection, views, row)

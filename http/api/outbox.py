@@ -13,7 +13,7 @@ from sqlalchemy import Connection
 from kanal.delivery import polling
 from kanal.delivery.overview import State
 from kanal.delivery.polling import Page, Polled
-from kanal.domain.errors import ChannelNotFound
+from kanal.domain.errors import ChannelNotFound, NoRight
 from kanal.eventlog.writer import LogUnavailable
 from kanal.http.answers import Date, answer
 from kanal.http.context import Call
@@ -31,6 +31,8 @@ MAX_WAIT: Final = 30
 LOOK_SECONDS: Final = 5.0
 """So often it is looked for where other processes write too: a notice may be lost with its connection."""
 SOURCE: Final = "the answer of an earlier call for this channel"
+
+WHOLE: Final = "see all cases of the channel, whoever's and of whichever group"
 
 Wait = Annotated[Id, Field(le=MAX_WAIT)]
 
@@ -167,6 +169,8 @@ def _checked(
     row = channels.find(connection, views, channel_id)
     if row is None or row.deleted:
         raise ChannelNotFound(channel_key(channel_id))
+    if not views.scope.sees_whole_channels:
+        raise NoRight(WHOLE)
     if not place.value:
         return
     found = polling.at(connection, channel_id, place.value)

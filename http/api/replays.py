@@ -12,11 +12,15 @@ from sqlalchemy import Connection
 from kanal.delivery import replays
 from kanal.delivery.decisions import DecidedMeanwhile, look, unchanged
 from kanal.delivery.replays import ReplayRow, Wanted
+from kanal.delivery.tables import replays as replay_rows
+from kanal.domain.access import EVERYTHING, Scope
 from kanal.domain.deliveries import DeliveryNow, EndedAs, ask_replay, cancel_replay
 from kanal.domain.errors import DeliveryHasNotEnded, DeliveryNotFound, ReplayNotFound
+from kanal.domain.roles import Right
 from kanal.domain.work import Work
 from kanal.eventlog.database import Database
 from kanal.http.answers import Date, answer, listing
+from kanal.http.api.deliveries import check_seen
 from kanal.http.api.users import ChannelId
 from kanal.http.context import Call
 from kanal.http.contract import Listed, One, Takes, contract
@@ -24,6 +28,7 @@ from kanal.http.dates import SECOND, Dates
 from kanal.http.errors import ApiError
 from kanal.http.fields import INVALID, Fields, Flag, Id, Line, Moment, Paging, Text
 from kanal.http.ids import case_id_in, id_in
+from kanal.projections.access import channel_seen
 from kanal.projections.read_model import Views
 
 PER_MINUTE = 600
@@ -103,16 +108,25 @@ async def ask_for_one(call: Call) -> web.Response:
     given = await call.given(ReplayOptions)
     delivery_id, now = call.path("delivery"), call.context.writer.clock()
     find = partial(chosen_of_one, given=given, delivery_id=delivery_id, now=now)
-    return await _ask(call, given, find)
+    return await _ask(call, given, find, delivery_id)
 
 
 async def _ask(
-    call: Call, given: ReplayOptions, find: Callable[[Database, Connection], Chosen]
+    call: Call,
+    given: ReplayOptions,
+    find: Callable[[Database, Connection], Chosen],
+    delivery_id: str = "",
 ) -> web.Response:
     context = call.context
 
-    def query(connection: Connection, _: Views) -> Chosen:
-        return find(context.database, connection)
+    def query(connection: Connection, views: Views) -> Chosen:
+        if delivery_id:
+            check_seen(connection, views, delivery_id)
+        chosen = find(context.database, connection)
+        channel_id = (chosen.delivery or chosen.wanted).channel_id
+        if channel_id or not views.scope.manages_all_channels:
+            views.scope.check(Right.MANAGE_DELIVERIES, channel_id or 0)
+        return chosen
 
     while True:
         chosen = await call.read(query)
@@ -131,8 +145,8 @@ async def list_replays(call: Call) -> web.Response:
     """The newest first."""
     asked, dates = call.asked(Paging), call.context.dates
 
-    def query(connection: Connection, _: Views) -> dict[str, Any]:
-        return listed(connection, asked, dates)
+    def query(connection: Connection, views: Views) -> dict[str, Any]:
+        return listed(connection, asked, dates, views.scope)
 
     return answer(await call.read(query))
 
@@ -237,9 +251,12 @@ def dry(chosen: Chosen, given: ReplayOptions, dates: Dates) -> ReplayAnswer:
     )
 
 
-def listed(connection: Connection, asked: Paging, dates: Dates) -> dict[str, Any]:
-    """The answer's listing."""
-    rows, total = replays.listed(connection, asked.rows, asked.offset)
+def listed(
+    connection: Connection, asked: Paging, dates: Dates, scope: Scope = EVERYTHING
+) -> dict[str, Any]:
+    """The answer's listing. What names no channel is shown to whoever sees all of them."""
+    seen = channel_seen(replay_rows.c.channel_id, scope)
+    rows, total = replays.listed(connection, asked.rows, asked.offset, seen)
     return listing("replay", [shown(row, dates) for row in rows], total)
 
 
@@ -279,8 +296,12 @@ def _whole_second(at: int) -> int:
 
 
 async def _find(call: Call, replay_id: int) -> ReplayRow:
-    def query(connection: Connection, _: Views) -> ReplayRow:
-        return found(connection, replay_id)
+    def query(connection: Connection, views: Views) -> ReplayRow:
+        row = found(connection, replay_id)
+        scope = views.scope
+        if not scope.sees_all_channels and not scope.reaches(row.channel_id or 0, "see"):
+            raise ReplayNotFound(replay_id)
+        return row
 
     return await call.read(query)
 

@@ -1,19 +1,23 @@
 """/api/staff: colleagues and their API keys. Keys are Kanal's own addition; Omnidesk hands them out in its pages."""
 
+from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 import msgspec
 from aiohttp import web
 from msgspec import UNSET, Struct, UnsetType
+from pydantic import Field
 from sqlalchemy import Connection, select
 
-from kanal.domain import staff
+from kanal.domain import access, staff
 from kanal.domain.errors import KeyNotFound, StaffNotFound
-from kanal.domain.staff import OFFLINE, NewKey, Role
+from kanal.domain.roles import BUILT_IN
+from kanal.domain.staff import OFFLINE, Kind, NewKey, kind_of
 from kanal.domain.staff_statuses import set_staff_status
 from kanal.domain.work import Work
 from kanal.eventlog.tables import api_keys
+from kanal.eventlog.writer import Done
 from kanal.http import contacts
 from kanal.http.answers import Date, answer, empty, listing
 from kanal.http.context import Call
@@ -23,12 +27,14 @@ from kanal.http.fields import Content, Email, Fields, Id, Line, Paging
 from kanal.http.ids import id_in
 from kanal.http.keys import NewApiKey, forget, forget_all, keep, move, new_key
 from kanal.http.paging import page_of
+from kanal.projections import roles
 from kanal.projections import staff as read
-from kanal.projections.read_model import Views
+from kanal.projections.read_model import Found, Page, Views
 from kanal.projections.staff import StaffRow
 
-ROLES: dict[int, Role] = {1: "administrator", 2: "staff"}
-"""By the number under which the outside knows them."""
+R = TypeVar("R")
+
+ROLE_IDS = {role.title: role.role_id for role in BUILT_IN.values()}
 
 PROFILE = {
     "staff_full_name": "full_name",
@@ -45,7 +51,9 @@ class NewStaff(Fields):
     staff_signature: Content = ""
     staff_signature_chat: Content = ""
     thumbnail: Line = ""
-    role: Role = "staff"
+    role: Literal["administrator", "staff", "owner"] = "staff"
+    role_id: Id = 0
+    """In place of `role`."""
 
 
 class StaffChanges(Fields):
@@ -55,6 +63,10 @@ class StaffChanges(Fields):
     staff_signature_chat: Content | None = None
     thumbnail: Line | None = None
     status_id: Id | None = None
+
+
+class StaffRole(Fields):
+    role_id: Annotated[Id, Field(ge=1)]
 
 
 class StaffReplacement(Fields):
@@ -79,7 +91,10 @@ class StaffAnswer(Struct):
     staff_signature_chat: str
     thumbnail: str
     active: bool
-    role: Role
+    role: Kind
+    """Whether they administer."""
+    role_id: int
+    role_title: str
     status: Literal["online", "offline"]
     status_id: int
     replace_staff_id: int
@@ -104,14 +119,15 @@ class KeyAnswer(Struct):
 
 class RoleAnswer(Struct):
     role_id: int
-    role: Role
+    role: Kind
+    """Whether it administers."""
+    role_title: str
 
 
 @contract("List the staff", Listed("staff", StaffAnswer), query=StaffQuery)
 async def list_staff(call: Call) -> web.Response:
-    found = await call.read(read.listed, page_of(call.asked(StaffQuery)))
-    dates = call.context.dates
-    return answer(listing("staff", [shown(row, dates) for row in found.rows], found.total))
+    found = await call.read(_listed, page_of(call.asked(StaffQuery)), call.context.dates)
+    return answer(listing("staff", found.rows, found.total))
 
 
 @contract("Show a staff member", One("staff", StaffAnswer))
@@ -131,10 +147,10 @@ async def create(call: Call) -> web.Response:
         _keep(connection, new, email.given, made)
 
     command = partial(
-        staff.create_staff,
+        _create,
         email=email,
         full_name=given.staff_full_name,
-        role=given.role,
+        role_id=given.role_id or ROLE_IDS[given.role],
         signature=given.staff_signature,
         signature_chat=given.staff_signature_chat,
         thumbnail=given.thumbnail,
@@ -165,6 +181,7 @@ async def change(call: Call) -> web.Response:
     staff_id = _staff_id(call)
 
     def command(work: Work) -> int:
+        access.check_colleague(work, staff_id)
         staff.change_staff(work, staff_id=staff_id, email=email, **texts)
         if given.status_id is not None:
             set_staff_status(work, staff_id=staff_id, status_id=given.status_id)
@@ -181,16 +198,14 @@ async def change(call: Call) -> web.Response:
 )
 async def disable(call: Call) -> web.Response:
     given = await call.given(StaffReplacement)
-    command = partial(
-        staff.disable_staff, staff_id=_staff_id(call), replace_staff_id=given.replace_staff_id
-    )
-    done = await call.submit(command)
+    command = partial(staff.disable_staff, replace_staff_id=given.replace_staff_id)
+    done = await _submit(call, command)
     return answer({"staff": await _read(call, done.result)})
 
 
 @contract("Enable a staff member", One("staff", StaffAnswer))
 async def enable(call: Call) -> web.Response:
-    done = await call.submit(partial(staff.enable_staff, staff_id=_staff_id(call)))
+    done = await _submit(call, staff.enable_staff)
     return answer({"staff": await _read(call, done.result)})
 
 
@@ -209,21 +224,38 @@ async def delete(call: Call) -> web.Response:
 
     command = partial(
         staff.delete_staff,
-        staff_id=_staff_id(call),
         replace_staff_id=given.replace_staff_id or asked.replace_staff_id,
     )
-    await call.submit(command, beside=forget_keys)
+    await _submit(call, command, forget_keys)
     return empty()
+
+
+@contract(
+    "Give a staff member another role",
+    One("staff", StaffAnswer),
+    body=Takes("staff", StaffRole, bare=True),
+)
+async def change_role(call: Call) -> web.Response:
+    given = await call.given(StaffRole)
+
+    def command(work: Work, staff_id: int) -> int:
+        access.check_role(work, given.role_id)
+        return staff.change_role_of(work, staff_id=staff_id, role_id=given.role_id)
+
+    done = await _submit(call, command)
+    return answer({"staff": await _read(call, done.result)})
 
 
 @contract("List the roles", Listed("staff_roles", RoleAnswer, total="count"))
 async def list_roles(call: Call) -> web.Response:
-    """Counted under `count`, as Omnidesk does here."""
+    """Those that are built in first. Counted under `count`, as Omnidesk does here."""
+    titles = {role.role_id: role.title for role in BUILT_IN.values()}
+    titles |= {row.role_id: row.title for row in await call.read(roles.listed)}
     listed: dict[str, object] = {
-        str(at): {"staff_roles": RoleAnswer(role_id, role)}
-        for at, (role_id, role) in enumerate(ROLES.items())
+        str(at): {"staff_roles": RoleAnswer(role_id, kind_of(role_id), title)}
+        for at, (role_id, title) in enumerate(titles.items())
     }
-    return answer({**listed, "count": len(ROLES)})
+    return answer({**listed, "count": len(titles)})
 
 
 @contract("Issue an API key", One("key", KeyAnswer, 201), body=Takes("key", KeyFields, bare=True))
@@ -239,10 +271,8 @@ async def issue_key(call: Call) -> web.Response:
     def keep_key(connection: Connection, new: NewKey) -> None:
         _keep(connection, new, email, made)
 
-    command = partial(
-        staff.issue_key, staff_id=staff_id, name=given.name, fingerprint=made.fingerprint
-    )
-    done = await call.submit(command, beside=keep_key)
+    command = partial(staff.issue_key, name=given.name, fingerprint=made.fingerprint)
+    done = await _submit(call, command, keep_key)
     new = msgspec.convert(done.result, NewKey) if done.repeated else done.result
     key = KeyAnswer(new.key_id, new.staff_id, given.name)
     if not done.repeated:
@@ -252,19 +282,17 @@ async def issue_key(call: Call) -> web.Response:
 
 @contract("Revoke an API key", Empty())
 async def revoke_key(call: Call) -> web.Response:
-    staff_id = _staff_id(call)
     key_id = id_in(call.path("key"), KeyNotFound)
 
     def forget_key(connection: Connection, _: int) -> None:
         forget(connection, key_id)
 
-    command = partial(staff.revoke_key, staff_id=staff_id, key_id=key_id)
-    await call.submit(command, beside=forget_key)
+    await _submit(call, partial(staff.revoke_key, key_id=key_id), forget_key)
     return empty()
 
 
-def shown(row: StaffRow, dates: Dates) -> StaffAnswer:
-    """`status` is what `status_id` was in Omnidesk before there were more than two."""
+def shown(row: StaffRow, own_titles: Mapping[int, str], dates: Dates) -> StaffAnswer:
+    """`own_titles`: of roles that are not built in. `status` is what `status_id` was in Omnidesk before there were more than two."""
     return StaffAnswer(
         staff_id=row.staff_id,
         staff_email=row.email,
@@ -273,7 +301,9 @@ def shown(row: StaffRow, dates: Dates) -> StaffAnswer:
         staff_signature_chat=row.signature_chat,
         thumbnail=row.thumbnail,
         active=row.active,
-        role=row.role,
+        role=kind_of(row.role_id),
+        role_id=row.role_id,
+        role_title=_title(row.role_id, own_titles),
         status="offline" if row.status_id == OFFLINE else "online",
         status_id=row.status_id,
         replace_staff_id=row.replace_staff_id,
@@ -281,6 +311,31 @@ def shown(row: StaffRow, dates: Dates) -> StaffAnswer:
         created_at=dates.render(row.created_at),
         updated_at=dates.render(row.updated_at),
     )
+
+
+def _title(role_id: int, own_titles: Mapping[int, str]) -> str:
+    built_in = BUILT_IN.get(role_id)
+    return built_in.title if built_in else own_titles.get(role_id, "")
+
+
+def _create(work: Work, *, role_id: int, **profile: Any) -> NewKey:
+    access.check_role(work, role_id)
+    return staff.create_staff(work, role_id=role_id, **profile)
+
+
+async def _submit(
+    call: Call,
+    command: Callable[..., R],
+    beside: Callable[[Connection, R], None] | None = None,
+) -> Done[R]:
+    """What is done to the colleague whom the path names, who may not be one who may more than the caller."""
+    staff_id = _staff_id(call)
+
+    def checked(work: Work) -> R:
+        access.check_colleague(work, staff_id)
+        return command(work, staff_id=staff_id)
+
+    return await call.submit(checked, beside=beside)
 
 
 def _keep(connection: Connection, new: NewKey, email: str, made: NewApiKey) -> None:
@@ -298,11 +353,17 @@ async def _read(call: Call, staff_id: int) -> StaffAnswer:
     return await call.context.read(with_keys, staff_id, call.context.dates)
 
 
+def _listed(connection: Connection, views: Views, page: Page, dates: Dates) -> Found[StaffAnswer]:
+    found = read.listed(connection, views, page)
+    titles = roles.titles(connection, views, (row.role_id for row in found.rows))
+    return Found([shown(row, titles, dates) for row in found.rows], found.total)
+
+
 def with_keys(connection: Connection, views: Views, staff_id: int, dates: Dates) -> StaffAnswer:
     row = read.find(connection, views, staff_id)
     if row is None:
         raise StaffNotFound(staff_id)
     live = select(api_keys.c.key_id).where(api_keys.c.staff_id == staff_id)
-    one = shown(row, dates)
+    one = shown(row, roles.titles(connection, views, [row.role_id]), dates)
     one.key_ids = list(connection.scalars(live.order_by(api_keys.c.key_id)))
     return one

@@ -6,17 +6,18 @@ from aiohttp import web
 from msgspec import Struct
 
 from kanal.domain import staff_statuses
+from kanal.domain.access import check_right
 from kanal.domain.errors import StaffNotFound, StaffStatusNotFound
-from kanal.domain.staff import RIGHTS, Right
+from kanal.domain.roles import Right
+from kanal.domain.staff import existing_staff
+from kanal.domain.work import Work
 from kanal.http.answers import answer, empty
 from kanal.http.api import staff
 from kanal.http.api.staff import StaffAnswer
 from kanal.http.context import Call
 from kanal.http.contract import Empty, Listed, One, Takes, contract
-from kanal.http.errors import ApiError
 from kanal.http.fields import Fields, Flag, Id, Line
 from kanal.http.ids import id_in
-from kanal.projections import staff as read_staff
 from kanal.projections import staff_statuses as read
 from kanal.projections.staff_statuses import StatusRow
 
@@ -98,19 +99,16 @@ async def delete(call: Call) -> web.Response:
 async def choose(call: Call) -> web.Response:
     """One's own; that of others needs the right to manage staff."""
     staff_id = id_in(call.path("staff"), StaffNotFound)
-    if await call.read(read_staff.find, staff_id) is None:
-        raise StaffNotFound(staff_id)
-    if staff_id != call.caller.staff_id and Right.MANAGE_STAFF not in RIGHTS[call.caller.role]:
-        raise ApiError(
-            403,
-            "staff_has_not_access",
-            "You may choose your own status; that of others needs the right to "
-            f"{Right.MANAGE_STAFF.value}.",
-        )
     given = await call.given(Chosen)
-    await call.submit(
-        partial(staff_statuses.set_staff_status, staff_id=staff_id, status_id=given.status_id)
-    )
+    command = partial(staff_statuses.set_staff_status, staff_id=staff_id, status_id=given.status_id)
+
+    def permitted(work: Work) -> int:
+        existing_staff(work, staff_id)
+        if staff_id != call.caller.staff_id:
+            check_right(work, call.caller.staff_id, Right.MANAGE_STAFF)
+        return command(work)
+
+    await call.submit(permitted)
     return answer({"staff": await call.read(staff.with_keys, staff_id, call.context.dates)})
 
 

@@ -8,11 +8,13 @@ from kanal.delivery.ledger import Claimed, read_lanes
 from kanal.delivery.typists import Typist
 from kanal.domain.errors import (
     CaseNotFound,
+    NoRightOnChannel,
     StaffNotActive,
     StaffNotFound,
     UserHasNoAccess,
     UserNotFound,
 )
+from kanal.domain.roles import Right
 from kanal.http.answers import Date, answer, listing
 from kanal.http.context import Call
 from kanal.http.contract import Listed, One, Takes, contract
@@ -82,6 +84,8 @@ def _checked(connection: Connection, views: Views, case_id: int, typist: Typist)
     case = _receiving(connection, views, case_id)
     if case.deleted:
         raise CaseNotFound(case_id)
+    if not views.scope.reaches(case.channel_id, "answer"):
+        raise NoRightOnChannel(case.channel_id, Right.ANSWER.value)
     if typist.staff_id:
         author = staff.find(connection, views, typist.staff_id)
         if author is None:

@@ -5,7 +5,7 @@ are linked with.
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 import msgspec
 from aiohttp import web
@@ -14,6 +14,7 @@ from pydantic import BeforeValidator
 from sqlalchemy import Connection
 
 from kanal.domain import identities
+from kanal.domain.access import check_channel, check_user
 from kanal.domain.errors import ChannelNotFound, ChannelWithoutId, UserNotFound
 from kanal.domain.identities import (
     Conflict,
@@ -27,6 +28,7 @@ from kanal.domain.identities import (
     register_user,
 )
 from kanal.domain.links import link_users, unlink_users
+from kanal.domain.roles import Right
 from kanal.domain.users import (
     ContactKind,
     UserType,
@@ -62,6 +64,8 @@ from kanal.http.paging import page_of
 from kanal.projections import cases, companies, links, users
 from kanal.projections.read_model import Found, Page, Views
 from kanal.projections.users import UserFilter, UserRow
+
+R = TypeVar("R")
 
 PASSWORD_DIGITS = 8
 
@@ -229,7 +233,8 @@ async def create(call: Call) -> web.Response:
     given = await call.given(NewUser)
     who = _identification(call.context, given)
     values = given_values(given.custom_fields, (), call.context.dates)
-    done = await call.submit(partial(register_user, who=who, given_values=values))
+    command = partial(register_user, who=who, given_values=values)
+    done = await call.submit(partial(_at_home, command, who.channel_id))
     made = msgspec.convert(done.result, Identified) if done.repeated else done.result
 
     def query(connection: Connection, views: Views) -> UserAnswer:
@@ -257,7 +262,7 @@ async def identify(call: Call) -> web.Response:
     who = _identification(context, given)
     values = given_values(given.custom_fields, (), context.dates)
     command = partial(identities.identify, who=who, given_values=values)
-    done = await call.submit(command)
+    done = await call.submit(partial(_at_home, command, who.channel_id))
     proof = msgspec.convert(done.result, Proof) if done.repeated else done.result
     return answer({"code": code_of(context.stream_ids, proof)}, 201)
 
@@ -314,7 +319,7 @@ async def change(call: Call) -> web.Response:
 async def link(call: Call) -> web.Response:
     user_id, given = _user_id(call), await call.given(LinkedWith)
     if given.user_id:
-        return await _submit(call, partial(link_users, user_id=user_id, other_id=given.user_id))
+        return await _submit(call, partial(_link, user_id=user_id, other_id=given.user_id))
     if not given.user_email and not given.user_phone:
         sentence = "user_id, user_email or user_phone is required"
         raise ApiError(400, "invalid_parameters", f"{sentence}.", fields={"user_id": sentence})
@@ -329,7 +334,7 @@ async def link(call: Call) -> web.Response:
 )
 async def unlink(call: Call) -> web.Response:
     other_id = (await call.given(UnlinkedFrom)).user_id
-    return await _submit(call, partial(unlink_users, user_id=_user_id(call), other_id=other_id))
+    return await _submit(call, partial(_unlink, user_id=_user_id(call), other_id=other_id))
 
 
 @contract("Put a profile among the deleted ones", One("user", UserAnswer))
@@ -494,6 +499,22 @@ def _now() -> int:
     return time.time_ns() // 1000
 
 
+def _at_home(command: Callable[[Work], R], channel_id: int, work: Work) -> R:
+    """Of a profile that may be new: on a channel where its maker may answer."""
+    check_channel(work, channel_id, Right.ANSWER)
+    return command(work)
+
+
+def _link(work: Work, *, user_id: int, other_id: int) -> bool:
+    check_user(work, other_id)
+    return link_users(work, user_id=user_id, other_id=other_id)
+
+
+def _unlink(work: Work, *, user_id: int, other_id: int) -> int:
+    check_user(work, other_id)
+    return unlink_users(work, user_id=user_id, other_id=other_id)
+
+
 async def _submit(call: Call, command: Callable[[Work], object]) -> web.Response:
     """Carry it out and show the profile that the path names."""
     await call.submit(command)
@@ -529,13 +550,14 @@ def _all_shown(
 ) -> list[UserAnswer]:
     ids = [row.user_id for row in rows]
     linked = links.linked_users(connection, views, ids)
+    seen = users.seen(connection, views, (each for found in linked.values() for each in found))
     contacts = links.contacts_of(connection, views, ids)
     names = companies.names_of(connection, views, (row.company_id for row in rows))
     return [
         shown(
             row,
             company_name=names.get(row.company_id),
-            linked=linked[row.user_id],
+            linked=[each for each in linked[row.user_id] if each in seen],
             contacts=contacts[row.user_id],
             dates=dates,
         )

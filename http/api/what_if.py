@@ -13,6 +13,7 @@ from kanal.automation import what_if
 from kanal.automation.reading_process import ReadingTookTooLong, TooManyReaders
 from kanal.automation.what_if import Findings, Job, Run
 from kanal.domain import rules
+from kanal.domain.access import if_all_is_seen
 from kanal.domain.actions import ActionType
 from kanal.domain.errors import WrongRule
 from kanal.domain.rules import Draft, RuleKind
@@ -134,7 +135,7 @@ async def _draft(call: Call, given: WhatIfFields) -> Draft:
         **changes_of(given.rule),
     )
     try:
-        done = await call.submit(command)
+        done = await call.submit(partial(if_all_is_seen, command=command))
     except WrongRule as error:
         raise WrongRule(
             {f"rule.{place}": words for place, words in (error.fields or {}).items()}

@@ -14,10 +14,8 @@ from kanal.domain.errors import (
     StaffNotFound,
 )
 from kanal.domain.staff import (
-    RIGHTS,
     AdministratorAppointed,
     AdministratorStoodDown,
-    Right,
     StaffChanged,
     StaffCreated,
     StaffEmailClaimed,
@@ -263,8 +261,3 @@ def test_only_active_staff_act() -> None:
     assert active_staff(story, ANNA).staff_id == ANNA
     with pytest.raises(StaffNotActive):
         active_staff(story, BORIS)
-
-
-def test_only_administrators_change_the_account() -> None:
-    assert RIGHTS["administrator"] == frozenset(Right)
-    assert RIGHTS["staff"] == {Right.SEE, Right.ANSWER, Right.SEE_DELIVERIES}

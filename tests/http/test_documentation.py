@@ -4,8 +4,8 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+from kanal.domain.access import PLAIN_STAFF
 from kanal.domain.errors import DomainError
-from kanal.domain.staff import RIGHTS
 from kanal.http.errors import HTTP_CODES
 from kanal.http.fields import OWN_CODES
 from kanal.http.routes import ROUTES
@@ -31,7 +31,7 @@ def test_every_call_is_documented_with_its_right() -> None:
         (method, path): "**admin**" in remark for method, path, remark in CALL.findall(API)
     }
     assert documented == {
-        (route.method, route.path): route.right not in RIGHTS["staff"] for route in ROUTES
+        (route.method, route.path): route.right not in PLAIN_STAFF.rights for route in ROUTES
     }
 
 

@@ -100,7 +100,7 @@ def test_staff_are_listed_disabled_ones_too(log: Log, connection: Connection) ->
         staff_id=3,
         email="clara@example.com",
         full_name="clara",
-        role="staff",
+        role_id=2,
         signature="--",
         signature_chat="",
         thumbnail="",
