@@ -16,6 +16,7 @@ from sqlalchemy import Connection, event, text
 from kanal.delivery import overview, polling
 from kanal.delivery.ledger import new_lane
 from kanal.delivery.tables import deliveries, lanes
+from kanal.domain.access import Scope
 from kanal.domain.webhook_options import WebhookOptions
 from kanal.eventlog.database import Database
 from kanal.eventlog.migrate import migrate
@@ -40,6 +41,7 @@ from kanal.projections import (
     staff_statuses,
     users,
 )
+from kanal.projections.access import about_cases_seen
 from kanal.projections.cases import CaseFilter, Sort
 from kanal.projections.read_model import Page
 
@@ -83,6 +85,14 @@ DELIVERIES: list[dict[str, Any]] = [
     *({"state": state} for state in get_args(overview.State)),
 ]
 SORTS: tuple[Sort, ...] = ("created_at_desc", "response_asc", "priority_asc")
+LIMITED = Scope(
+    staff_id=1,
+    custom="none",
+    standard="see",
+    channels={1: "see"},
+    groups=frozenset({0, 1}),
+    cases="own_and_unassigned",
+)
 FIELDS = [(1, "text", "case"), (2, "checkbox", "case"), (3, "textarea", "user")]
 FEW = {
     "channels_v1",
@@ -159,8 +169,27 @@ class Asking:
             yield mine.__name__, partial(ask, mine.visible, 1)
         yield "chats", partial(ask, chats.listed, chats.ChatFilter(state=["waiting"]), page)
         yield "notices", partial(ask, notices.listed, 1, notices.Filter(), page)
+        yield from self.of_limited_staff()
         name = companies.CompanyFilter(name="example")
         yield "companies", partial(ask, companies.listed, name, page)
+
+    def of_limited_staff(self) -> Iterator[tuple[str, Callable[[], Any]]]:
+        connection, views, page = self.connection, self.models.views.within(LIMITED), Page(2)
+        for wanted in ({}, {"status": ["open"]}, {"subject": "order"}, {"from_time": START}):
+            for sort in SORTS:
+                asked = CaseFilter(**wanted)  # type: ignore[arg-type]
+                query = partial(cases.listed, connection, views, asked, page, sort)
+                yield f"cases within a scope {wanted} {sort}", query
+        columns = deliveries.c
+        within = about_cases_seen(views, columns.channel_id, columns.case_id)
+        seen = overview.Filter(channel_id=1, within=tuple(within))
+        query = partial(overview.listed, connection, seen, 100, 100)
+        yield "deliveries within a scope", query
+        for each in (users.UserFilter(), users.UserFilter(from_time=START)):
+            yield (
+                f"users within a scope {each}",
+                partial(users.listed, connection, views, each, page),
+            )
 
     def cases(self, wanted: dict[str, Any], sort: Sort) -> Callable[[], Any]:
         return partial(self.models.ask, cases.listed, CaseFilter(**wanted), Page(2), sort)

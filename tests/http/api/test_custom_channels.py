@@ -34,6 +34,7 @@ async def test_a_new_channel_is_answered_with_its_keys_and_once_its_secret(api: 
         "webhook_statuses": False,
         "webhook_polling": False,
         "webhook_shadow_url": "",
+        "restricted": False,
         "webhook_signature": "v1",
         "webhook_headers": [],
         "webhook_timeout": 0,

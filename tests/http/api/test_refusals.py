@@ -234,7 +234,7 @@ OTHERS = [
     staff(400, "invalid_parameters", staff_full_name="Bob"),
     staff(400, "wrong_email", staff_email="bob"),
     staff(400, "email_already_exist", staff_email=EMAIL.upper()),
-    staff(400, "invalid_parameters", staff_email="c@example.com", role="owner"),
+    staff(400, "invalid_parameters", staff_email="c@example.com", role="boss"),
     Refused("PUT", "staff/77/disable.json", None, 404, "staff_not_found"),
     Refused("POST", "staff/77/keys.json", {}, 404, "staff_not_found"),
     Refused("DELETE", "staff/1/keys/77.json", None, 404, "key_not_found"),
