@@ -3,6 +3,7 @@
 import os
 import uuid
 from collections.abc import Generator, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
 from urllib.parse import urlsplit
@@ -41,21 +42,59 @@ def postgres_server() -> Iterator[str]:
         pytest.skip(f"no PostgreSQL: {error}")
 
 
+@pytest.fixture(scope="session")
+def postgres_template(
+    postgres_server: str, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[str]:
+    """Name of a database with all of Kanal's tables: to copy it takes a tenth of the time that making them does."""
+    with new_database(postgres_server) as url:
+        set_up_tables(url, tmp_path_factory.mktemp("template"))
+        yield urlsplit(url).path[1:]
+
+
 @pytest.fixture
-def postgres_url(postgres_server: str) -> Iterator[str]:
-    """URL of a new, empty database, dropped after the test."""
+def postgres_url(postgres_server: str, postgres_template: str) -> Iterator[str]:
+    """URL of a new database with Kanal's tables and nothing in them, dropped after the test."""
+    with new_database(postgres_server, postgres_template) as url:
+        yield url
+
+
+@pytest.fixture
+def bare_postgres_url(postgres_server: str) -> Iterator[str]:
+    """URL of a new database without a single table, dropped after the test."""
+    with new_database(postgres_server) as url:
+        yield url
+
+
+@contextmanager
+def new_database(server: str, template: str = "template1") -> Iterator[str]:
     name = f"kanal_test_{uuid.uuid4().hex}"
     database = sql.Identifier(name)
-    with psycopg.connect(postgres_server, autocommit=True) as connection:
-        connection.execute(sql.SQL("CREATE DATABASE {}").format(database))
-        yield urlsplit(postgres_server)._replace(path=f"/{name}").geturl()
+    create = sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(database, sql.Identifier(template))
+    with psycopg.connect(server, autocommit=True) as connection:
+        connection.execute(create)
+        yield urlsplit(server)._replace(path=f"/{name}").geturl()
         connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(database))
+
+
+def set_up_tables(url: str, data_dir: Path) -> None:
+    from kanal.bootstrap import opened
+    from kanal.settings import Settings
+
+    with opened(Settings(data_dir=data_dir, database_url=url)):
+        pass
 
 
 @pytest.fixture(params=["sqlite", "postgres"])
 def database_url(request: pytest.FixtureRequest) -> str:
     """KANAL_DATABASE_URL for each database in turn; empty for SQLite in `data_dir`."""
     return "" if request.param == "sqlite" else request.getfixturevalue("postgres_url")
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def bare_database_url(request: pytest.FixtureRequest) -> str:
+    """As `database_url`, without a single table."""
+    return "" if request.param == "sqlite" else request.getfixturevalue("bare_postgres_url")
 
 
 @pytest.fixture

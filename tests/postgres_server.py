@@ -30,11 +30,15 @@ PORT_TRIES = 3  # somebody may take the free port before the server binds it
 
 # Durability is the database's own affair and not under test; without it a run is twice as fast.
 OPTIONS = {
+    "autovacuum": "off",
     "fsync": "off",
     "full_page_writes": "off",
     "listen_addresses": "127.0.0.1",
     "max_connections": "200",
+    "max_wal_senders": "0",
+    "max_wal_size": "4GB",
     "unix_socket_directories": "",
+    "wal_level": "minimal",
 }
 
 

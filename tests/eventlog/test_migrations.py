@@ -21,9 +21,9 @@ from kanal.eventlog.tables import DERIVED, EVENTS_TABLE, METADATA, installation
 
 
 def test_the_migrated_database_is_what_the_code_describes(
-    database_url: str, data_dir: Path
+    bare_database_url: str, data_dir: Path
 ) -> None:
-    database = database_of(database_url, data_dir)
+    database = database_of(bare_database_url, data_dir)
     migrate(database)
     with database.reading() as connection:
 
@@ -44,8 +44,8 @@ def test_the_newest_migration_is_the_one_that_a_start_looks_for() -> None:
     assert ScriptDirectory.from_config(config).get_heads() == [HEAD]
 
 
-def test_migrating_again_changes_nothing(database_url: str, data_dir: Path) -> None:
-    database = database_of(database_url, data_dir)
+def test_migrating_again_changes_nothing(bare_database_url: str, data_dir: Path) -> None:
+    database = database_of(bare_database_url, data_dir)
     first, second = migrate(database), migrate(database)
     assert first.of(CONTACTS, "x") == second.of(CONTACTS, "x")
     with database.reading() as connection:
@@ -92,9 +92,9 @@ def test_a_killed_process_lets_go_of_its_data_directory(tmp_path: Path) -> None:
 
 
 def test_deliveries_made_before_there_were_queues_stand_in_those_of_their_cases(
-    database_url: str, data_dir: Path
+    bare_database_url: str, data_dir: Path
 ) -> None:
-    database = database_of(database_url, data_dir)
+    database = database_of(bare_database_url, data_dir)
     with database.setting_up() as connection:
         upgrade(connection, "0003")
         names = [

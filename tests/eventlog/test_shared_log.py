@@ -176,11 +176,11 @@ def test_who_follows_the_log_beside_eight_writers_misses_nothing(
 
 
 def test_four_processes_that_start_at_once_on_an_empty_database_all_work(
-    postgres_url: str,
+    bare_postgres_url: str,
 ) -> None:
     processes = [
         subprocess.Popen(
-            [sys.executable, STARTING_PROCESS, postgres_url, str(number), "5"],
+            [sys.executable, STARTING_PROCESS, bare_postgres_url, str(number), "5"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -200,7 +200,7 @@ def test_four_processes_that_start_at_once_on_an_empty_database_all_work(
     assert errors == []
     made = [int(line) for output, _ in ended for line in output.split()]
     assert sorted(made) == list(range(1, 21))
-    database = PostgresDatabase(postgres_url)
+    database = PostgresDatabase(bare_postgres_url)
     with database.reading() as connection:
         rows = connection.scalar(select(func.count()).select_from(GROUP_ROWS.tables(1)["groups"]))
     database.close()
