@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import Collection
+from contextlib import suppress
 from typing import Final
 
 from kanal.delivery.ledger import Claimed
@@ -123,6 +124,13 @@ class Lane:
         self.known[delivery.delivery_id] = delivery
         self.prepared.append(delivery)
 
+    def prepare_new(self, delivery: Delivery) -> None:
+        """As `prepare`, for one that came with its intent; the database's heads may have told of it before."""
+        if known := self.known.get(delivery.delivery_id):
+            with suppress(ValueError):  # an intent is asked for already, and will be refused
+                self.heads.remove(known)
+        self.prepare(delivery)
+
     def withdraw(self, only: Collection[str] | None = None) -> list[Delivery]:
         """What is begun and not sent yet: these, or all of it."""
         prepared, self.prepared = self.prepared, deque()
@@ -146,7 +154,8 @@ class Lane:
             self.heads.append(delivery)
 
     def forget(self, delivery: Delivery) -> None:
-        self.known.pop(delivery.delivery_id, None)
+        if self.known.get(delivery.delivery_id) is delivery:
+            del self.known[delivery.delivery_id]
         if self.loading:
             self.settled.add(delivery.delivery_id)
 

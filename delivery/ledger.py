@@ -104,7 +104,8 @@ class Written:
     begun: list[Delivery] = field(default_factory=list)
     """Their intents are durable."""
     refused: list[Delivery] = field(default_factory=list)
-    """Intents not written: the lane was lost, disabled or deleted, or it was decided otherwise of the delivery."""
+    """Intents not written: the lane was lost, disabled or deleted, it was decided otherwise of the delivery, or there
+    is one already."""
     promoted: list[Delivery] = field(default_factory=list)
     """The next messages of cases whose head has ended."""
     decisions: list["Decision"] = field(default_factory=list)
@@ -396,9 +397,13 @@ def write(
             _begin(changes, written, delivery, lane.token, now)
         else:
             written.promoted.append(delivery)
-    for entry in entries:
-        if isinstance(entry, Intent):
-            _intend(changes, written, entry, standings[entry.delivery.delivery_id], now)
+    intents = [entry for entry in entries if isinstance(entry, Intent)]
+    under_way = _under_way(connection, [intent.delivery.delivery_id for intent in intents])
+    for intent in intents:
+        if intent.delivery.delivery_id in under_way:
+            written.refused.append(intent.delivery)
+        else:
+            _intend(changes, written, intent, standings[intent.delivery.delivery_id], now)
     changes.flush(connection)
     _read_bodies(connection, written.begun)
     return written
@@ -554,6 +559,14 @@ def _intend(
         written.refused.append(delivery)
     else:
         _begin(changes, written, delivery, token, now)
+
+
+def _under_way(connection: Connection, delivery_ids: Collection[str]) -> set[str]:
+    """A delivery that is new may be read as a head before it is known that it came with its intent."""
+    if not delivery_ids:
+        return set()
+    query = select(attempts.c.delivery_id).where(attempts.c.delivery_id.in_(delivery_ids))
+    return set(connection.scalars(query.where(attempts.c.ended_at.is_(None))))
 
 
 def _begin(changes: Changes, written: Written, delivery: Delivery, token: int, now: int) -> None:

@@ -197,7 +197,7 @@ class Sender:
                 self._leases.wanted.set()
                 continue
             if delivery.attempt_id:
-                lane.prepare(delivery)
+                lane.prepare_new(delivery)
             else:
                 lane.take(delivery)
             touched[lane.channel_id] = lane

@@ -3,6 +3,7 @@
 import asyncio
 import random
 from collections import defaultdict
+from collections.abc import Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -27,7 +28,9 @@ from webhook_receiver import (
 from kanal.delivery.lanes import FIRST_WIDTH
 from kanal.delivery.outbox import CHANNEL_DELETED
 from kanal.delivery.resolver import Resolver
+from kanal.delivery.sender import Sender
 from kanal.delivery.tables import NEVER, lanes
+from kanal.delivery.verdict import Delivery
 from kanal.domain import channels
 from kanal.domain.deliveries import DeliveryDeadLettered
 from kanal.eventlog.tables import channel_secrets
@@ -503,6 +506,49 @@ async def test_on_an_idle_healthy_channel_the_intent_is_in_the_events_own_commit
         await receiver.wait_for(2)
     (lane,) = await desk.lanes()
     assert lane["owner"] == ""
+
+
+async def test_what_came_with_its_intent_is_sent_once_although_it_is_read_as_a_head_before(
+    desk: Desk, receiver: Receiver
+) -> None:
+    case_id = await desk.case(await desk.channel(receiver.url))
+    async with desk.sending() as sender:
+        await desk.say(case_id, "The lane is taken")
+        await desk.until_delivered()
+        late = Late(sender)
+        desk.outbox.attach(late)
+        await desk.say(case_id, "At once")
+        (lane,) = sender.lanes.values()
+        lane.more = True
+        sender.look_at([lane.channel_id])
+        # The heads are read, and an intent for what has one is refused.
+        await desk.until(late.was_read_as_head)
+        desk.outbox.attach(sender)
+        late.tell()
+        await desk.until_delivered()
+    assert contents(receiver.received) == ["The lane is taken", "At once"]
+    assert [row["number"] for row in await desk.attempts()] == [1, 1]
+
+
+class Late:
+    """The sender hears of what is committed only when it has seen it in the database."""
+
+    def __init__(self, sender: Sender) -> None:
+        self.owner = sender.owner
+        self.grant = sender.grant
+        self._sender = sender
+        self._told: list[tuple[Sequence[Delivery], frozenset[int]]] = []
+
+    def enqueued(self, fresh: Sequence[Delivery], changed: frozenset[int]) -> None:
+        self._told.append((fresh, changed))
+
+    def tell(self) -> None:
+        for fresh, changed in self._told:
+            self._sender.enqueued(fresh, changed)
+
+    async def was_read_as_head(self) -> bool:
+        new = {delivery.delivery_id for fresh, _ in self._told for delivery in fresh}
+        return any(new & lane.known.keys() for lane in self._sender.lanes.values())
 
 
 async def test_a_stop_lets_posts_finish_and_nothing_is_sent_twice(
