@@ -144,6 +144,15 @@ def find(connection: Connection, delivery_id: str) -> tuple[DeliveryRow, Sent] |
     return DeliveryRow._make(row[:shown]), Sent._make(row[shown:])
 
 
+def of_messages(connection: Connection, message_ids: Collection[int]) -> dict[int, DeliveryRow]:
+    """How each of these messages itself goes out, by its id; not what tells of its being edited or deleted."""
+    if not message_ids:
+        return {}
+    wanted = (deliveries.c.message_id.in_(message_ids), deliveries.c.kind == MESSAGE_NEW)
+    found = map(DeliveryRow._make, connection.execute(_rows().where(*wanted)))
+    return {row.message_id: row for row in found}
+
+
 def attempts_of(connection: Connection, delivery_id: str, limit: int) -> list[AttemptRow]:
     """The last ones, the latest first."""
     columns = [attempts.c[name] for name in AttemptRow._fields]

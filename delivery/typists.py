@@ -47,17 +47,24 @@ class Typists:
     """`start`, then it hears of the other processes until `close`."""
 
     def __init__(
-        self, database: Database, clock: Callable[[], int] = lambda: time.time_ns() // 1000
+        self,
+        database: Database,
+        clock: Callable[[], int] = lambda: time.time_ns() // 1000,
+        notice: str = NOTICE,
     ) -> None:
+        """`notice`: another one where it is not typing that they do."""
         self._database = database
         self._clock = clock
+        self._notice = notice
         self._cases: OrderedDict[int, dict[Typist, int]] = OrderedDict()
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
         if isinstance(self._database, PostgresDatabase):
             self._task = asyncio.create_task(
-                listen(self._database.url, NOTICE, self._hear, deaf="typing_not_heard")
+                listen(
+                    self._database.url, self._notice, self._hear, deaf=f"{self._notice}_not_heard"
+                )
             )
 
     async def close(self) -> None:
@@ -74,7 +81,8 @@ class Typists:
         until = self._remember(case_id, typist)
         if self._database.shared:
             try:
-                await self._database.read(_tell, f"{case_id},{typist.user_id},{typist.staff_id}")
+                told = f"{case_id},{typist.user_id},{typist.staff_id}"
+                await self._database.read(_tell, self._notice, told)
             except SQLAlchemyError as error:
                 log.warning("typing_not_told", error=repr(error))
         return Noted(until, is_news=True)
@@ -106,6 +114,6 @@ class Typists:
             self._remember(case_id, typist)
 
 
-def _tell(connection: Connection, notice: str) -> None:
-    connection.execute(select(func.pg_notify(NOTICE, notice)))
+def _tell(connection: Connection, notice: str, told: str) -> None:
+    connection.execute(select(func.pg_notify(notice, told)))
     connection.commit()

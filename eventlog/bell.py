@@ -18,15 +18,18 @@ class Bell:
     def __init__(self, concerning: Collection[type[Event]] = ()) -> None:
         """`concerning`: for other events no other process is told; none named: for all."""
         self._concerning = frozenset(concerning)
-        self._ring: Callable[[], None] | None = None
+        self._rings: tuple[Callable[[], None], ...] = ()
         self._heard_here: Callable[[], bool] = lambda: False
 
     def attach(
-        self, ring: Callable[[], None] | None, heard_here: Callable[[], bool] = lambda: False
+        self, ring: Callable[[], None], heard_here: Callable[[], bool] | None = None
     ) -> None:
-        """Both are called on the writer's thread. `heard_here`: whoever follows is in this process, so no other need be told."""
-        self._ring = ring
-        self._heard_here = heard_here
+        """Both are called on the writer's thread. `heard_here`: of what only one process follows, that it is this one, so
+        no other need be told.
+        """
+        self._rings = (*self._rings, ring)
+        if heard_here:
+            self._heard_here = heard_here
 
     def apply(self, connection: Connection, events: Sequence[Recorded], *, head: int) -> None:
         if connection.dialect.name != "postgresql" or self._heard_here():
@@ -36,5 +39,5 @@ class Bell:
             connection.execute(select(func.pg_notify(NOTICE, "")))
 
     def committed(self, events: Sequence[Recorded]) -> None:
-        if self._ring:
-            self._ring()
+        for ring in self._rings:
+            ring()

@@ -89,6 +89,51 @@ file_chunks = Table(
 )
 """The bytes of attachments with PostgreSQL, from number 0 on (files.py); with SQLite they lie on the disk."""
 
+sessions = Table(
+    "sessions",
+    METADATA,
+    Column("session_id", Text, primary_key=True),
+    Column("staff_id", BigInteger, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("seen_at", BigInteger, nullable=False),
+    Column("expires_at", BigInteger, nullable=False),
+    Column("address", Text, nullable=False),
+    Column("agent", Text, nullable=False),
+    Index("sessions_staff", "staff_id"),
+)
+"""Who is signed in to the workspace, one row for each browser. The id is the SHA-256 of the token that only the browser
+has; `seen_at`, `address` and `agent` let its owner recognise it."""
+
+preferences = Table(
+    "preferences",
+    METADATA,
+    Column("staff_id", BigInteger, primary_key=True, autoincrement=False),
+    Column("language", Text, nullable=False),
+    Column("theme", Text, nullable=False),
+)
+"""How a staff member wants the workspace to look; "" leaves it to the browser."""
+
+drafts = Table(
+    "drafts",
+    METADATA,
+    Column("staff_id", BigInteger, primary_key=True, autoincrement=False),
+    Column("case_id", BigInteger, primary_key=True, autoincrement=False),
+    Column("kind", Text, nullable=False),
+    Column("content", Text, nullable=False),
+    Column("updated_at", BigInteger, nullable=False),
+)
+"""What a staff member has begun to write in a case and not sent: a reply or a note."""
+
+invitations = Table(
+    "invitations",
+    METADATA,
+    Column("invitation_id", Text, primary_key=True),
+    Column("staff_id", BigInteger, nullable=False),
+    Column("expires_at", BigInteger, nullable=False),
+    Index("invitations_staff", "staff_id"),
+)
+"""Links under which a staff member chooses a password, once. The id is the SHA-256 of the token in the link."""
+
 snapshots = Table(
     "snapshots",
     METADATA,

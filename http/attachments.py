@@ -15,7 +15,7 @@ from kanal.domain.stream import Recorded
 from kanal.eventlog.files import BEGINNING, FileLinks, mime_type_of
 from kanal.eventlog.writer import Done, LogBusy
 from kanal.http.body import UploadedFile
-from kanal.http.context import Call
+from kanal.http.context import Caller
 from kanal.http.errors import ApiError
 from kanal.http.fields import Addresses, Fields, NoFiles
 from kanal.projections.files import Attached
@@ -24,7 +24,7 @@ R = TypeVar("R")
 
 
 class WithFiles(Fields):
-    """Fields of a call that takes files. The files themselves are no fields: `Call.body` has them."""
+    """Fields of a call that takes files. The files themselves are no fields: `Caller.body` has them."""
 
     attachments: NoFiles = ()
     attachment_urls: Addresses = ()
@@ -71,10 +71,10 @@ def brought(events: Iterable[Recorded]) -> Attached:
     return attached
 
 
-async def submit_with_files(call: Call, given: WithFiles, command: Callable[..., R]) -> Done[R]:
-    """As Call.submit; the command is also given `files` and `attachment_urls`, if there are any.
+async def submit_with_files(call: Caller, given: WithFiles, command: Callable[..., R]) -> Done[R]:
+    """As Caller.submit; the command is also given `files` and `attachment_urls`, if there are any.
 
-    Raises ApiError for files past the limits and addresses that cannot be asked, and what Call.submit raises.
+    Raises ApiError for files past the limits and addresses that cannot be asked, and what Caller.submit raises.
     """
     uploaded = (await call.body()).files
     _refuse_too_much(uploaded, given)
@@ -97,7 +97,7 @@ async def submit_with_files(call: Call, given: WithFiles, command: Callable[...,
     return done
 
 
-def _refuse_unreachable(call: Call, given: WithFiles) -> None:
+def _refuse_unreachable(call: Caller, given: WithFiles) -> None:
     check = call.context.guard.check_url
     urls = [url.partition("#")[0] for url in given.attachment_urls]
     wrong = {
@@ -125,7 +125,7 @@ def _refuse_too_much(files: Sequence[UploadedFile], given: WithFiles) -> None:
         )
 
 
-def _keep(call: Call, uploaded: Sequence[UploadedFile]) -> tuple[NewFile, ...]:
+def _keep(call: Caller, uploaded: Sequence[UploadedFile]) -> tuple[NewFile, ...]:
     types = []
     for file in uploaded:
         with file.path.open("rb") as opened:

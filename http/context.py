@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Concatenate, ParamSpec, TypeVar
+from typing import Concatenate, ParamSpec, Protocol, TypeVar
 
 from aiohttp import web
 from sqlalchemy import Connection
@@ -100,6 +100,29 @@ def check(scope: Scope, right: Right, method: str) -> None:
         raise NoRight(right.value)
     if not may(scope, right, method):
         raise KeyIsReadOnly
+
+
+class Caller(Protocol):
+    """Whoever asks and writes, over the API or on a page: what both share works with this."""
+
+    @property
+    def context(self) -> Context: ...
+
+    async def body(self) -> Body: ...
+
+    async def read(
+        self,
+        query: Callable[Concatenate[Connection, Views, P], R],
+        *args: P.args,
+        **kwargs: P.kwargs,
+    ) -> R: ...
+
+    async def submit(
+        self,
+        command: Callable[[Work], R],
+        *,
+        beside: Callable[[Connection, R], None] | None = None,
+    ) -> Done[R]: ...
 
 
 class Call:

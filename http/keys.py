@@ -8,7 +8,14 @@ from sqlalchemy import ColumnElement, Connection, delete, insert, select, update
 
 from kanal.domain.access import Scope
 from kanal.eventlog.stream_ids import StreamIds
-from kanal.eventlog.tables import api_keys, passwords
+from kanal.eventlog.tables import (
+    api_keys,
+    drafts,
+    invitations,
+    passwords,
+    preferences,
+    sessions,
+)
 from kanal.projections.access import scope_of_role
 from kanal.projections.read_model import Views
 
@@ -59,7 +66,7 @@ def forget(connection: Connection, key_id: int) -> None:
 
 def forget_all(connection: Connection, staff_id: int) -> None:
     """Beside the command that deletes the holder."""
-    for table in (api_keys, passwords):
+    for table in (api_keys, passwords, sessions, invitations, preferences, drafts):
         connection.execute(delete(table).where(table.c.staff_id == staff_id))
 
 

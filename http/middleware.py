@@ -29,6 +29,8 @@ FILES = "/files/"
 REQUEST_ID: web.RequestKey[str] = web.RequestKey("request_id", str)
 REMOTE: web.RequestKey[str] = web.RequestKey("remote", str)
 """The caller's address; behind trusted proxies the one that they saw."""
+SCHEME: web.RequestKey[str] = web.RequestKey("scheme", str)
+"""`https` also behind a trusted proxy that says so."""
 WHO: web.RequestKey[str] = web.RequestKey("who", str)
 """`staff:1`, set by whoever authenticates; stands in the access log."""
 
@@ -64,9 +66,13 @@ def surround(
         )
         request[REQUEST_ID] = request_id
         remote = request.remote or ""
+        scheme = request.scheme
+        if trusted and "X-Forwarded-Proto" in headers and _is_trusted(trusted, remote):
+            scheme = headers["X-Forwarded-Proto"].rpartition(",")[2].strip().lower()
         if trusted and "X-Forwarded-For" in headers:
             remote = _behind(trusted, remote, headers.getall("X-Forwarded-For"))
         request[REMOTE] = remote
+        request[SCHEME] = scheme
         path = request.rel_url.raw_path
         metrics.in_flight += 1
         status = 499

@@ -18,10 +18,12 @@ from sqlalchemy import (
     Select,
     Table,
     and_,
+    case,
     false,
     func,
     not_,
     null,
+    or_,
     select,
     tuple_,
 )
@@ -437,6 +439,41 @@ def find(connection: Connection, views: Views, case_id: int) -> CaseRow | None:
     """Also what lies in the trash or is spam; not what the views' scope does not see."""
     found = _rows(connection, views, [case_id])
     return found[0] if found and views.scope.sees(found[0]) else None
+
+
+def of_ids(connection: Connection, views: Views, case_ids: Sequence[int]) -> list[CaseRow]:
+    """In that order; without those that there are not."""
+    return _rows(connection, views, case_ids)
+
+
+class Tally(NamedTuple):
+    """How many cases there are of one kind: of what is neither closed nor hidden, and of spam and trash."""
+
+    hidden: int
+    status: Status
+    staff_id: int
+    """The one who is asked for, 0 for nobody, `OTHERS` for anybody else."""
+    group_id: int
+    channel: str
+    amount: int
+
+
+OTHERS = -1
+
+
+def tallies(connection: Connection, views: Views, staff_id: int) -> list[Tally]:
+    """For the counts beside lists, all at once: a few hundred sums, however many cases there are. Only what the views' scope sees."""
+    amounts = views.cases["case_amounts"]
+    c = amounts.c
+    whose = case((c.staff_id.in_((0, staff_id)), c.staff_id), else_=OTHERS)
+    facets = (c.hidden, c.status, whose, c.group_id, c.channel)
+    unclosed = and_(c.hidden.in_((0, ACTIVE_CHAT)), c.status != "closed")
+    query = select(*facets, func.sum(c.amount)).where(
+        or_(unclosed, c.hidden.in_((SPAM, DELETED, DELETED | SPAM))),
+        *cases_seen(c, views.scope),
+    )
+    rows = connection.execute(query.group_by(*facets))
+    return [Tally(*row[:-1], int(row[-1])) for row in rows if row[-1]]
 
 
 def listed(

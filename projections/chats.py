@@ -179,6 +179,13 @@ def listed(connection: Connection, views: Views, wanted: ChatFilter, page: Page)
     return found(connection, query, page, ChatRow._make)
 
 
+def amount(connection: Connection, views: Views) -> int:
+    """How many wait or are active, of those that the views' scope sees."""
+    chats = views.chats["chats"]
+    seen = about_cases_seen(views, chats.c.channel_id, chats.c.case_id)
+    return connection.scalar(select(func.count()).select_from(chats).where(*seen)) or 0
+
+
 def find(connection: Connection, views: Views, case_id: int) -> ChatRow | None:
     """None for a chat that is completed, too."""
     chats = views.chats["chats"]

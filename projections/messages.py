@@ -1,9 +1,9 @@
 """Messages and notes of the cases, in the log's order."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, Literal, NamedTuple
 
-from sqlalchemy import Connection, Index, MetaData, Table, select
+from sqlalchemy import Connection, Index, MetaData, Table, func, select
 
 from kanal.domain.case_events import MessageAdded, MessageKind, Rating
 from kanal.domain.message_events import (
@@ -35,6 +35,21 @@ Order = Literal["asc", "desc"]
 
 LAST = 100
 """Omnidesk's page without `page` and `limit`: the last 100 messages."""
+
+
+EXCERPT = 400
+"""Characters of a message that a list reads; it shows a line."""
+
+
+class Excerpt(NamedTuple):
+    """The beginning of a case's last message."""
+
+    case_id: int
+    kind: MessageKind
+    staff_id: int
+    content: str
+    content_html: str
+    """Cleaned, and cut wherever its end is."""
 
 
 class MessageRow(NamedTuple):
@@ -229,6 +244,30 @@ def last(
         messages.c.kind == kind,
     )
     return one(connection, query.order_by(messages.c.message_id.desc()).limit(1), MessageRow._make)
+
+
+def excerpts(connection: Connection, views: Views, case_ids: Sequence[int]) -> dict[int, Excerpt]:
+    """Of the last messages of these cases, notes among them; each is found along the index, however long its case is."""
+    if not case_ids:
+        return {}
+    messages, cases = views.messages["messages"], views.cases["cases"]
+    newest = (
+        select(messages.c.message_id)
+        .where(messages.c.case_id == cases.c.case_id, messages.c.deleted.is_(False))
+        .order_by(messages.c.message_id.desc())
+        .limit(1)
+        .correlate(cases)
+        .scalar_subquery()
+    )
+    ids = select(newest.label("message_id")).where(cases.c.case_id.in_(case_ids)).subquery()
+    query = select(
+        messages.c.case_id,
+        messages.c.kind,
+        messages.c.staff_id,
+        func.substr(messages.c.content, 1, EXCERPT),
+        func.substr(messages.c.content_html, 1, EXCERPT * 4),
+    ).join_from(ids, messages, messages.c.message_id == ids.c.message_id)
+    return {row[0]: Excerpt._make(row) for row in connection.execute(query)}
 
 
 def revised(connection: Connection, views: Views, case_id: int) -> list[int]:

@@ -252,6 +252,35 @@ def seen(connection: Connection, views: Views, user_ids: Iterable[int]) -> set[i
     return set(connection.scalars(query.where(*channel_seen(users.channel_id, views.scope))))
 
 
+def of_ids(connection: Connection, views: Views, user_ids: Sequence[int]) -> list[UserRow]:
+    """Without those that were deleted for good."""
+    users = views.users["users"]
+    query = columns_of(users, UserRow).where(users.c.user_id.in_(user_ids))
+    return _as_of_now(connection, views, list(map(_row, connection.execute(query))))
+
+
+class Known(NamedTuple):
+    """What a list calls a user by."""
+
+    user_id: int
+    full_name: str
+    identity: str
+
+    @property
+    def name(self) -> str:
+        return self.full_name or self.identity
+
+
+def known(connection: Connection, views: Views, user_ids: Iterable[int]) -> dict[int, Known]:
+    """Without those that were deleted for good."""
+    wanted = set(user_ids)
+    if not wanted:
+        return {}
+    users = views.users["users"]
+    query = columns_of(users, Known).where(users.c.user_id.in_(wanted))
+    return {row.user_id: Known._make(row) for row in connection.execute(query)}
+
+
 def listed(connection: Connection, views: Views, wanted: UserFilter, page: Page) -> Found[UserRow]:
     """The oldest first: whoever walks through the pages while users register misses none and sees none twice."""
     users = views.users["users"]

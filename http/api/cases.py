@@ -250,16 +250,19 @@ async def show(call: Call) -> web.Response:
 
 @contract("Change a case", One("case", CaseAnswer), body=Takes("case", CaseChanges, bare=True))
 async def change(call: Call) -> web.Response:
-    case_id = _case_id(call)
     given = await call.given(CaseChanges)
+    return await submit_and_show(call, changing(_case_id(call), given, call.context.dates))
+
+
+def changing(case_id: int, given: CaseChanges, dates: Dates) -> Callable[[Work], int]:
+    """The command that makes these changes."""
     changes = given.given()
     values = given_values(
         changes.pop("custom_fields", None),
         changes.pop("delete_custom_fields", ()),
-        call.context.dates,
+        dates,
     )
-    command = partial(cases.change_case, case_id=case_id, given_values=values, **changes)
-    return await submit_and_show(call, command)
+    return partial(cases.change_case, case_id=case_id, given_values=values, **changes)
 
 
 @contract("Rate a case", One("case", CaseAnswer), body=Takes("rate", CaseRating))

@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable
 from functools import partial
 from ipaddress import ip_network
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final, Literal, NamedTuple
 from urllib.parse import urlsplit
 
 from aiohttp import web
@@ -19,6 +19,7 @@ from kanal.delivery.extra_headers import MAX_HEADERS, MAX_VALUE, problems
 from kanal.delivery.ledger import Claimed, read_lanes
 from kanal.delivery.networks import MAX_NETWORKS, network, networks_of, outside
 from kanal.delivery.overview import ChannelState
+from kanal.delivery.ping import Exchange
 from kanal.delivery.schedule import LONGEST_ATTEMPT
 from kanal.delivery.signing import new_secret
 from kanal.domain import channel_delivery, channels
@@ -36,7 +37,7 @@ from kanal.domain.webhook_options import (
 )
 from kanal.domain.work import Work
 from kanal.http.answers import Date, answer, empty, listing
-from kanal.http.context import Call, Context
+from kanal.http.context import Call, Caller, Context
 from kanal.http.contract import Empty, Listed, One, Takes, contract
 from kanal.http.dates import Dates
 from kanal.http.errors import ApiError
@@ -259,7 +260,22 @@ async def show(call: Call) -> web.Response:
     body=Takes("custom_channel", NewChannel, bare=True),
 )
 async def create(call: Call) -> web.Response:
-    given = await call.given(NewChannel)
+    made = await make_channel(call, await call.given(NewChannel))
+    # Also to whom the new channel is not given.
+    channel = await call.context.read(_shown, made.channel_id, call.context.dates)
+    if made.secret:
+        channel.secret = made.secret
+    return answer({"custom_channel": channel}, 201)
+
+
+class MadeChannel(NamedTuple):
+    channel_id: int
+    secret: str
+    """"" if the request had made the channel before."""
+
+
+async def make_channel(call: Caller, given: NewChannel) -> MadeChannel:
+    """Raises ApiError."""
     _check_reach(call.context, given, given.webhook_url or "", given.webhook_networks or ())
     secret = new_secret()
     fingerprint = fingerprint_of(call.context, secret)
@@ -279,11 +295,7 @@ async def create(call: Call) -> web.Response:
         ),
         beside=keep,
     )
-    # Also to whom the new channel is not given.
-    channel = await call.context.read(_shown, done.result, call.context.dates)
-    if not done.repeated:
-        channel.secret = secret
-    return answer({"custom_channel": channel}, 201)
+    return MadeChannel(done.result, "" if done.repeated else secret)
 
 
 @contract(
@@ -292,22 +304,30 @@ async def create(call: Call) -> web.Response:
     body=Takes("custom_channel", ChannelFields, bare=True),
 )
 async def change(call: Call) -> web.Response:
-    given = await call.given(ChannelFields)
-    await _check_change(call, given)
+    channel_id = _channel_id(call)
+    await change_settings(call, channel_id, await call.given(ChannelFields), call.caller.staff_id)
+    return answer({"custom_channel": await _channel(call, channel_id)})
 
-    def keep(connection: Connection, channel_id: int) -> None:
+
+async def change_settings(
+    call: Caller, channel_id: int, given: ChannelFields, staff_id: int
+) -> None:
+    """`staff_id`: who does it. Raises ApiError."""
+    await _check_change(call, channel_id, given)
+
+    def keep(connection: Connection, _: int) -> None:
         if given.webhook_headers is not None:
             kept_headers.keep(connection, channel_id, given.webhook_headers)
 
     settings = given.settings(call.context)
 
-    def command(work: Work, channel_id: int) -> int:
+    def command(work: Work) -> int:
         if given.restricted is not None:
-            check_right(work, call.caller.staff_id, Right.MANAGE_CHANNELS)
+            check_right(work, staff_id, Right.MANAGE_CHANNELS)
             channels.restrict_channel(work, channel_id=channel_id, restricted=given.restricted)
         return channels.change_channel(work, channel_id=channel_id, **settings)
 
-    return await submit_change(call, command, keep)
+    await call.submit(command, beside=keep)
 
 
 @contract("Disable a custom channel", One("custom_channel", ChannelAnswer))
@@ -368,15 +388,7 @@ class PingAnswer(Struct):
 
 @contract("Send a test to the Webhook URL", One("ping", PingAnswer))
 async def ping(call: Call) -> web.Response:
-    channel_id = _channel_id(call)
-
-    def query(connection: Connection, views: Views) -> Claimed:
-        row = read.find(connection, views, channel_id)
-        if row is None or row.deleted:
-            raise ChannelNotFound(channel_key(channel_id))
-        return read_lanes(connection, [channel_id])[0]
-
-    exchange = await call.context.pinger.ping(await call.read(query))
+    exchange = await ping_channel(call, _channel_id(call))
     outcome = exchange.outcome
     shown = PingAnswer(
         succeeded=outcome.succeeded,
@@ -389,6 +401,18 @@ async def ping(call: Call) -> web.Response:
         request=PingRequest(exchange.url, exchange.headers, exchange.body.decode()),
     )
     return answer({"ping": shown})
+
+
+async def ping_channel(call: Caller, channel_id: int) -> Exchange:
+    """Raises ChannelNotFound."""
+
+    def query(connection: Connection, views: Views) -> Claimed:
+        row = read.find(connection, views, channel_id)
+        if row is None or row.deleted:
+            raise ChannelNotFound(channel_key(channel_id))
+        return read_lanes(connection, [channel_id])[0]
+
+    return await call.context.pinger.ping(await call.read(query))
 
 
 def shown(
@@ -459,11 +483,11 @@ def _channel_id(call: Call) -> int:
     return channel_id_in(call.path("channel"))
 
 
-async def _check_change(call: Call, given: ChannelFields) -> None:
+async def _check_change(call: Caller, channel_id: int, given: ChannelFields) -> None:
     """What is not given stays as it is. A channel that changes meanwhile is still watched at the socket."""
     url, networks = given.webhook_url, given.webhook_networks
     if (url is None) != (networks is None):
-        row = await call.read(read.find, _channel_id(call))
+        row = await call.read(read.find, channel_id)
         if row is not None:
             url = row.webhook_url if url is None else url
             networks = row.webhook.networks if networks is None else networks

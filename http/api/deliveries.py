@@ -18,7 +18,7 @@ from kanal.domain.deliveries import DeliveryNow
 from kanal.domain.errors import DeliveryNotFound
 from kanal.http.answers import Date, answer, listing
 from kanal.http.api.users import ChannelId
-from kanal.http.context import Call
+from kanal.http.context import Call, Caller
 from kanal.http.contract import Listed, One, Takes, contract
 from kanal.http.dates import Dates
 from kanal.http.fields import Fields, Id, Line, Paging, Text
@@ -137,6 +137,14 @@ async def retry(call: Call) -> web.Response:
 
 async def _decide(call: Call, command: Callable[..., None]) -> web.Response:
     delivery_id, given = call.path("delivery"), await call.given(Decision)
+    row = await decide(call, delivery_id, command, given.reason or "")
+    return answer({"delivery": shown(row, call.context.dates)})
+
+
+async def decide(
+    call: Caller, delivery_id: str, command: Callable[..., None], reason: str = ""
+) -> DeliveryRow:
+    """Decided on what the delivery is at that moment; as it is afterwards. Raises DeliveryNotFound and what the command does."""
 
     def now(connection: Connection, views: Views) -> DeliveryNow | None:
         check_seen(connection, views, delivery_id)
@@ -150,14 +158,15 @@ async def _decide(call: Call, command: Callable[..., None]) -> web.Response:
         seen = await call.read(now)
         if seen is None:
             raise DeliveryNotFound(delivery_id)
-        decide = partial(command, delivery=seen, reason=given.reason or "")
         try:
-            await call.submit(decide, beside=unchanged(seen))
+            await call.submit(
+                partial(command, delivery=seen, reason=reason), beside=unchanged(seen)
+            )
         except DecidedMeanwhile:
             continue
         row = await call.read(after)
         assert row is not None
-        return answer({"delivery": shown(row, call.context.dates)})
+        return row
 
 
 def seen(views: Views) -> tuple[ColumnElement[bool], ...]:

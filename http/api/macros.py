@@ -1,6 +1,6 @@
 """/api/macros: several changes of a case under one title. Omnidesk lists them; defining and applying them is Kanal's own."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Annotated, Any, cast
 
@@ -13,11 +13,12 @@ from kanal.domain import macros
 from kanal.domain.actions import MacroActionType
 from kanal.domain.errors import CaseNotFound, MacroNotFound
 from kanal.domain.variables import Values
+from kanal.domain.work import Work
 from kanal.http.actions import DISPLAY_NAMES, ActionFields, few, shown_destination
 from kanal.http.answers import answer, empty
 from kanal.http.api import cases
 from kanal.http.api.cases import CaseAnswer
-from kanal.http.context import Call
+from kanal.http.context import Call, Caller
 from kanal.http.contract import Empty, One, Takes, Whole, contract
 from kanal.http.fields import Fields, Flag, Id, Line
 from kanal.http.ids import case_id_in, id_in
@@ -145,14 +146,21 @@ async def delete(call: Call) -> web.Response:
 async def apply(call: Call) -> web.Response:
     """Variables stand for what was so when the call came."""
     case_id = case_id_in(call.path("case"))
-    command = partial(
-        macros.apply_macro,
-        by=call.caller.staff_id,
-        macro_id=_macro_id(call),
-        case_id=case_id,
-        values=await call.read(_values, case_id, call.caller.staff_id),
-    )
+    command = await applying(call, _macro_id(call), case_id, call.caller.staff_id)
     return await cases.submit_and_show(call, command)
+
+
+async def applying(
+    call: Caller, macro_id: int, case_id: int, staff_id: int
+) -> Callable[[Work], int]:
+    """The command that applies the macro in that staff member's name. Raises CaseNotFound."""
+    return partial(
+        macros.apply_macro,
+        by=staff_id,
+        macro_id=macro_id,
+        case_id=case_id,
+        values=await call.read(_values, case_id, staff_id),
+    )
 
 
 def _categories(rows: Iterable[MacroRow]) -> Any:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, NamedTuple, TypeVar
 
 import msgspec
 from aiohttp import web
@@ -20,7 +20,7 @@ from kanal.eventlog.tables import api_keys
 from kanal.eventlog.writer import Done
 from kanal.http import contacts
 from kanal.http.answers import Date, answer, empty, listing
-from kanal.http.context import Call
+from kanal.http.context import Call, Caller
 from kanal.http.contract import Empty, Listed, One, Takes, contract
 from kanal.http.dates import Dates
 from kanal.http.fields import Content, Email, Fields, Id, Line, Paging
@@ -139,7 +139,21 @@ async def show(call: Call) -> web.Response:
     "Add a staff member", One("staff", StaffAnswer, 201), body=Takes("staff", NewStaff, bare=True)
 )
 async def create(call: Call) -> web.Response:
-    given = await call.given(NewStaff)
+    added = await add_staff(call, await call.given(NewStaff))
+    shown_staff = await _read(call, added.staff_id)
+    if added.api_key:
+        shown_staff.api_key = added.api_key
+    return answer({"staff": shown_staff}, 201)
+
+
+class AddedStaff(NamedTuple):
+    staff_id: int
+    api_key: str
+    """"" if the request had added them before."""
+
+
+async def add_staff(call: Caller, given: NewStaff) -> AddedStaff:
+    """Raises EmailTaken, RoleNotFound, BeyondOwnRights."""
     made = new_key(call.context.stream_ids)
     email = given.staff_email
 
@@ -158,10 +172,7 @@ async def create(call: Call) -> web.Response:
     )
     done = await call.submit(command, beside=keep_key)
     new = msgspec.convert(done.result, NewKey) if done.repeated else done.result
-    shown_staff = await _read(call, new.staff_id)
-    if not done.repeated:
-        shown_staff.api_key = made.key
-    return answer({"staff": shown_staff}, 201)
+    return AddedStaff(new.staff_id, "" if done.repeated else made.key)
 
 
 @contract(
@@ -328,8 +339,16 @@ async def _submit(
     command: Callable[..., R],
     beside: Callable[[Connection, R], None] | None = None,
 ) -> Done[R]:
-    """What is done to the colleague whom the path names, who may not be one who may more than the caller."""
-    staff_id = _staff_id(call)
+    return await submit_for_colleague(call, _staff_id(call), command, beside)
+
+
+async def submit_for_colleague(
+    call: Caller,
+    staff_id: int,
+    command: Callable[..., R],
+    beside: Callable[[Connection, R], None] | None = None,
+) -> Done[R]:
+    """What is done to a colleague, who may not be one who may more than the caller."""
 
     def checked(work: Work) -> R:
         access.check_colleague(work, staff_id)

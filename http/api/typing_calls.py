@@ -16,7 +16,7 @@ from kanal.domain.errors import (
 )
 from kanal.domain.roles import Right
 from kanal.http.answers import Date, answer, listing
-from kanal.http.context import Call
+from kanal.http.context import Call, Caller
 from kanal.http.contract import Listed, One, Takes, contract
 from kanal.http.dates import Dates
 from kanal.http.fields import Fields, Id, one_author
@@ -50,11 +50,20 @@ async def tell(call: Call) -> web.Response:
     given = await call.given(TypingFields)
     one_author(given.user_id, given.staff_id)
     typist = Typist(given.user_id, 0 if given.user_id else given.staff_id or call.caller.staff_id)
+    until = await note(call, case_id, typist)
+    return answer({"typing": shown(typist, until, call.context.dates)})
+
+
+async def note(call: Caller, case_id: int, typist: Typist) -> int:
+    """That they are typing now, for the other staff and for a channel that asks for it; until when it counts.
+
+    Raises CaseNotFound and what says that they may not write there.
+    """
     case = await call.read(_checked, case_id, typist)
     noted = await call.context.typists.note(case.case_id, typist)
     if noted.is_news and typist.staff_id and case.channel_id:
         await _send(call, case, typist.staff_id)
-    return answer({"typing": shown(typist, noted.until, call.context.dates)})
+    return noted.until
 
 
 @contract("List who is typing", Listed("typing", TypingAnswer))
@@ -101,7 +110,7 @@ def _checked(connection: Connection, views: Views, case_id: int, typist: Typist)
     return case
 
 
-async def _send(call: Call, case: CaseRow, staff_id: int) -> None:
+async def _send(call: Caller, case: CaseRow, staff_id: int) -> None:
     def query(connection: Connection, views: Views) -> tuple[Claimed, str] | None:
         channel = channels.find(connection, views, case.channel_id)
         user = users.find(connection, views, case.user_id)
