@@ -212,6 +212,24 @@ def restore(settings: Settings, file: Path) -> None:
     click.echo(f"Restored {file}. `kanal serve` starts it.")
 
 
+@main.group("staff")
+def staff_() -> None:
+    """Help staff who cannot help themselves; `kanal serve` may run."""
+
+
+@staff_.command("reset-password")
+@click.argument("email")
+@click.pass_obj
+def reset_password_(settings: Settings, email: str) -> None:
+    """Print a new password of the active staff member with that EMAIL, and end their sessions."""
+    with _readable_failures():
+        for step in _asked(settings, "reset-password", {"email": email}) or _reset(settings, email):
+            if "refused" in step:
+                _fail(step["refused"])
+            if "password" in step:
+                click.echo(f"New password of {email}, shown this once: {step['password']}")
+
+
 @main.group("deliveries")
 def deliveries_() -> None:
     """Look at webhooks that go out, and decide about them; `kanal serve` may run.
@@ -332,6 +350,13 @@ def _carried_out(settings: Settings, given: dict[str, Any]) -> Iterator[dict[str
         raise NoInstallation(f"there is no installation in {settings.data_dir.absolute()}.")
     with opened(settings) as store:
         yield from store.dispatch().steps(given["call"], given["arguments"])
+
+
+def _reset(settings: Settings, email: str) -> Iterator[dict[str, Any]]:
+    if not settings.database_url and not (settings.data_dir / DATABASE_FILE).exists():
+        raise NoInstallation(f"there is no installation in {settings.data_dir.absolute()}.")
+    with opened(settings) as store:
+        yield from store.reset_password(email)
 
 
 def _print(answer: dict[str, Any], as_json: bool) -> None:

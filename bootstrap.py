@@ -64,6 +64,11 @@ from kanal.http.dates import Dates
 from kanal.http.delivery_metrics import DeliveryMetrics
 from kanal.http.dispatch import Dispatch
 from kanal.http.middleware import ApiRunner
+from kanal.http.pages.feed import Feed
+from kanal.http.pages.passwords import Passwords
+from kanal.http.pages.resetting import resetting
+from kanal.http.pages.throttle import Throttle
+from kanal.http.pages.workspace import Workspace
 from kanal.http.rate_limit import RateLimit
 from kanal.projections import runner
 from kanal.projections.clean_html import clean_html
@@ -76,6 +81,8 @@ ADMIN_EMAIL = "admin@kanal.local"
 """Of the first administrator, if the operator names none."""
 PASSWORD_BYTES = 12
 PASSWORD_HASHER = argon2.PasswordHasher()
+VIEWING = "kanal_viewing"
+"""PostgreSQL's channel on which processes tell each other who has which case open."""
 CONTROL_GRACE_SECONDS = 1
 """A rebuild or backup that is cut off starts again; the end of the process must not wait for it."""
 
@@ -110,6 +117,10 @@ class Store:
         settings = self.settings
         dates = Dates(settings.timezone)
         return Dispatch(self.database, self.writer, dates, settings.phone_region)
+
+    def reset_password(self, email: str) -> Iterator[dict[str, Any]]:
+        """What `kanal staff reset-password` does; blocking."""
+        return resetting(self.database, self.writer, PASSWORD_HASHER, email)
 
 
 class FirstAdministrator(NamedTuple):
@@ -206,7 +217,9 @@ class Running(NamedTuple):
 
 
 @asynccontextmanager
-async def running(store: Store, role: Role = "all") -> AsyncIterator[Running]:
+async def running(
+    store: Store, role: Role = "all", hasher: argon2.PasswordHasher = PASSWORD_HASHER
+) -> AsyncIterator[Running]:
     """Serve until the block ends; then finish the work in hand within `shutdown_seconds`."""
     settings = store.settings
     guard = AddressGuard(settings.webhook_allow)
@@ -231,6 +244,8 @@ async def running(store: Store, role: Role = "all") -> AsyncIterator[Running]:
         )
         typists = Typists(store.database)
         arrivals = Arrivals(store.database)
+        feed = Feed(store.database)
+        viewers = Typists(store.database, notice=VIEWING)
         typing_webhook = TypingWebhook(client, settings.timezone)
         if role != "worker":
             typists.start()
@@ -238,8 +253,12 @@ async def running(store: Store, role: Role = "all") -> AsyncIterator[Running]:
             stack.push_async_callback(typing_webhook.close)
             arrivals.start()
             store.outbox.tell(arrivals)
+            viewers.start()
+            stack.push_async_callback(viewers.close)
+            feed.start()
+            store.bell.attach(feed.ring)
             # Before the server waits for its calls to end.
-            ending.append(arrivals.close)
+            ending += [arrivals.close, feed.close]
         delivery_metrics = None
         if role != "api":
             sender = Sender(
@@ -311,6 +330,9 @@ async def running(store: Store, role: Role = "all") -> AsyncIterator[Running]:
             access_log=_access_log(settings),
             rate_limit=rate_limit,
             deliveries=delivery_metrics,
+            workspace=Workspace(feed, viewers, Throttle(), Passwords(hasher))
+            if role != "worker"
+            else None,
         )
         server = ApiRunner(
             app, rate_limit, access_log=None, shutdown_timeout=settings.shutdown_seconds
@@ -378,7 +400,9 @@ async def _serve_control(store: Store, stack: AsyncExitStack) -> None:
     """On SQLite this process owns the file, so the other `kanal` commands ask it to do their work."""
     path = store.settings.data_dir / CONTROL_SOCKET
     path.unlink(missing_ok=True)
-    app = control.make_app(store.database, store.rebuild, store.recovery, store.dispatch())
+    app = control.make_app(
+        store.database, store.rebuild, store.recovery, store.dispatch(), store.reset_password
+    )
     server = web.AppRunner(app, access_log=None, shutdown_timeout=CONTROL_GRACE_SECONDS)
     await server.setup()
     stack.push_async_callback(server.cleanup)

@@ -81,10 +81,11 @@ class Settings(BaseSettings):
     )
     public_url: str = Field(
         "",
-        description="Address under which others reach Kanal, for the links to files; `http://HOST:PORT` when empty.",
+        description="Address under which others reach Kanal, for links and for the forms of its pages; `http://HOST:PORT` when empty.",
     )
     trusted_proxies: Networks = Field(
-        (), description="CIDRs of the proxies whose `X-Forwarded-For` headers are believed."
+        (),
+        description="CIDRs of the proxies whose `X-Forwarded-For` and `X-Forwarded-Proto` headers are believed.",
     )
     timezone: ZoneInfo = Field(
         ZoneInfo("UTC"), description="The account's zone, for dates in answers and webhooks."

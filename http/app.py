@@ -18,6 +18,8 @@ from kanal.http.files import add_files
 from kanal.http.logs import AccessLog, access_to_structlog
 from kanal.http.metrics import Metrics, exposition
 from kanal.http.middleware import WHO, surround
+from kanal.http.pages.routes import add_pages
+from kanal.http.pages.workspace import Workspace
 from kanal.http.rate_limit import RateLimit
 from kanal.http.routes import ROUTES, Route
 
@@ -38,8 +40,12 @@ def make_app(
     access_log: AccessLog = access_to_structlog,
     rate_limit: RateLimit | None = None,
     deliveries: DeliveryMetrics | None = None,
+    workspace: Workspace | None = None,
 ) -> web.Application:
-    """`api`: false for a process that only delivers; it still answers for its health. `deliveries`: of one that delivers."""
+    """`api`: false for a process that only delivers; it still answers for its health. `deliveries`: of one that delivers.
+
+    `workspace`: of one that shows pages.
+    """
     calls = rate_limit or RateLimit()
     app = web.Application(
         middlewares=[surround(Metrics(registry), trusted_proxies, access_log, calls)],
@@ -53,6 +59,8 @@ def make_app(
         add_documentation(app)
     if api:
         add_files(app)
+    if workspace:
+        add_pages(app, workspace)
     app.router.add_get("/healthz", _healthz)
     app.router.add_get("/readyz", _readyz)
 

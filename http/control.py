@@ -45,7 +45,9 @@ def make_app(
     rebuild: Callable[[tuple[str, ...]], Rebuild],
     recovery: Callable[[], Recovery],
     dispatch: Dispatch,
+    reset: Callable[[str], Iterator[dict[str, Any]]],
 ) -> web.Application:
+    """`reset`: of the password of who has that e-mail."""
     busy = asyncio.Lock()
 
     async def do_rebuild(request: web.Request) -> web.StreamResponse:
@@ -75,7 +77,11 @@ def make_app(
         asked = await request.json()
         return await _stream(request, dispatch.steps(asked["call"], asked["arguments"]))
 
+    async def do_reset(request: web.Request) -> web.StreamResponse:
+        return await _stream(request, reset((await request.json())["email"]))
+
     app = web.Application()
+    app.router.add_post("/reset-password", do_reset)
     app.router.add_post("/recover-deliveries", do_recover)
     app.router.add_post("/rebuild", do_rebuild)
     app.router.add_post("/backup", do_backup)

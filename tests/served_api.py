@@ -17,6 +17,7 @@ from kanal.settings import Settings
 
 EMAIL = "admin@example.com"
 KEY = "the administrator's own key"
+PASSWORD = "the administrator's own password"
 
 QUICK_HASHER = argon2.PasswordHasher.from_parameters(argon2.profiles.CHEAPEST)
 """A real one takes a third of a second, which hundreds of installations would pay."""
@@ -133,6 +134,7 @@ def settings_of(data_dir: Path, database_url: str) -> Settings:
         port=0,
         admin_email=EMAIL,
         admin_api_key=KEY,
+        admin_password=PASSWORD,
         timezone=ZoneInfo("Europe/Moscow"),
     )
 
@@ -148,5 +150,8 @@ async def serving(data_dir: Path, database_url: str) -> AsyncIterator[Api]:
     """The first administrator calls; nothing else is there yet."""
     with opened(settings_of(data_dir, database_url)) as store:
         appoint_first_administrator(store, QUICK_HASHER)
-        async with running(store, role="api") as kanal, caller(kanal.address, store) as api:
+        async with (
+            running(store, "api", QUICK_HASHER) as kanal,
+            caller(kanal.address, store) as api,
+        ):
             yield api

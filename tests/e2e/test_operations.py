@@ -5,7 +5,8 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from kanal_process import Client, Kanal, serving
+from kanal_process import EMAIL, Client, Kanal, serving
+from visiting import visitor
 from webhook_receiver import Receiver
 
 pytestmark = pytest.mark.timeout(180)  # a dozen processes start, on a machine that may be busy
@@ -168,6 +169,17 @@ async def test_two_processes_cannot_own_one_data_directory(data_dir: Path) -> No
         code, output = await kanal.command("serve")
         assert code == 1
         assert "in use by another Kanal process" in output
+
+
+async def test_who_cannot_sign_in_gets_a_new_password_from_the_command(data_dir: Path) -> None:
+    async with serving(data_dir) as kanal:
+        code, output = await kanal.command("staff", "reset-password", EMAIL.upper())
+        assert code == 0, output
+        async with visitor(kanal.address) as anna:
+            seen = await anna.sign_in(EMAIL, output.rpartition(": ")[2].strip())
+            assert seen.path == "/inbox"
+        code, output = await kanal.command("staff", "reset-password", "nobody@example.com")
+        assert (code, "no active staff member" in output) == (1, True)
 
 
 async def test_a_wrong_setting_is_one_readable_line(data_dir: Path) -> None:

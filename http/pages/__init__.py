@@ -1,0 +1,1 @@
+"""The workspace: pages that the server renders, for staff and administrators."""

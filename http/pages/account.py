@@ -1,0 +1,103 @@
+"""/account: what is one's own: language, look, password, and the browsers that are signed in."""
+
+from functools import partial
+from typing import Literal, NamedTuple
+
+from aiohttp import web
+from sqlalchemy import Connection
+
+from kanal.http.errors import ApiError
+from kanal.http.fields import Fields, Text
+from kanal.http.middleware import REMOTE
+from kanal.http.pages import passwords, sessions, sidebar, wording
+from kanal.http.pages.sessions import SessionRow
+from kanal.http.pages.sidebar import Sidebar
+from kanal.http.pages.visit import Visit, now
+from kanal.http.pages.workspace import WORKSPACE
+from kanal.projections.read_model import Views
+
+
+class Preferences(Fields):
+    language: Text = ""
+    theme: Literal["light", "dark"] | None = None
+
+
+class NewPassword(Fields):
+    current: Text = ""
+    password: Text = ""
+    again: Text = ""
+
+
+class EndedSession(Fields):
+    session: Text = ""
+
+
+class Shown(NamedTuple):
+    sidebar: Sidebar
+    sessions: list[SessionRow]
+
+
+async def show(visit: Visit) -> web.StreamResponse:
+    def query(connection: Connection, views: Views) -> Shown:
+        staff_id = visit.who.staff_id
+        return Shown(
+            sidebar.read(connection, views, staff_id),
+            sessions.of_staff(connection, staff_id, now()),
+        )
+
+    shown = await visit.read(query)
+    return visit.page(
+        "account.html",
+        sidebar=shown.sidebar,
+        sessions=shown.sessions,
+        shortest=passwords.SHORTEST,
+        position=None,
+    )
+
+
+async def change(visit: Visit) -> web.StreamResponse:
+    given = await visit.given(Preferences)
+    language = given.language if given.language in wording.LANGUAGES else ""
+    await visit.keep(
+        partial(
+            sessions.prefer,
+            staff_id=visit.who.staff_id,
+            language=language,
+            theme=given.theme or "",
+        )
+    )
+    return visit.see("/account", done="saved")
+
+
+async def change_password(visit: Visit) -> web.StreamResponse:
+    """All other browsers are signed out."""
+    given, who = await visit.given(NewPassword), visit.who
+    workspace, address = visit.request.app[WORKSPACE], visit.request[REMOTE]
+    passwords.check_new(given.password, given.again)
+    if workspace.throttle.wait(address, who.email):
+        raise ApiError(429, "throttled", "Too many attempts. Try again in some minutes.")
+
+    def query(connection: Connection, _: Views) -> str:
+        return sessions.password_of(connection, who.staff_id)
+
+    if not await workspace.passwords.are_right(await visit.read(query), given.current):
+        workspace.throttle.failed(address, who.email)
+        raise ApiError(403, "wrong_password", "That is not your password.")
+    hashed = await workspace.passwords.hashed(given.password)
+
+    def keep(connection: Connection) -> None:
+        sessions.keep_password(connection, who.staff_id, hashed)
+        sessions.end_others(connection, who.staff_id, who.session_id)
+
+    await visit.keep(keep)
+    return visit.see("/account", done="saved")
+
+
+async def end_session(visit: Visit) -> web.StreamResponse:
+    given, who = await visit.given(EndedSession), visit.who
+    if given.session:
+        end = partial(sessions.end, session_id=given.session, staff_id=who.staff_id)
+    else:
+        end = partial(sessions.end_others, staff_id=who.staff_id, session_id=who.session_id)
+    await visit.keep(end)
+    return visit.see("/account", done="ended")

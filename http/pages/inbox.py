@@ -1,0 +1,237 @@
+"""/inbox: the cases of all channels in one list, by views, with a search and changes of several at once."""
+
+import re
+from functools import partial
+from typing import Annotated, Any, Final, Literal, NamedTuple
+
+from aiohttp import web
+from pydantic import BeforeValidator
+from sqlalchemy import Connection
+
+from kanal.domain import cases as domain
+from kanal.domain.cases import case_id_of
+from kanal.domain.errors import FilterNotFound
+from kanal.domain.plain_text import plain_text
+from kanal.domain.work import Work
+from kanal.http.api.cases import MOST_CASES, CasesQuery
+from kanal.http.chosen_filter import for_staff
+from kanal.http.cursors import cursor_of, place_of
+from kanal.http.fields import Fields, Id, Text
+from kanal.http.pages import sidebar
+from kanal.http.pages.sidebar import Sidebar
+from kanal.http.pages.visit import Visit
+from kanal.projections import cases, chats, filters, messages, users
+from kanal.projections.cases import CaseFilter, CaseRow, Sort
+from kanal.projections.chats import ChatFilter
+from kanal.projections.keyset import After
+from kanal.projections.messages import Excerpt
+from kanal.projections.read_model import Page, Views
+from kanal.projections.users import Known
+
+ROWS: Final = 50
+UNCLOSED: Final = ("open", "waiting")
+DEFAULT_VIEW: Final = "open"
+DEFAULT_SORT: Final[Sort] = "response_desc"
+SORTS: Final[tuple[Sort, ...]] = (
+    "response_desc",
+    "response_asc",
+    "created_at_desc",
+    "created_at_asc",
+    "priority_desc",
+)
+LINE: Final = 160
+"""Characters of a message that a row shows."""
+MOST_SEARCHED: Final = 200
+PHONE: Final = re.compile(r"\+?[\d\s().-]{5,}")
+NUMBER: Final = re.compile(r"#?(\d{1,18})")
+ID_MARK: Final = "id:"
+
+Action = Literal["open", "waiting", "closed", "take", "spam", "trash", "restore"]
+
+
+def _several(value: object) -> object:
+    return value if isinstance(value, list) else [value]
+
+
+class InboxQuery(Fields):
+    view: Text = DEFAULT_VIEW
+    sort: Sort = DEFAULT_SORT
+    q: Text = ""
+    cursor: Text = ""
+
+
+class BulkChange(Fields):
+    case: Annotated[tuple[Id, ...], BeforeValidator(_several)] = ()
+    action: Text = ""
+    staff: Text = ""
+    group: Text = ""
+    label: Text = ""
+
+
+class Row(NamedTuple):
+    case: CaseRow
+    person: Known | None
+    excerpt: Excerpt | None
+
+    @property
+    def line(self) -> str:
+        """The beginning of the last message."""
+        if self.excerpt is None:
+            return ""
+        text = self.excerpt.content or plain_text(self.excerpt.content_html)
+        return " ".join(text.split())[:LINE]
+
+    @property
+    def asks(self) -> bool:
+        """The customer spoke last."""
+        unclosed = self.case.status != "closed"
+        return unclosed and self.excerpt is not None and self.excerpt.kind == "user_message"
+
+
+class Shown(NamedTuple):
+    rows: list[Row]
+    total: int
+    next: After | None
+    sidebar: Sidebar
+    position: int
+
+
+async def show(visit: Visit) -> web.StreamResponse:
+    asked = visit.asked(InboxQuery)
+    query = asked.q.strip()[:MOST_SEARCHED]
+    if query and (case_id := await _named(visit, query)):
+        return visit.see(f"/cases/{case_id}")
+    keyed_hash = visit.context.stream_ids.keyed_hash
+    after = place_of(asked.cursor, asked.sort, keyed_hash) if asked.cursor else None
+    shown = await visit.read(_shown, visit, asked, query, after)
+    return visit.page(
+        "inbox.html",
+        asked=asked,
+        query=query,
+        sorts=SORTS,
+        shown=shown,
+        sidebar=shown.sidebar,
+        position=shown.position,
+        following=cursor_of(asked.sort, shown.next, keyed_hash) if shown.next else "",
+        most=MOST_CASES,
+    )
+
+
+async def change(visit: Visit) -> web.StreamResponse:
+    given = await visit.given(BulkChange)
+    if given.case:
+        commands = _commands(visit, given)
+
+        def command(work: Work) -> list[int]:
+            changed: list[int] = []
+            for each in commands:
+                changed = domain.for_each_case(work, change=each, case_ids=given.case[:ROWS])
+            return changed
+
+        await visit.submit(command)
+    return visit.back("/inbox", done="changed")
+
+
+def _commands(visit: Visit, given: BulkChange) -> list[Any]:
+    commands: list[Any] = []
+    match given.action:
+        case "open" | "waiting" | "closed":
+            commands.append(partial(domain.change_case, status=given.action))
+        case "take":
+            commands.append(partial(domain.change_case, staff_id=visit.who.staff_id))
+        case "spam":
+            commands.append(domain.mark_case_as_spam)
+        case "trash":
+            commands.append(domain.trash_case)
+        case "restore":
+            commands.append(domain.restore_case)
+    if given.staff.isdecimal():
+        commands.append(partial(domain.change_case, staff_id=int(given.staff)))
+    if given.group.isdecimal():
+        commands.append(partial(domain.change_case, group_id=int(given.group)))
+    if given.label.isdecimal():
+        commands.append(partial(domain.change_case, add_labels=(int(given.label),)))
+    return commands
+
+
+async def _named(visit: Visit, query: str) -> int:
+    """The case that the search names by its number or id, 0 if there is none."""
+    by_number = case_id_of(query)
+    if by_number is None:
+        number = NUMBER.fullmatch(query)
+        by_number = int(number[1]) if number else None
+    if by_number is None:
+        return 0
+    found = await visit.read(cases.find, by_number)
+    return found.case_id if found else 0
+
+
+def _shown(
+    connection: Connection,
+    views: Views,
+    visit: Visit,
+    asked: InboxQuery,
+    query: str,
+    after: After | None,
+) -> Shown:
+    staff_id = visit.who.staff_id
+    position = visit.context.database.head(connection)
+    beside = sidebar.read(connection, views, staff_id)
+    end: After | None = None
+    if asked.view == "chats" and not query:
+        found = chats.listed(connection, views, ChatFilter(), Page(limit=ROWS))
+        rows, total = (
+            cases.of_ids(connection, views, [row.case_id for row in found.rows]),
+            found.total,
+        )
+    else:
+        wanted = _searched(query) if query else _wanted(connection, views, visit, asked.view)
+        listed = cases.listed(connection, views, wanted, Page(limit=ROWS), asked.sort, after)
+        rows, total, end = listed.rows, listed.total, listed.end
+    people = users.known(connection, views, (row.user_id for row in rows))
+    excerpts = messages.excerpts(connection, views, [row.case_id for row in rows])
+    shown = [Row(row, people.get(row.user_id), excerpts.get(row.case_id)) for row in rows]
+    return Shown(shown, total, end, beside, position)
+
+
+def _wanted(connection: Connection, views: Views, visit: Visit, view: str) -> CaseFilter:
+    """Raises FilterNotFound, ApiError."""
+    kind, _, value = view.partition(":")
+    unclosed = CaseFilter(status=UNCLOSED, show_active_chats=True)
+    match kind:
+        case "mine":
+            return unclosed._replace(staff_id=(visit.who.staff_id,))
+        case "unassigned":
+            return unclosed._replace(staff_id=(0,))
+        case "waiting" | "closed" | "open":
+            return unclosed._replace(status=(kind,))
+        case "channel":
+            return unclosed._replace(channel=(value,))
+        case "group" if value.isdecimal():
+            return unclosed._replace(group_id=(int(value),))
+        case "label" if value.isdecimal():
+            return unclosed._replace(status=(), labels=(int(value),))
+        case "spam":
+            return CaseFilter(spam=True, show_active_chats=True)
+        case "trash":
+            return CaseFilter(deleted=True, show_active_chats=True)
+        case "all":
+            return CaseFilter(show_active_chats=True)
+        case "filter" if value.isdecimal():
+            row = filters.find(connection, views, int(value), visit.who.staff_id)
+            if row is not None:
+                conditions = for_staff(row.parsed(), visit.who.staff_id)
+                return CasesQuery.read(conditions, visit.context).wanted()
+    raise FilterNotFound(view)
+
+
+def _searched(query: str) -> CaseFilter:
+    """Closed cases too. What is looked for is told by how it looks."""
+    everywhere = CaseFilter(show_active_chats=True, show_merged_cases=True)
+    if query.startswith(ID_MARK):
+        return everywhere._replace(user_custom_id=(query.removeprefix(ID_MARK).strip(),))
+    if "@" in query:
+        return everywhere._replace(user_email=(query,))
+    if PHONE.fullmatch(query):
+        return everywhere._replace(user_phone=(query,))
+    return everywhere._replace(subject=query)

@@ -1,0 +1,46 @@
+"""`kanal staff reset-password`: for when nobody can sign in who could help."""
+
+import secrets
+from collections.abc import Iterator
+from functools import partial
+from typing import Any, Final
+
+import argon2
+from sqlalchemy import Connection
+
+from kanal.eventlog.database import Database
+from kanal.eventlog.writer import Writer
+from kanal.http import contacts
+from kanal.http.pages import sessions
+from kanal.projections import runner
+from kanal.projections.registry import CORE
+
+PASSWORD_OCTETS: Final = 12
+
+
+def resetting(
+    database: Database, writer: Writer, hasher: argon2.PasswordHasher, email: str
+) -> Iterator[dict[str, Any]]:
+    """One step: {"password": text} or {"refused": a sentence}. Blocking; all sessions of theirs end."""
+    try:
+        normalised = contacts.email(email).normalised
+    except ValueError as error:
+        yield {"refused": f"the e-mail {error}."}
+        return
+
+    def find(connection: Connection) -> int:
+        return sessions.active_staff(connection, runner.views(connection, CORE), normalised)
+
+    with database.reading() as connection:
+        staff_id = find(connection)
+    if not staff_id:
+        yield {"refused": "there is no active staff member with this e-mail."}
+        return
+    password = secrets.token_urlsafe(PASSWORD_OCTETS)
+    writer.run_and_wait(partial(_keep, staff_id=staff_id, password_hash=hasher.hash(password)))
+    yield {"password": password}
+
+
+def _keep(connection: Connection, staff_id: int, password_hash: str) -> None:
+    sessions.keep_password(connection, staff_id, password_hash)
+    sessions.end_others(connection, staff_id)

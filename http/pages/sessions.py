@@ -1,0 +1,194 @@
+"""Who is signed in: kept rows (eventlog/tables.py), found by the hash of a token that only the browser has."""
+
+import hashlib
+import secrets
+from typing import Final, NamedTuple
+
+from sqlalchemy import Connection, and_, delete, func, insert, select, update
+
+from kanal.domain.access import Scope
+from kanal.eventlog.tables import invitations, passwords, preferences, sessions
+from kanal.http import contacts
+from kanal.projections.access import scope_of_role
+from kanal.projections.read_model import Views
+
+TOKEN_OCTETS: Final = 32
+DAY: Final = 24 * 3600 * 1_000_000
+LIFETIME: Final = 30 * DAY
+"""After it whoever is signed in signs in again."""
+SEEN_EVERY: Final = 600 * 1_000_000
+"""Writing down each request would cost more than the request."""
+INVITATION_LIFETIME: Final = 3 * DAY
+MAX_AGENT: Final = 200
+"""Characters that are kept of what a browser says it is."""
+
+
+class SignedIn(NamedTuple):
+    """Whose browser it is."""
+
+    session_id: str
+    staff_id: int
+    email: str
+    """As it was given."""
+    full_name: str
+    language: str
+    """"" as the browser likes."""
+    theme: str
+    seen_at: int
+    scope: Scope
+    """At the moment of reading."""
+
+
+class SessionRow(NamedTuple):
+    session_id: str
+    created_at: int
+    seen_at: int
+    address: str
+    agent: str
+
+
+class Account(NamedTuple):
+    """What a password is compared with."""
+
+    staff_id: int
+    password_hash: str
+
+
+def new_token() -> str:
+    return secrets.token_urlsafe(TOKEN_OCTETS)
+
+
+def id_of(token: str) -> str:
+    return hashlib.sha256(token.encode()).hexdigest()
+
+
+def find(connection: Connection, views: Views, session_id: str, now: int) -> SignedIn | None:
+    """None once it has expired or was revoked, and while its owner is disabled."""
+    staff = views.staff["staff"]
+    query = (
+        select(
+            sessions.c.session_id,
+            staff.c.staff_id,
+            staff.c.email,
+            staff.c.full_name,
+            func.coalesce(preferences.c.language, ""),
+            func.coalesce(preferences.c.theme, ""),
+            sessions.c.seen_at,
+            staff.c.role_id,
+        )
+        .join_from(sessions, staff, staff.c.staff_id == sessions.c.staff_id)
+        .outerjoin(preferences, preferences.c.staff_id == sessions.c.staff_id)
+        .where(
+            sessions.c.session_id == session_id,
+            sessions.c.expires_at > now,
+            staff.c.active.is_(True),
+        )
+    )
+    row = connection.execute(query).first()
+    if row is None:
+        return None
+    scope = scope_of_role(connection, views, row.staff_id, row.role_id)
+    return SignedIn._make((*row[:-1], scope))
+
+
+def account_of(connection: Connection, views: Views, email: str) -> Account | None:
+    """Of an active staff member with a password. `email`: normalised."""
+    staff_id = active_staff(connection, views, email)
+    password_hash = password_of(connection, staff_id) if staff_id else ""
+    return Account(staff_id, password_hash) if password_hash else None
+
+
+def active_staff(connection: Connection, views: Views, email: str) -> int:
+    """Whose normalised e-mail it is, 0 for nobody's. The staff are few, so all of them are looked at."""
+    staff = views.staff["staff"].c
+    for staff_id, given in connection.execute(
+        select(staff.staff_id, staff.email).where(staff.active.is_(True))
+    ).all():
+        if email in (given.lower(), contacts.email(given).normalised):
+            return int(staff_id)
+    return 0
+
+
+def begin(
+    connection: Connection, session_id: str, staff_id: int, *, now: int, address: str, agent: str
+) -> None:
+    connection.execute(delete(sessions).where(sessions.c.expires_at <= now))
+    row = {
+        "session_id": session_id,
+        "staff_id": staff_id,
+        "created_at": now,
+        "seen_at": now,
+        "expires_at": now + LIFETIME,
+        "address": address,
+        "agent": agent[:MAX_AGENT],
+    }
+    connection.execute(insert(sessions).values(row))
+
+
+def seen(connection: Connection, session_id: str, *, now: int, address: str) -> None:
+    own = update(sessions).where(sessions.c.session_id == session_id)
+    connection.execute(own.values(seen_at=now, address=address))
+
+
+def of_staff(connection: Connection, staff_id: int, now: int) -> list[SessionRow]:
+    """The one that was used last first."""
+    columns = [sessions.c[name] for name in SessionRow._fields]
+    query = select(*columns).where(sessions.c.staff_id == staff_id, sessions.c.expires_at > now)
+    rows = connection.execute(query.order_by(sessions.c.seen_at.desc()))
+    return [SessionRow._make(row) for row in rows]
+
+
+def end(connection: Connection, session_id: str, staff_id: int) -> None:
+    """Nobody can end what is another's."""
+    own = and_(sessions.c.session_id == session_id, sessions.c.staff_id == staff_id)
+    connection.execute(delete(sessions).where(own))
+
+
+def end_others(connection: Connection, staff_id: int, session_id: str = "") -> None:
+    """All of that staff member's but this one."""
+    others = and_(sessions.c.staff_id == staff_id, sessions.c.session_id != session_id)
+    connection.execute(delete(sessions).where(others))
+
+
+def keep_password(connection: Connection, staff_id: int, password_hash: str) -> None:
+    """In place of the former one, whose links are void from here on."""
+    connection.execute(delete(passwords).where(passwords.c.staff_id == staff_id))
+    connection.execute(insert(passwords).values(staff_id=staff_id, hash=password_hash))
+    connection.execute(delete(invitations).where(invitations.c.staff_id == staff_id))
+
+
+def password_of(connection: Connection, staff_id: int) -> str:
+    """Its hash, "" if they have none."""
+    return connection.scalar(select(passwords.c.hash).where(passwords.c.staff_id == staff_id)) or ""
+
+
+def invite(connection: Connection, invitation_id: str, staff_id: int, now: int) -> None:
+    """One link at a time: a new one makes the former void."""
+    connection.execute(delete(invitations).where(invitations.c.staff_id == staff_id))
+    row = {
+        "invitation_id": invitation_id,
+        "staff_id": staff_id,
+        "expires_at": now + INVITATION_LIFETIME,
+    }
+    connection.execute(insert(invitations).values(row))
+
+
+def invited(connection: Connection, views: Views, invitation_id: str, now: int) -> int:
+    """Whom the link is for, 0 if it is void."""
+    staff = views.staff["staff"].c
+    query = (
+        select(invitations.c.staff_id)
+        .join_from(invitations, views.staff["staff"], staff.staff_id == invitations.c.staff_id)
+        .where(
+            invitations.c.invitation_id == invitation_id,
+            invitations.c.expires_at > now,
+            staff.active.is_(True),
+        )
+    )
+    return connection.scalar(query) or 0
+
+
+def prefer(connection: Connection, staff_id: int, language: str, theme: str) -> None:
+    connection.execute(delete(preferences).where(preferences.c.staff_id == staff_id))
+    row = {"staff_id": staff_id, "language": language, "theme": theme}
+    connection.execute(insert(preferences).values(row))

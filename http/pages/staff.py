@@ -1,0 +1,103 @@
+"""/staff: colleagues, and the links under which they choose their passwords."""
+
+from functools import partial
+from typing import Annotated, Literal, NamedTuple
+
+from aiohttp import web
+from pydantic import BeforeValidator
+from sqlalchemy import Connection
+
+from kanal.domain import staff as domain
+from kanal.domain.errors import StaffNotFound
+from kanal.domain.roles import BUILT_IN
+from kanal.domain.work import Work
+from kanal.http.api.staff import NewStaff, add_staff, submit_for_colleague
+from kanal.http.fields import Fields
+from kanal.http.ids import id_in
+from kanal.http.pages import sessions, sidebar
+from kanal.http.pages.sidebar import Sidebar
+from kanal.http.pages.visit import Visit, now
+from kanal.projections import roles, staff
+from kanal.projections.read_model import Views
+
+
+def _word(value: object) -> str:
+    return value if isinstance(value, str) else ""
+
+
+class StateChange(Fields):
+    action: Annotated[Literal["", "enable", "disable"], BeforeValidator(_word)] = ""
+
+
+class Link(NamedTuple):
+    """Shown once, to be handed to whom it is for."""
+
+    name: str
+    url: str
+    api_key: str
+
+
+async def show_all(visit: Visit) -> web.StreamResponse:
+    return await _page(visit)
+
+
+async def create(visit: Visit) -> web.StreamResponse:
+    given = await visit.given(NewStaff)
+    added = await add_staff(visit, given)
+    url = await _invitation(visit, added.staff_id)
+    name = given.staff_full_name or given.staff_email.given
+    return await _page(visit, Link(name, url, added.api_key))
+
+
+async def invite(visit: Visit) -> web.StreamResponse:
+    """Their password of now stays until they choose another."""
+    staff_id = _staff_id(visit)
+    found = await visit.read(staff.find, staff_id)
+    if found is None:
+        raise StaffNotFound(staff_id)
+    # Whoever has the link can be that colleague.
+    await submit_for_colleague(visit, staff_id, _nothing)
+    return await _page(
+        visit, Link(found.full_name or found.email, await _invitation(visit, staff_id), "")
+    )
+
+
+async def change_state(visit: Visit) -> web.StreamResponse:
+    """Whoever is disabled is signed out everywhere."""
+    staff_id = _staff_id(visit)
+    given = await visit.given(StateChange)
+
+    def end(connection: Connection, _: int) -> None:
+        sessions.end_others(connection, staff_id)
+
+    if given.action == "disable":
+        await submit_for_colleague(visit, staff_id, domain.disable_staff, end)
+    elif given.action == "enable":
+        await submit_for_colleague(visit, staff_id, domain.enable_staff)
+    return visit.see("/staff", done="saved")
+
+
+async def _invitation(visit: Visit, staff_id: int) -> str:
+    token = sessions.new_token()
+    await visit.keep(
+        partial(sessions.invite, invitation_id=sessions.id_of(token), staff_id=staff_id, now=now())
+    )
+    return f"{visit.context.links.public_url}/join/{token}"
+
+
+def _nothing(_: Work, *, staff_id: int) -> int:
+    return staff_id
+
+
+async def _page(visit: Visit, link: Link | None = None) -> web.StreamResponse:
+    def query(connection: Connection, views: Views) -> tuple[Sidebar, dict[int, str]]:
+        titles = {role.role_id: role.title for role in BUILT_IN.values()}
+        titles |= {row.role_id: row.title for row in roles.listed(connection, views)}
+        return sidebar.read(connection, views, visit.who.staff_id), titles
+
+    beside, titles = await visit.read(query)
+    return visit.page("staff.html", sidebar=beside, roles=titles, link=link, position=None)
+
+
+def _staff_id(visit: Visit) -> int:
+    return id_in(visit.path("staff"), StaffNotFound)

@@ -1,0 +1,465 @@
+// What an open page does by itself: it hears what changed, asks for itself anew, and puts the parts in place that differ.
+// Every page reads and answers without it; there is nothing to build.
+
+const root = document.documentElement.dataset.root;
+const body = document.body;
+const token = document.querySelector("meta[name=token]")?.content;
+const REFRESH_PAUSE = 1000; // between two refreshes of a list, in milliseconds
+const TYPING_EVERY = 3000;
+const DRAFT_AFTER = 700;
+const TOAST_FOR = 5000;
+const GROWN = 360; // pixels up to which a text field grows with its text
+
+keepZone();
+if (token) {
+  live();
+  forms();
+  keyboard();
+  menu();
+  select();
+  composer();
+  toasts();
+  document.addEventListener("click", (event) => {
+    if (event.target.closest("[data-help]")) help();
+    const back = event.target.closest("[data-back]");
+    if (back) sessionStorage.list && (back.href = sessionStorage.list);
+  });
+  if (document.querySelector("[data-list]")) sessionStorage.list = location.href;
+  toEnd();
+}
+
+// The reader's zone, for the dates of the next page.
+function keepZone() {
+  const zone = Intl.DateTimeFormat().resolvedOptions().timeZone;
+  if (zone && !document.cookie.includes(`kanal_zone=${zone}`)) {
+    document.cookie = `kanal_zone=${zone}; path=/; max-age=31536000; samesite=lax`;
+  }
+}
+
+// -- putting a page's new state in place --------------------------------------------------------
+
+let refreshing = null;
+let again = false;
+let refreshedAt = 0;
+
+function refresh() {
+  if (refreshing) {
+    again = true;
+    return refreshing;
+  }
+  const wait = Math.max(0, refreshedAt + REFRESH_PAUSE - Date.now());
+  refreshing = (async () => {
+    await new Promise((done) => setTimeout(done, body.dataset.case ? 0 : wait));
+    if (document.hidden) await new Promise((done) => document.addEventListener("visibilitychange", done, { once: true }));
+    again = false;
+    try {
+      const answer = await fetch(location.href, { headers: { "X-Kanal-Part": "1" } });
+      if (answer.status === 401) return gone();
+      if (answer.ok) patch(await answer.text());
+    } catch {
+      // The stream of events tells that the connection is lost, and connects again.
+    }
+    refreshedAt = Date.now();
+  })().finally(() => {
+    refreshing = null;
+    if (again) refresh();
+  });
+  return refreshing;
+}
+
+function patch(text) {
+  const page = new DOMParser().parseFromString(text, "text/html");
+  if (page.body.hasAttribute("data-refused")) return toast(page.querySelector("[data-reason]")?.textContent, true);
+  const list = document.querySelector("[data-live-list]");
+  const last = list?.lastElementChild?.getBoundingClientRect();
+  const atEnd = last && last.top < document.getElementById("composer")?.getBoundingClientRect().top + 80;
+  for (const part of page.querySelectorAll("[data-live]")) {
+    const here = document.getElementById(part.id);
+    if (!here || here.isEqualNode(part)) continue;
+    if (here.hasAttribute("data-keep-focus") && here.contains(document.activeElement) && document.activeElement.tagName === "SELECT") continue;
+    replace(here, part);
+  }
+  for (const fresh of page.querySelectorAll("[data-live-list]")) {
+    const here = document.getElementById(fresh.id);
+    if (here) patchList(here, fresh);
+  }
+  document.title = page.title;
+  body.dataset.position = page.body.dataset.position || body.dataset.position;
+  if (list && atEnd) toEnd();
+}
+
+function replace(here, part) {
+  const checked = new Set([...here.querySelectorAll("[data-check]:checked")].map((box) => box.value));
+  const focused = here.contains(document.activeElement) ? key(document.activeElement) : null;
+  const marked = here.querySelector(".here")?.id;
+  here.replaceWith(part);
+  for (const box of part.querySelectorAll("[data-check]")) box.checked = checked.has(box.value);
+  if (marked) document.getElementById(marked)?.classList.add("here");
+  if (focused) [...part.querySelectorAll("a, button, select, input")].find((each) => key(each) === focused)?.focus({ preventScroll: true });
+  selected();
+}
+
+function key(element) {
+  return `${element.tagName} ${element.getAttribute("href") || ""} ${element.name || ""} ${element.value || ""}`;
+}
+
+function patchList(here, fresh) {
+  const known = new Map([...here.children].map((each) => [each.id, each]));
+  let place = here.firstElementChild;
+  for (const each of [...fresh.children]) {
+    const old = known.get(each.id);
+    known.delete(each.id);
+    if (old && old.isEqualNode(each)) {
+      if (old !== place) here.insertBefore(old, place);
+      else place = place.nextElementSibling;
+      continue;
+    }
+    if (old) {
+      if (old === place) place = place.nextElementSibling;
+      old.replaceWith(each);
+    } else here.insertBefore(each, place);
+  }
+  for (const left of known.values()) left.remove();
+}
+
+function toEnd() {
+  const list = document.querySelector("[data-live-list]");
+  if (!list) return;
+  list.scrollTop = list.scrollHeight;
+  // On a narrow screen the whole page scrolls, and the case's details stand below what is written.
+  const main = document.getElementById("main");
+  const talk = list.closest(".talk");
+  if (main.scrollHeight > main.clientHeight) main.scrollTop = talk.offsetTop + talk.offsetHeight - main.offsetTop - main.clientHeight;
+}
+
+function gone() {
+  toast(body.dataset.gone, true);
+}
+
+// -- what happens elsewhere ---------------------------------------------------------------------
+
+function live() {
+  const state = document.querySelector("[data-live-state]");
+  const asked = new URLSearchParams({ after: body.dataset.position || "0", case: body.dataset.case || "0" });
+  let lost = null;
+  let source = null;
+  const connect = () => {
+    asked.set("after", body.dataset.position || "0");
+    source = new EventSource(`${root}/live?${asked}`);
+    source.addEventListener("open", () => {
+      clearTimeout(lost);
+      lost = null;
+      state.hidden = true;
+    });
+    source.addEventListener("error", () => {
+      lost ??= setTimeout(() => (state.hidden = false), 1500);
+      // A refusal ends the stream for good; the page may still be signed in, so it is tried again.
+      if (source.readyState === EventSource.CLOSED) setTimeout(connect, 5000);
+    });
+    source.addEventListener("change", (event) => {
+      const { cases, everything } = JSON.parse(event.data);
+      if (!body.dataset.case || everything || cases.length) refresh();
+      else refreshSoon();
+    });
+    source.addEventListener("company", (event) => company(JSON.parse(event.data)));
+  };
+  connect();
+  addEventListener("pagehide", () => source.close());
+  addEventListener("pageshow", (event) => event.persisted && (connect(), refresh()));
+}
+
+// On a conversation the counts beside it may lag a little.
+let soon = null;
+function refreshSoon() {
+  soon ??= setTimeout(() => {
+    soon = null;
+    refresh();
+  }, 2500);
+}
+
+function company({ viewing, typing }) {
+  const line = document.querySelector("[data-company]");
+  if (!line) return;
+  const words = [];
+  if (viewing.length) words.push(line.dataset.viewing.replace("{names}", viewing.join(", ")));
+  if (typing.length) words.push(line.dataset.typing.replace("{names}", typing.join(", ")));
+  line.textContent = words.join(" · ");
+  line.hidden = !words.length;
+}
+
+// -- forms --------------------------------------------------------------------------------------
+
+function forms() {
+  document.addEventListener("change", (event) => {
+    const form = event.target.closest("form[data-auto]");
+    if (form && event.target.matches("select") && event.target.value !== "") form.requestSubmit();
+  });
+  document.addEventListener("submit", async (event) => {
+    const form = event.target;
+    if (!form.matches("[data-async]")) return;
+    event.preventDefault();
+    if (form.classList.contains("busy")) return;
+    const data = new FormData(form, event.submitter);
+    form.classList.add("busy");
+    try {
+      const plain = form.enctype !== "multipart/form-data";
+      const answer = await fetch(form.action, {
+        method: "POST",
+        body: plain ? new URLSearchParams(data) : data,
+        headers: { "X-Kanal-Token": token, "X-Kanal-Part": "1" },
+      });
+      if (answer.status === 401) return gone();
+      const text = await answer.text();
+      const page = new DOMParser().parseFromString(text, "text/html");
+      if (!answer.ok) {
+        toast(page.querySelector("[data-reason]")?.textContent || body.dataset.failed, true);
+        form.dispatchEvent(new CustomEvent("refused"));
+        return;
+      }
+      const other = new URL(answer.url);
+      if (other.pathname !== location.pathname) return location.assign(answer.url);
+      form.dispatchEvent(new CustomEvent("done", { detail: page }));
+      patch(text);
+      const notice = page.querySelector("[data-toast]");
+      if (notice) toast(notice.textContent);
+    } catch {
+      toast(body.dataset.failed, true);
+    } finally {
+      form.classList.remove("busy");
+      for (const box of form.querySelectorAll("[data-check]")) box.checked = false;
+      selected();
+    }
+  });
+}
+
+// -- choosing several ---------------------------------------------------------------------------
+
+function select() {
+  document.addEventListener("change", (event) => {
+    if (event.target.matches("[data-all]")) {
+      for (const box of document.querySelectorAll("[data-check]")) box.checked = event.target.checked;
+    }
+    if (event.target.matches("[data-all], [data-check]")) selected();
+  });
+}
+
+function selected() {
+  const boxes = [...document.querySelectorAll("[data-check]")];
+  const count = boxes.filter((box) => box.checked).length;
+  const words = document.querySelector("[data-selected]");
+  if (words) words.textContent = `${count} ${words.dataset.selected}`;
+  const all = document.querySelector("[data-all]");
+  if (all) {
+    all.checked = count > 0 && count === boxes.length;
+    all.indeterminate = count > 0 && count < boxes.length;
+  }
+}
+
+// -- keyboard -----------------------------------------------------------------------------------
+
+function keyboard() {
+  document.addEventListener("keydown", (event) => {
+    const writing = event.target.closest("input:not([type=checkbox]), textarea, select, [contenteditable]");
+    if ((event.ctrlKey || event.metaKey) && event.key === "Enter") {
+      const form = event.target.closest("form[data-composer]");
+      if (form) {
+        event.preventDefault();
+        form.requestSubmit();
+      }
+      return;
+    }
+    if (event.key === "Escape" && writing) return writing.blur();
+    if (writing || event.ctrlKey || event.metaKey || event.altKey || document.querySelector("dialog[open]")) return;
+    const act = { j: () => move(1), k: () => move(-1), x: mark, u: up, r: () => write("reply"), n: () => write("note"), "/": () => document.getElementById("q")?.focus(), "?": help }[event.key];
+    if (event.key === "Enter" && here() && !event.target.closest("a, button")) {
+      event.preventDefault();
+      here().querySelector("a").click();
+    } else if (act) {
+      event.preventDefault();
+      act();
+    }
+  });
+}
+
+const here = () => document.querySelector("[data-row].here");
+
+function move(step) {
+  const rows = [...document.querySelectorAll("[data-row]")];
+  if (!rows.length) return;
+  const at = rows.indexOf(here());
+  const next = rows[Math.min(rows.length - 1, Math.max(0, at < 0 ? 0 : at + step))];
+  here()?.classList.remove("here");
+  next.classList.add("here");
+  next.querySelector("a").focus({ preventScroll: true });
+  next.scrollIntoView({ block: "nearest" });
+}
+
+function mark() {
+  const box = here()?.querySelector("[data-check]");
+  if (!box) return;
+  box.checked = !box.checked;
+  selected();
+}
+
+function up() {
+  document.querySelector("[data-back]")?.click();
+}
+
+function write(kind) {
+  const chosen = document.querySelector(`[data-composer] input[value=${kind}]`);
+  if (!chosen) return;
+  chosen.checked = true;
+  chosen.dispatchEvent(new Event("change", { bubbles: true }));
+  document.querySelector("[data-content]").focus();
+}
+
+function help() {
+  document.querySelector("[data-help-dialog]")?.showModal();
+}
+
+function menu() {
+  const button = document.querySelector("[data-menu]");
+  const nav = document.getElementById("nav");
+  const set = (open) => {
+    nav.classList.toggle("open", open);
+    button.setAttribute("aria-expanded", open);
+  };
+  button?.addEventListener("click", () => set(!nav.classList.contains("open")));
+  document.addEventListener("click", (event) => {
+    if (!event.target.closest("#nav, [data-menu]")) set(false);
+  });
+  document.addEventListener("keydown", (event) => event.key === "Escape" && set(false));
+}
+
+// -- writing ------------------------------------------------------------------------------------
+
+function composer() {
+  const form = document.querySelector("[data-composer]");
+  if (!form) return;
+  const text = form.querySelector("[data-content]");
+  const files = form.querySelector("[data-files]");
+  const chosen = form.querySelector("[data-chosen]");
+  const state = form.querySelector("[data-draft-state]");
+  const name = form.querySelector("[data-send-name]");
+  let typedAt = 0;
+  let keeping = null;
+  let unkept = false;
+
+  const kind = () => form.elements.kind.value;
+  const named = () => (name.textContent = kind() === "note" ? name.dataset.note : name.dataset.reply);
+  const grow = () => {
+    text.style.height = "auto";
+    text.style.height = `${Math.min(text.scrollHeight + 2, GROWN)}px`;
+  };
+  const keep = async () => {
+    unkept = false;
+    const draft = new URLSearchParams({ token, kind: kind(), content: text.value });
+    const answer = await fetch(form.dataset.draft, { method: "POST", body: draft, headers: { "X-Kanal-Part": "1" }, keepalive: true }).catch(() => null);
+    if (answer?.status === 401) gone();
+    state.textContent = answer?.ok && text.value.trim() ? state.dataset.kept : "";
+  };
+  const keepSoon = () => {
+    unkept = true;
+    state.textContent = "";
+    clearTimeout(keeping);
+    keeping = setTimeout(keep, DRAFT_AFTER);
+  };
+  const shown = () => {
+    chosen.replaceChildren(...[...files.files].map((file, at) => {
+      const item = document.createElement("li");
+      item.className = "chip";
+      const label = document.createElement("bdi");
+      label.textContent = file.name;
+      const off = document.createElement("button");
+      off.type = "button";
+      off.className = "chip-off";
+      off.textContent = "×";
+      off.setAttribute("aria-label", `× ${file.name}`);
+      off.addEventListener("click", () => {
+        const left = new DataTransfer();
+        [...files.files].filter((_, place) => place !== at).forEach((each) => left.items.add(each));
+        files.files = left.files;
+        shown();
+      });
+      item.append(label, off);
+      return item;
+    }));
+  };
+
+  text.addEventListener("input", () => {
+    grow();
+    keepSoon();
+    if (kind() === "reply" && Date.now() - typedAt > TYPING_EVERY) {
+      typedAt = Date.now();
+      fetch(form.dataset.typing, { method: "POST", body: new URLSearchParams({ token }), headers: { "X-Kanal-Part": "1" } }).catch(() => null);
+    }
+  });
+  form.addEventListener("change", (event) => {
+    if (event.target.name === "kind") {
+      named();
+      if (text.value.trim()) keepSoon();
+    }
+    if (event.target === files) shown();
+  });
+  form.addEventListener("done", (event) => {
+    clearTimeout(keeping);
+    unkept = false;
+    form.elements.once.value = event.detail.querySelector("[name=once]").value;
+    form.elements.status.value = "";
+    text.value = "";
+    files.value = "";
+    state.textContent = "";
+    shown();
+    grow();
+    setTimeout(toEnd);
+  });
+  addEventListener("pagehide", () => unkept && keep());
+
+  for (const area of [form, document.querySelector("[data-live-list]")]) {
+    area.addEventListener("dragover", (event) => {
+      if (![...event.dataTransfer.types].includes("Files")) return;
+      event.preventDefault();
+      form.classList.add("over");
+    });
+    area.addEventListener("dragleave", () => form.classList.remove("over"));
+    area.addEventListener("drop", (event) => {
+      form.classList.remove("over");
+      if (!event.dataTransfer.files.length) return;
+      event.preventDefault();
+      add(event.dataTransfer.files);
+    });
+  }
+  text.addEventListener("paste", (event) => event.clipboardData.files.length && add(event.clipboardData.files));
+
+  function add(more) {
+    const all = new DataTransfer();
+    [...files.files, ...more].forEach((each) => all.items.add(each));
+    files.files = all.files;
+    shown();
+  }
+
+  named();
+  grow();
+}
+
+// -- notices ------------------------------------------------------------------------------------
+
+function toast(words, bad = false) {
+  const place = document.querySelector("[data-toasts]");
+  if (!place || !words) return;
+  const line = document.createElement("p");
+  line.className = bad ? "toast bad" : "toast";
+  line.textContent = words.trim();
+  place.append(line);
+  setTimeout(() => line.remove(), TOAST_FOR);
+}
+
+function toasts() {
+  const query = new URLSearchParams(location.search);
+  if (query.has("done")) {
+    query.delete("done");
+    const rest = query.size ? `?${query}` : "";
+    history.replaceState(null, "", location.pathname + rest + location.hash);
+  }
+  for (const line of document.querySelectorAll("[data-toast]")) setTimeout(() => line.remove(), TOAST_FOR);
+}

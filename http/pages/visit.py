@@ -1,0 +1,210 @@
+"""One request of whoever is signed in: what page handlers read, write and answer with, as Call is for the API."""
+
+import time
+from collections.abc import Callable, Mapping
+from typing import Any, Concatenate, Final, ParamSpec, TypeVar
+from urllib.parse import urlencode, urlsplit
+
+from aiohttp import web
+from sqlalchemy import Connection
+
+from kanal.domain.access import Scope, check_user, guarded
+from kanal.domain.errors import NoRight, UserNotFound
+from kanal.domain.roles import BY_CHANNEL, Right
+from kanal.domain.staff import active_staff
+from kanal.domain.work import Work
+from kanal.eventlog.writer import Done, Receipt
+from kanal.http.body import Body, Limits, read_body
+from kanal.http.context import Context
+from kanal.http.fields import Fields, read_query
+from kanal.http.ids import channel_id_in, id_in
+from kanal.http.middleware import REQUEST_ID, SCHEME
+from kanal.http.pages import rendering, sessions, wording
+from kanal.http.pages.sessions import SignedIn
+from kanal.projections.read_model import Views
+
+P = ParamSpec("P")
+R = TypeVar("R")
+F = TypeVar("F", bound=Fields)
+
+TOKEN_FIELD: Final = "token"
+"""Of every form: nobody else's page knows it."""
+ONCE_FIELD: Final = "once"
+"""Of a form that must not be carried out twice, however often its button is pressed."""
+MAX_ONCE: Final = 64
+
+
+class Visit:
+    """What is read and done is within the scope of whoever is signed in, at that very moment."""
+
+    def __init__(self, request: web.Request, context: Context, who: SignedIn, right: Right) -> None:
+        self.request = request
+        self.context = context
+        self.who = who
+        self._right = right
+        self.language = wording.chosen(who.language, request.headers.get("Accept-Language", ""))
+        self.root = root_of(context)
+        self._body: Body | None = None
+
+    # -- reading -------------------------------------------------------------------------------
+
+    def path(self, name: str) -> str:
+        return self.request.match_info[name]
+
+    def asked(self, model: type[F]) -> F:
+        """The query. Raises ApiError."""
+        return model.read(read_query(self.request), self.context)
+
+    async def given(self, model: type[F]) -> F:
+        """The form. Raises ApiError."""
+        return model.read((await self.body()).fields, self.context)
+
+    async def body(self) -> Body:
+        """Raises ApiError."""
+        if self._body is None:
+            self._body = await read_body(self.request, Limits(self.context.uploads))
+        return self._body
+
+    async def read(
+        self,
+        query: Callable[Concatenate[Connection, Views, P], R],
+        *args: P.args,
+        **kwargs: P.kwargs,
+    ) -> R:
+        """Raises NoRight, ChannelNotFound, NoRightOnChannel."""
+        session_id = self.who.session_id
+
+        def within(connection: Connection, views: Views) -> R:
+            who = sessions.find(connection, views, session_id, now())
+            if who is None:
+                raise NoRight(self._right.value)
+            self._check(who.scope)
+            return query(connection, views.within(who.scope), *args, **kwargs)
+
+        return await self.context.read(within)
+
+    def may(self, right: Right) -> bool:
+        """On some channel, or of the account."""
+        return right in self.who.scope.rights
+
+    def may_on(self, right: Right, channel_id: int) -> bool:
+        """`channel_id`: 0 for the standard channels."""
+        level = BY_CHANNEL.get(right, "see")
+        return self.may(right) and self.who.scope.reaches(channel_id, level)
+
+    def check(self) -> None:
+        """Raises NoRight, ChannelNotFound, NoRightOnChannel."""
+        self._check(self.who.scope)
+
+    def _check(self, scope: Scope) -> None:
+        if self._right not in scope.rights:
+            raise NoRight(self._right.value)
+        if "channel" in self.request.match_info:
+            scope.check(self._right, channel_id_in(self.path("channel")))
+
+    # -- writing -------------------------------------------------------------------------------
+
+    async def submit(
+        self,
+        command: Callable[[Work], R],
+        *,
+        beside: Callable[[Connection, R], None] | None = None,
+    ) -> Done[R]:
+        """Carry out a command for whoever is signed in; scope and right are asked again at its own place in the log.
+
+        Raises what `read` raises, StaffNotActive, UserNotFound, CaseNotFound, and the command's DomainError.
+        """
+        staff_id = self.who.staff_id
+
+        def checked(work: Work) -> R:
+            within = guarded(work, active_staff(work, staff_id), self._right)
+            self._check(within.scope)
+            if "user" in self.request.match_info:
+                check_user(within, id_in(self.path("user"), UserNotFound))
+            return command(within)
+
+        return await self.context.writer.submit(
+            checked,
+            who=f"staff:{staff_id}",
+            origin="page",
+            request=self.request[REQUEST_ID],
+            receipt=await self._receipt(),
+            beside=beside,
+        )
+
+    async def keep(self, task: Callable[[Connection], R]) -> R:
+        """Write kept rows, which are no events."""
+        return await self.context.writer.run(task)
+
+    async def _receipt(self) -> Receipt | None:
+        """A form that was sent twice is carried out once; the same form with other contents is another."""
+        body = await self.body()
+        once = body.fields.get(ONCE_FIELD)
+        if not isinstance(once, str) or not 0 < len(once) <= MAX_ONCE:
+            return None
+        hashed = self.context.stream_ids.keyed_hash(body.canonical()).hex()
+        return Receipt(f"{self.who.staff_id}/page/{once}/{hashed[:16]}", hashed)
+
+    # -- answering -----------------------------------------------------------------------------
+
+    def page(self, template: str, status: int = 200, **values: Any) -> web.Response:
+        return rendering.page(
+            template,
+            {**self.shared(), **values},
+            language=self.language,
+            status=status,
+        )
+
+    def shared(self) -> dict[str, Any]:
+        """What every template may name."""
+        return {
+            "root": self.root,
+            "who": self.who,
+            "theme": self.who.theme,
+            "zone": rendering.zone_of(self.request, self.context.dates.zone),
+            "csrf": csrf_token(self.context, self.who.session_id),
+            "may": self.may,
+            "may_on": self.may_on,
+            "Right": Right,
+            "path": self.request.path,
+            "done": self.request.query.get("done", ""),
+        }
+
+    def see(self, path: str, **query: str) -> web.Response:
+        """Where a form leads: another page, asked for anew."""
+        asked = f"?{urlencode(query)}" if query else ""
+        return redirect(f"{self.root}{path}{asked}")
+
+    def back(self, otherwise: str, **query: str) -> web.Response:
+        """To the page that the form stood on."""
+        came_from = str(self.request.headers.get("Referer", ""))
+        parts = urlsplit(came_from)
+        inside = parts.path.removeprefix(self.root)
+        if parts.netloc == self.request.host and parts.path.startswith(f"{self.root}/"):
+            kept = [
+                pair for pair in parts.query.split("&") if pair and not pair.startswith("done=")
+            ]
+            kept += [urlencode(query)] if query else []
+            return redirect(f"{self.root}{inside}{'?' if kept else ''}{'&'.join(kept)}")
+        return self.see(otherwise, **query)
+
+
+def redirect(address: str, headers: Mapping[str, str] = {}) -> web.Response:
+    return web.Response(status=303, headers={**rendering.HEADERS, "Location": address, **headers})
+
+
+def root_of(context: Context) -> str:
+    """What stands before every path, if a proxy shows Kanal under one: the path of KANAL_PUBLIC_URL."""
+    return urlsplit(context.links.public_url).path.rstrip("/")
+
+
+def csrf_token(context: Context, session_id: str) -> str:
+    return context.stream_ids.keyed_hash(f"csrf/{session_id}").hex()
+
+
+def is_secure(request: web.Request) -> bool:
+    return request[SCHEME] == "https"
+
+
+def now() -> int:
+    return time.time_ns() // 1000

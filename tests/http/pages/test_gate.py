@@ -1,0 +1,193 @@
+"""Who comes in, which forms are taken, and what every page says of itself to the browser."""
+
+import re
+from functools import partial
+
+import pytest
+from served_api import EMAIL, PASSWORD, Api
+from visiting import visitor
+
+from kanal.http.pages import sessions
+from kanal.http.pages.rendering import POLICY
+from kanal.http.pages.routes import PAGES
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+OTHER = "another password of hers"
+INVITATION = re.compile(r"/join/[\w-]+")
+FOREIGN = {"Origin": "https://evil.example"}
+
+
+async def test_nobody_sees_a_page_before_they_signed_in(shared_api: Api) -> None:
+    async with visitor(shared_api.address) as stranger:
+        for page in PAGES:
+            path = re.sub(r"\{\w+\}", "1", page.path)
+            if page.method == "GET":
+                seen = await stranger.get(path, allow_redirects=False)
+                assert (seen.status, seen.headers["Location"]) == (303, f"/sign-in?next={path}")
+            else:
+                assert (await stranger.post(path)).status == 401
+        assert (await stranger.get("/")).path == "/sign-in?next=/inbox"
+
+
+async def test_the_right_password_opens_and_a_wrong_one_says_no_more_than_that(
+    shared_api: Api,
+) -> None:
+    async with visitor(shared_api.address) as anna:
+        wrong = await anna.sign_in(password="wrong")
+        unknown = await anna.sign_in(email="nobody@example.com")
+        assert wrong.status == unknown.status == 403
+        assert wrong.text == unknown.text.replace("nobody@example.com", EMAIL)
+        foreign = await anna.post(
+            "/sign-in", {"email": EMAIL, "password": PASSWORD}, headers=FOREIGN
+        )
+        assert foreign.status == 403
+        seen = await anna.sign_in(email=f" {EMAIL.upper()} ")
+        assert (seen.status, seen.path) == (200, "/inbox")
+        [cookie] = anna.session.cookie_jar
+        assert cookie.key == "kanal"
+        assert cookie["httponly"]
+        assert (cookie["samesite"], cookie["path"], cookie["secure"]) == ("Lax", "/", "")
+        with shared_api.store.database.reading() as connection:
+            [row] = sessions.of_staff(connection, 1, 0)
+        assert row.session_id == sessions.id_of(cookie.value)
+        out = await anna.post("/sign-out")
+        assert out.path == "/sign-in?done=signed_out"
+        assert (await anna.get("/inbox")).path.startswith("/sign-in")
+
+
+async def test_after_signing_in_one_is_where_one_wanted_to_be_and_never_elsewhere(
+    shared_api: Api,
+) -> None:
+    for wanted, led in {
+        "/staff?x=1": "/staff?x=1",
+        "//evil.example": "/inbox",
+        "/\\evil.example": "/inbox",
+        "https://evil.example": "/inbox",
+        "/a\nb": "/inbox",
+    }.items():
+        async with visitor(shared_api.address) as anna:
+            assert (await anna.sign_in(next=wanted)).path == led
+
+
+async def test_a_form_is_taken_only_from_a_page_of_the_same_session(shared_api: Api) -> None:
+    async with visitor(shared_api.address) as anna:
+        await anna.sign_in()
+        await anna.get("/account")
+        take = partial(anna.post, "/account", {"theme": "dark"})
+        assert (await take()).status == 200
+        for refused in (
+            await take(token=""),
+            await take(token="0" * 64),
+            await take(headers=FOREIGN),
+            await take(headers={"Origin": "null"}),
+            await take(headers={"Sec-Fetch-Site": "cross-site"}),
+            await take(headers={"Sec-Fetch-Site": "same-site"}),
+        ):
+            assert refused.status == 403
+            assert "does not come from a page of this session" in refused.text
+        assert (await take(headers={"Sec-Fetch-Site": "same-origin"})).status == 200
+        assert 'data-theme="dark"' in (await anna.get("/account")).text
+        assert (await anna.post("/account", {"theme": "", "language": "ru"})).status == 200
+        assert 'lang="ru"' in (await anna.get("/inbox")).text
+        await anna.post("/account")
+
+
+async def test_every_page_forbids_what_does_not_come_from_here(shared_api: Api) -> None:
+    async with visitor(shared_api.address) as anna:
+        pages = [await anna.get("/sign-in"), await anna.sign_in()]
+        pages += [
+            await anna.get(path) for path in ("/account", "/staff", "/cases/999", "/channels")
+        ]
+        for seen in pages:
+            assert seen.headers["Content-Security-Policy"] == POLICY
+            assert seen.headers["X-Content-Type-Options"] == "nosniff"
+            assert seen.headers["Cache-Control"] == "no-store"
+            assert not re.search(r"<script(?![^>]*\bsrc=)|<style|\sstyle=|\son\w+=", seen.text)
+            for address in re.findall(r'(?:src|href|action)="([^"]*)"', seen.text):
+                assert address.startswith(("/", "#", "?")), address
+        [sheet] = re.findall(r'href="(/static/[^"]+\.css)"', pages[0].text)
+        got = await anna.get(sheet)
+        assert got.headers["Content-Type"] == "text/css; charset=utf-8"
+        assert "immutable" in got.headers["Cache-Control"]
+        for wrong in ("/static/x/../kanal.css", "/static/x/none.css"):
+            assert (await anna.get(wrong)).status == 404
+        assert (await anna.get("/cases/999")).status == 404
+        assert (await anna.get("/inbox?view=filter:77")).status == 404
+
+
+async def test_sessions_are_listed_and_ended_one_by_one_and_all_together(shared_api: Api) -> None:
+    address = shared_api.address
+    async with visitor(address) as here, visitor(address) as there, visitor(address) as elsewhere:
+        for each in (here, there, elsewhere):
+            await each.sign_in()
+            await each.get("/account")
+        seen = await here.get("/account")
+        [theirs] = [
+            each
+            for each in re.findall(r'name="session" value="([0-9a-f]{64})"', seen.text)
+            if each == sessions.id_of(next(iter(there.session.cookie_jar)).value)
+        ]
+        assert "this one" in seen.text
+        await here.post("/account/sessions", {"session": theirs})
+        assert (await there.get("/account")).path.startswith("/sign-in")
+        assert (await elsewhere.get("/account")).path == "/account"
+        await here.post("/account/sessions")
+        assert (await elsewhere.get("/account")).path.startswith("/sign-in")
+        assert (await here.get("/account")).path == "/account"
+
+
+async def test_a_colleague_joins_by_a_link_that_is_good_once_and_leaves_when_disabled(
+    shared_api: Api,
+) -> None:
+    async with visitor(shared_api.address) as anna, visitor(shared_api.address) as vera:
+        await anna.sign_in()
+        fields = {"staff_email": "vera@example.com", "staff_full_name": "Vera", "role": "staff"}
+        made = await anna.post("/staff", fields)
+        [link] = set(INVITATION.findall(made.text))
+        assert "Choose a password" in (await vera.get(link)).text
+        differing = await vera.post(link, {"password": OTHER, "again": "x"})
+        assert differing.status == 400
+        assert (await vera.post(link, {"password": "short", "again": "short"})).status == 400
+        joined = await vera.post(link, {"password": OTHER, "again": OTHER})
+        assert joined.path == "/inbox"
+        assert (await vera.get(link)).status == 404
+        await vera.get("/inbox")
+        assert (await vera.post("/channels", {"title": "x", "channel_type": "sync"})).status == 403
+        assert (await vera.get("/system")).status == 403
+        staff_id = next(
+            each["staff_id"]
+            for each in await shared_api.items("staff.json", "staff")
+            if each["staff_email"] == "vera@example.com"
+        )
+        await anna.post(f"/staff/{staff_id}/state", {"action": "disable"})
+        assert (await vera.get("/inbox")).path.startswith("/sign-in")
+        assert (await vera.sign_in("vera@example.com", OTHER)).status == 403
+        await shared_api.call("DELETE", f"staff/{staff_id}.json")
+
+
+async def test_a_new_password_needs_the_old_one_and_ends_other_sessions(shared_api: Api) -> None:
+    async with visitor(shared_api.address) as here, visitor(shared_api.address) as there:
+        await here.sign_in()
+        await there.sign_in()
+        await here.get("/account")
+        fields = {"current": "wrong", "password": OTHER, "again": OTHER}
+        assert (await here.post("/account/password", fields)).status == 403
+        changed = await here.post("/account/password", {**fields, "current": PASSWORD})
+        assert changed.path == "/account?done=saved"
+        assert (await there.get("/account")).path.startswith("/sign-in")
+        assert (await there.sign_in()).status == 403
+        assert (await there.sign_in(password=OTHER)).status == 200
+        back = {"current": OTHER, "password": PASSWORD, "again": PASSWORD}
+        assert (await here.post("/account/password", back)).status == 200
+
+
+async def test_who_guesses_is_made_to_wait(shared_api: Api) -> None:
+    async with visitor(shared_api.address) as guesser:
+        statuses = [
+            (await guesser.sign_in(email="guessed@example.com", password="x")).status
+            for _ in range(11)
+        ]
+        assert statuses == [403] * 10 + [429]
+        held = await guesser.sign_in(email="Guessed@Example.com", password="x")
+        assert (held.status, int(held.headers["Retry-After"]) > 600) == (429, True)
