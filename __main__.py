@@ -230,6 +230,19 @@ def reset_password_(settings: Settings, email: str) -> None:
                 click.echo(f"New password of {email}, shown this once: {step['password']}")
 
 
+@staff_.command("new-key")
+@click.argument("email")
+@click.pass_obj
+def new_key_(settings: Settings, email: str) -> None:
+    """Print a new API key of the active staff member with that EMAIL; their others go on until they are revoked."""
+    with _readable_failures():
+        for step in _asked(settings, "new-key", {"email": email}) or _made_key(settings, email):
+            if "refused" in step:
+                _fail(step["refused"])
+            if "answer" in step:
+                click.echo(step["answer"]["key"])
+
+
 @main.group("deliveries")
 def deliveries_() -> None:
     """Look at webhooks that go out, and decide about them; `kanal serve` may run.
@@ -333,6 +346,18 @@ def cancel_(settings: Settings, /, as_json: bool, **asked: Any) -> None:
     _print(_dispatched(settings, "cancel", asked), as_json)
 
 
+def _made_key(settings: Settings, email: str) -> Iterator[dict[str, Any]]:
+    _require_installation(settings)
+    with opened(settings) as store:
+        yield from store.lost_keys().steps(email)
+
+
+def _require_installation(settings: Settings) -> None:
+    """Raises NoInstallation."""
+    if not settings.database_url and not (settings.data_dir / DATABASE_FILE).exists():
+        raise NoInstallation(f"there is no installation in {settings.data_dir.absolute()}.")
+
+
 def _dispatched(settings: Settings, call: str, asked: dict[str, Any]) -> dict[str, Any]:
     arguments = {name: value for name, value in asked.items() if value is not None}
     given = {"call": call, "arguments": arguments}
@@ -346,8 +371,7 @@ def _dispatched(settings: Settings, call: str, asked: dict[str, Any]) -> dict[st
 
 
 def _carried_out(settings: Settings, given: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    if not settings.database_url and not (settings.data_dir / DATABASE_FILE).exists():
-        raise NoInstallation(f"there is no installation in {settings.data_dir.absolute()}.")
+    _require_installation(settings)
     with opened(settings) as store:
         yield from store.dispatch().steps(given["call"], given["arguments"])
 
@@ -380,8 +404,7 @@ def _recovered(settings: Settings, since: str, dry_run: bool) -> Iterator[dict[s
 
 
 def _backed_up(settings: Settings, target: Path) -> Iterator[dict[str, Any]]:
-    if not settings.database_url and not (settings.data_dir / DATABASE_FILE).exists():
-        raise NoInstallation(f"there is no installation in {settings.data_dir.absolute()}.")
+    _require_installation(settings)
     database = open_database(settings)
     try:
         for step in backup.write(database, target):

@@ -63,6 +63,7 @@ from kanal.http.context import Context
 from kanal.http.dates import Dates
 from kanal.http.delivery_metrics import DeliveryMetrics
 from kanal.http.dispatch import Dispatch
+from kanal.http.lost_keys import LostKeys
 from kanal.http.middleware import ApiRunner
 from kanal.http.pages.feed import Feed
 from kanal.http.pages.passwords import Passwords
@@ -121,6 +122,10 @@ class Store:
     def reset_password(self, email: str) -> Iterator[dict[str, Any]]:
         """What `kanal staff reset-password` does; blocking."""
         return resetting(self.database, self.writer, PASSWORD_HASHER, email)
+
+    def lost_keys(self) -> LostKeys:
+        """What `kanal staff new-key` is carried out by; blocking."""
+        return LostKeys(self.writer, self.stream_ids)
 
 
 class FirstAdministrator(NamedTuple):
@@ -401,7 +406,12 @@ async def _serve_control(store: Store, stack: AsyncExitStack) -> None:
     path = store.settings.data_dir / CONTROL_SOCKET
     path.unlink(missing_ok=True)
     app = control.make_app(
-        store.database, store.rebuild, store.recovery, store.dispatch(), store.reset_password
+        store.database,
+        store.rebuild,
+        store.recovery,
+        store.dispatch(),
+        store.reset_password,
+        store.lost_keys(),
     )
     server = web.AppRunner(app, access_log=None, shutdown_timeout=CONTROL_GRACE_SECONDS)
     await server.setup()

@@ -17,6 +17,7 @@ from kanal.domain.errors import (
     BeyondOwnRights,
     CaseNotFound,
     ChannelNotFound,
+    KeyIsLimited,
     NoRight,
     NoRightOnChannel,
     UserNotFound,
@@ -38,7 +39,7 @@ from kanal.domain.roles import (
     Right,
     existing_role,
 )
-from kanal.domain.staff import STAFF, Staff, existing_staff
+from kanal.domain.staff import NO_LIMITS, STAFF, KeyLimits, Staff, existing_staff
 from kanal.domain.stream import Aggregate
 from kanal.domain.users import USERS
 from kanal.domain.work import Work
@@ -60,17 +61,6 @@ class Placed(Protocol):
     def staff_id(self) -> int: ...
 
 
-class KeyLimits(Struct, frozen=True):
-    """What an API key takes away from its holder's role."""
-
-    read_only: bool = False
-    channels: tuple[int, ...] = ()
-    """Only these custom channels, and nothing of the account; all that the role gives, if there is none."""
-
-
-NO_LIMITS = KeyLimits()
-
-
 class Scope(Struct, frozen=True):
     """The fields' own values are what the system itself reaches: everything."""
 
@@ -85,7 +75,8 @@ class Scope(Struct, frozen=True):
     groups: frozenset[int] | None = None
     """None: the cases of all."""
     cases: Cases = "all"
-    read_only: bool = False
+    key: KeyLimits = NO_LIMITS
+    """Of the API key that is used; channels are within the fields above already."""
 
     @property
     def sees_all_channels(self) -> bool:
@@ -181,7 +172,7 @@ def scope_of(
         channels=channels,
         groups=None if gives.all_groups else frozenset(gives.groups),
         cases=gives.cases,
-        read_only=key.read_only,
+        key=key,
     )
 
 
@@ -265,6 +256,17 @@ def check_right(work: Work, staff_id: int, right: Right) -> None:
     scope = work.scope if isinstance(work, Guarded) else scope_in(work, work.load(STAFF, staff_id))
     if right not in scope.rights:
         raise NoRight(right.value)
+
+
+def check_own_or_managed(work: Work, staff_id: int) -> None:
+    """Of somebody's keys. Raises NoRight, StaffNotFound, BeyondOwnRights, KeyIsLimited."""
+    if not isinstance(work, Guarded):
+        return
+    if work.scope.key != NO_LIMITS:
+        raise KeyIsLimited
+    if staff_id != work.scope.staff_id:
+        check_right(work, work.scope.staff_id, Right.MANAGE_STAFF)
+        check_colleague(work, staff_id)
 
 
 def if_all_is_seen(work: Work, command: Callable[[Work], S]) -> S:

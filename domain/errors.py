@@ -31,6 +31,7 @@
     │   ├── NoRight
     │   ├── NoRightOnChannel
     │   ├── BeyondOwnRights
+    │   ├── KeyIsLimited
     │   ├── KeyIsReadOnly
     │   ├── UserHasNoAccess
     │   └── KeyRevoked
@@ -332,6 +333,15 @@ class BeyondOwnRights(NotAllowed):
         )
 
 
+class KeyIsLimited(NotAllowed):
+    code = "staff_has_not_access"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "This API key is limited to reading, to channels or in time: keys are made and revoked with one that is not."
+        )
+
+
 class KeyIsReadOnly(NotAllowed):
     code = "staff_has_not_access"
 
@@ -355,7 +365,9 @@ class KeyRevoked(NotAllowed):
     code = "unauthorized"
 
     def __init__(self) -> None:
-        super().__init__("This API key has been revoked. Ask an administrator for a new one.")
+        super().__init__(
+            "This API key has been revoked or has expired. Ask an administrator for a new one."
+        )
 
 
 class Taken(DomainError):

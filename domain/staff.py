@@ -8,6 +8,7 @@ from typing import Literal
 from msgspec import Struct
 from msgspec.structs import asdict, replace
 
+from kanal.domain.channels import existing_channel
 from kanal.domain.errors import (
     EmailTaken,
     KeyNotFound,
@@ -110,11 +111,16 @@ class StaffCasesHandedOver(Event, frozen=True):
 
 
 class StaffKeyIssued(Event, frozen=True):
+    """The last fields are what the key takes away from its holder's role (KeyLimits)."""
+
     NAME = "staff.key_issued.1"
     staff_id: int
     key_id: int
     name: str
     fingerprint: str
+    read_only: bool = False
+    channels: tuple[int, ...] = ()
+    expires_at: int = 0
 
 
 class StaffKeyRevoked(Event, frozen=True):
@@ -144,6 +150,24 @@ class StaffEmailReleased(Event, frozen=True):
     staff_id: int
 
 
+class KeyLimits(Struct, frozen=True):
+    """What an API key takes away from its holder's role."""
+
+    read_only: bool = False
+    channels: tuple[int, ...] = ()
+    """Only these custom channels, and nothing of the account; none of them: all that the role gives."""
+    expires_at: int = 0
+    """0: never."""
+
+
+NO_LIMITS = KeyLimits()
+
+
+class Key(Struct, frozen=True):
+    key_id: int
+    limits: KeyLimits = NO_LIMITS
+
+
 class Profile(Struct, frozen=True):
     email: str = ""
     """As it was given."""
@@ -161,13 +185,18 @@ class Staff(Struct, frozen=True):
     active: bool = False
     deleted: bool = False
     profile: Profile = Profile()
-    keys: tuple[int, ...] = ()
-    """Ids of the keys that are live."""
+    keys: tuple[Key, ...] = ()
+    """That are not revoked."""
     successor: int | None = None
     """Who gets their cases, 0 for nobody; None while they keep them."""
     hand_over_id: int = 0
     """Of the hand-over that may still have cases to go, 0 for none."""
     status_id: int = OFFLINE
+
+    @property
+    def has_whole_key(self) -> bool:
+        """One with which they can do all that their role allows, for ever."""
+        return any(key.limits == NO_LIMITS for key in self.keys)
 
 
 def evolve(staff: Staff, event: Event) -> Staff:
@@ -208,9 +237,10 @@ def evolve(staff: Staff, event: Event) -> Staff:
         case StaffStatusChanged():
             return replace(staff, status_id=event.new)
         case StaffKeyIssued():
-            return replace(staff, keys=(*staff.keys, event.key_id))
+            limits = KeyLimits(event.read_only, event.channels, event.expires_at)
+            return replace(staff, keys=(*staff.keys, Key(event.key_id, limits)))
         case StaffKeyRevoked():
-            return replace(staff, keys=tuple(k for k in staff.keys if k != event.key_id))
+            return replace(staff, keys=tuple(k for k in staff.keys if k.key_id != event.key_id))
     return staff
 
 
@@ -316,11 +346,23 @@ def create_staff(
     return issue_key(work, staff_id=staff_id, name=key_name, fingerprint=key_fingerprint)
 
 
-def issue_key(work: Work, *, staff_id: int, name: str, fingerprint: str) -> NewKey:
-    """Raises StaffNotFound."""
+def issue_key(
+    work: Work, *, staff_id: int, name: str, fingerprint: str, limits: KeyLimits = NO_LIMITS
+) -> NewKey:
+    """Raises StaffNotFound, ChannelNotFound."""
     existing_staff(work, staff_id)
+    for channel_id in limits.channels:
+        existing_channel(work, channel_id)
     key_id = work.take("key")
-    issued = StaffKeyIssued(staff_id=staff_id, key_id=key_id, name=name, fingerprint=fingerprint)
+    issued = StaffKeyIssued(
+        staff_id=staff_id,
+        key_id=key_id,
+        name=name,
+        fingerprint=fingerprint,
+        read_only=limits.read_only,
+        channels=limits.channels,
+        expires_at=limits.expires_at,
+    )
     work.record(STAFF, staff_id, issued)
     return NewKey(staff_id, key_id)
 
@@ -328,9 +370,10 @@ def issue_key(work: Work, *, staff_id: int, name: str, fingerprint: str) -> NewK
 def revoke_key(work: Work, *, staff_id: int, key_id: int) -> int:
     """Raises StaffNotFound, KeyNotFound, or LastAdministrator, LastOwner if no active one would have a key."""
     staff = existing_staff(work, staff_id)
-    if key_id not in staff.keys:
+    left = tuple(key for key in staff.keys if key.key_id != key_id)
+    if len(left) == len(staff.keys):
         raise KeyNotFound(key_id)
-    if staff.keys == (key_id,):
+    if not replace(staff, keys=left).has_whole_key:
         _keep_an_administrator(work, staff_id)
         _keep_an_owner(work, staff)
     work.record(STAFF, staff_id, StaffKeyRevoked(staff_id=staff_id, key_id=key_id))
@@ -472,7 +515,9 @@ def _keep_an_administrator(work: Work, staff_id: int) -> None:
     """Somebody else must be able to let people in. Raises LastAdministrator."""
     administrators = work.load(ADMINISTRATORS, "all")
     others = (other for other in administrators if other != staff_id)
-    if staff_id in administrators and not any(work.load(STAFF, other).keys for other in others):
+    if staff_id in administrators and not any(
+        work.load(STAFF, other).has_whole_key for other in others
+    ):
         raise LastAdministrator
 
 
@@ -484,7 +529,7 @@ def _keep_an_owner(work: Work, staff: Staff) -> None:
             for other in work.load(ROLE_HOLDERS, OWNER)
             if other != staff.staff_id
         )
-        if not any(other.active and other.keys for other in others):
+        if not any(other.active and other.has_whole_key for other in others):
             raise LastOwner
 
 
@@ -504,11 +549,14 @@ def active_staff(work: Work, staff_id: int) -> Staff:
     return staff
 
 
-def check_key(work: Work, *, staff_id: int, key_id: int, email: str) -> Staff:
+def check_key(work: Work, *, staff_id: int, key_id: int, email: str) -> tuple[Staff, KeyLimits]:
     """The key is live at this very place of the log, whichever process revoked it, and goes with this normalised
     e-mail. Raises KeyRevoked.
     """
     staff = work.load(STAFF, staff_id)
-    if not staff.active or key_id not in staff.keys or email != staff.profile.normalised:
+    key = next((each for each in staff.keys if each.key_id == key_id), None)
+    if not staff.active or not key or email != staff.profile.normalised:
         raise KeyRevoked
-    return staff
+    if 0 < key.limits.expires_at <= work.now:
+        raise KeyRevoked
+    return staff, key.limits

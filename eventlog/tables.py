@@ -46,9 +46,11 @@ api_keys = Table(
     Column("staff_id", BigInteger, nullable=False),
     Column("email", Text, nullable=False),
     Column("key_hash", LargeBinary, nullable=False),
+    Column("last_used_at", BigInteger, nullable=False, default=0),
     Index("api_keys_hash", "key_hash"),
 )
-"""SHA-256 of each live key beside its holder's normalised e-mail; a revoked key's row is gone."""
+"""SHA-256 of each key beside its holder's normalised e-mail, and when it was used last, to some minutes; a revoked key's row
+is gone."""
 
 passwords = Table(
     "passwords",

@@ -105,6 +105,7 @@ def _add(
             # What is remembered may be old. What it allows is asked again by each read and command.
             caller = await authentication.caller(request, anew=True)
             check(caller.scope, right, request.method)
+        await authentication.note_use(caller)
         return await operation.handler(Call(request, context, caller, operation, right))
 
     path = route.path.replace("}", r":[^/.]+}")

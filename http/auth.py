@@ -6,15 +6,19 @@ What is remembered here only says whose key it is; whether it is still live is c
 import base64
 import binascii
 import hashlib
+import time
 from collections import OrderedDict
+from contextlib import suppress
 
 from aiohttp import web
 
-from kanal.http import contacts
+from kanal.eventlog.writer import LogUnavailable
+from kanal.http import contacts, keys
 from kanal.http.context import Context
 from kanal.http.errors import ApiError
 from kanal.http.keys import Holder, holder_of
 
+NOTED_AFTER = 5 * 60 * 1_000_000
 REMEMBERED = 1000
 """Headers, by their hash."""
 
@@ -23,6 +27,8 @@ class Authentication:
     def __init__(self, context: Context) -> None:
         self._context = context
         self._known: OrderedDict[bytes, Holder] = OrderedDict()
+        self._used: dict[int, int] = {}
+        """Key -> when its use was noted last."""
 
     async def caller(self, request: web.Request, *, anew: bool = False) -> Holder:
         """`anew`: with the scope as it is by now, not as it is remembered. Raises ApiError 401."""
@@ -41,6 +47,18 @@ class Authentication:
         if len(self._known) > REMEMBERED:
             self._known.popitem(last=False)
         return caller
+
+    async def note_use(self, holder: Holder) -> None:
+        """To some minutes: a write for each request would cost more than the request."""
+        now = time.time_ns() // 1000
+        if now - self._used.get(holder.key_id, 0) < NOTED_AFTER:
+            return
+        self._used[holder.key_id] = now
+        # It is no use to anybody that is worth a refusal.
+        with suppress(LogUnavailable):
+            await self._context.writer.run(
+                lambda connection: keys.used(connection, holder.key_id, now)
+            )
 
 
 def _credentials(header: str) -> tuple[str, str]:

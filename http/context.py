@@ -91,7 +91,7 @@ CONTEXT = web.AppKey("context", Context)
 
 
 def may(scope: Scope, right: Right, method: str) -> bool:
-    return right in scope.rights and (method == "GET" or not scope.read_only)
+    return right in scope.rights and (method == "GET" or not scope.key.read_only)
 
 
 def check(scope: Scope, right: Right, method: str) -> None:
@@ -200,10 +200,10 @@ class Call:
         caller = self.caller
 
         def checked(work: Work) -> R:
-            staff = check_key(
+            staff, limits = check_key(
                 work, staff_id=caller.staff_id, key_id=caller.key_id, email=caller.email
             )
-            within = guarded(work, staff, self._right)
+            within = guarded(work, staff, self._right, limits)
             self._check(within.scope)
             if "user" in self.request.match_info:
                 check_user(within, id_in(self.path("user"), UserNotFound))

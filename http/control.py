@@ -18,6 +18,7 @@ from kanal.delivery.recovery import Recovery, recovering
 from kanal.eventlog import backup
 from kanal.eventlog.database import Database
 from kanal.http.dispatch import Dispatch
+from kanal.http.lost_keys import LostKeys
 from kanal.projections.runner import Rebuild
 
 log = structlog.get_logger()
@@ -46,6 +47,7 @@ def make_app(
     recovery: Callable[[], Recovery],
     dispatch: Dispatch,
     reset: Callable[[str], Iterator[dict[str, Any]]],
+    lost_keys: LostKeys,
 ) -> web.Application:
     """`reset`: of the password of who has that e-mail."""
     busy = asyncio.Lock()
@@ -80,12 +82,17 @@ def make_app(
     async def do_reset(request: web.Request) -> web.StreamResponse:
         return await _stream(request, reset((await request.json())["email"]))
 
+    async def do_new_key(request: web.Request) -> web.StreamResponse:
+        asked = await request.json()
+        return await _stream(request, lost_keys.steps(asked["email"]))
+
     app = web.Application()
     app.router.add_post("/reset-password", do_reset)
     app.router.add_post("/recover-deliveries", do_recover)
     app.router.add_post("/rebuild", do_rebuild)
     app.router.add_post("/backup", do_backup)
     app.router.add_post("/deliveries", do_deliveries)
+    app.router.add_post("/new-key", do_new_key)
     return app
 
 

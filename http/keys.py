@@ -2,6 +2,7 @@
 
 import hashlib
 import secrets
+import time
 from typing import NamedTuple
 
 from sqlalchemy import ColumnElement, Connection, delete, insert, select, update
@@ -18,6 +19,7 @@ from kanal.eventlog.tables import (
 )
 from kanal.projections.access import scope_of_role
 from kanal.projections.read_model import Views
+from kanal.projections.staff_keys import limits_of
 
 KEY_BYTES = 32
 PREFIX = "kanal_"
@@ -87,17 +89,25 @@ def scope_now(connection: Connection, views: Views, holder: Holder) -> Scope | N
     return found.scope if found else None
 
 
+def used(connection: Connection, key_id: int, at: int) -> None:
+    """Note when it was used last."""
+    theirs = update(api_keys).where(api_keys.c.key_id == key_id, api_keys.c.last_used_at < at)
+    connection.execute(theirs.values(last_used_at=at))
+
+
 def _found(
     connection: Connection, views: Views, which: ColumnElement[bool], email: str
 ) -> Holder | None:
-    staff = views.staff["staff"].c
+    staff, keys = views.staff["staff"], views.staff_keys["staff_keys"]
+    limits = (keys.c.read_only, keys.c.channels, keys.c.expires_at)
     query = (
-        select(staff.staff_id, api_keys.c.key_id, staff.role_id)
-        .join_from(api_keys, views.staff["staff"], staff.staff_id == api_keys.c.staff_id)
-        .where(which, api_keys.c.email == email, staff.active)
+        select(staff.c.staff_id, api_keys.c.key_id, staff.c.role_id, *limits)
+        .join_from(api_keys, staff, staff.c.staff_id == api_keys.c.staff_id)
+        .join(keys, keys.c.key_id == api_keys.c.key_id)
+        .where(which, api_keys.c.email == email, staff.c.active)
     )
     row = connection.execute(query).first()
-    if row is None:
+    if row is None or 0 < row.expires_at <= time.time_ns() // 1000:
         return None
-    scope = scope_of_role(connection, views, row.staff_id, row.role_id)
+    scope = scope_of_role(connection, views, row.staff_id, row.role_id, limits_of(row))
     return Holder(row.staff_id, row.key_id, email, scope)

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from kanal.domain.roles import Right
 from kanal.http.api import (
+    api_keys,
     business_hours,
     cases,
     changelog,
@@ -137,6 +138,9 @@ ROUTES = (
     Route("PUT", "staff/{staff}/enable", staff.enable, Right.MANAGE_STAFF),
     Route("POST", "staff/{staff}/keys", staff.issue_key, Right.MANAGE_STAFF),
     Route("DELETE", "staff/{staff}/keys/{key}", staff.revoke_key, Right.MANAGE_STAFF),
+    Route("GET", "staff/{staff}/api_keys", api_keys.list_keys, Right.SEE),
+    Route("POST", "staff/{staff}/api_keys", api_keys.create, Right.SEE),
+    Route("DELETE", "staff/{staff}/api_keys/{key}", api_keys.delete, Right.SEE),
     Route("GET", "staff_roles", staff.list_roles, Right.SEE),
     Route("GET", "roles", roles.list_roles, Right.MANAGE_STAFF),
     Route("POST", "roles", roles.create, Right.MANAGE_STAFF),

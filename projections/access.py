@@ -8,9 +8,10 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, or_, select
 
-from kanal.domain.access import NO_LIMITS, STANDARD, KeyLimits, Scope, scope_of
+from kanal.domain.access import STANDARD, Scope, scope_of
 from kanal.domain.channels import STANDARD_CHANNELS
 from kanal.domain.roles import BUILT_IN, Grants
+from kanal.domain.staff import NO_LIMITS, KeyLimits
 from kanal.projections import roles
 from kanal.projections.read_model import Views
 

@@ -24,6 +24,7 @@ from kanal.projections import (
     rules,
     scheduled,
     staff,
+    staff_keys,
     staff_statuses,
     users,
 )
@@ -39,6 +40,7 @@ CORE: tuple[Projection, ...] = (
     scheduled.PROJECTION,
     staff.PROJECTION,
     roles.PROJECTION,
+    staff_keys.PROJECTION,
     groups.PROJECTION,
     labels.PROJECTION,
     chats.PROJECTION,

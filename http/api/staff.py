@@ -158,7 +158,7 @@ async def add_staff(call: Caller, given: NewStaff) -> AddedStaff:
     email = given.staff_email
 
     def keep_key(connection: Connection, new: NewKey) -> None:
-        _keep(connection, new, email.given, made)
+        keep_new(connection, new, email.given, made)
 
     command = partial(
         _create,
@@ -280,10 +280,10 @@ async def issue_key(call: Call) -> web.Response:
     email = holder.email
 
     def keep_key(connection: Connection, new: NewKey) -> None:
-        _keep(connection, new, email, made)
+        keep_new(connection, new, email, made)
 
-    command = partial(staff.issue_key, name=given.name, fingerprint=made.fingerprint)
-    done = await _submit(call, command, keep_key)
+    command = partial(issue, staff_id=staff_id, name=given.name, fingerprint=made.fingerprint)
+    done = await call.submit(command, beside=keep_key)
     new = msgspec.convert(done.result, NewKey) if done.repeated else done.result
     key = KeyAnswer(new.key_id, new.staff_id, given.name)
     if not done.repeated:
@@ -293,13 +293,7 @@ async def issue_key(call: Call) -> web.Response:
 
 @contract("Revoke an API key", Empty())
 async def revoke_key(call: Call) -> web.Response:
-    key_id = id_in(call.path("key"), KeyNotFound)
-
-    def forget_key(connection: Connection, _: int) -> None:
-        forget(connection, key_id)
-
-    await _submit(call, partial(staff.revoke_key, key_id=key_id), forget_key)
-    return empty()
+    return await revoke(call, _staff_id(call))
 
 
 def shown(row: StaffRow, own_titles: Mapping[int, str], dates: Dates) -> StaffAnswer:
@@ -357,7 +351,27 @@ async def submit_for_colleague(
     return await call.submit(checked, beside=beside)
 
 
-def _keep(connection: Connection, new: NewKey, email: str, made: NewApiKey) -> None:
+def issue(work: Work, *, staff_id: int, **key: Any) -> NewKey:
+    """One's own, or that of a colleague."""
+    access.check_own_or_managed(work, staff_id)
+    return staff.issue_key(work, staff_id=staff_id, **key)
+
+
+async def revoke(call: Call, staff_id: int) -> web.Response:
+    key_id = id_in(call.path("key"), KeyNotFound)
+
+    def command(work: Work) -> int:
+        access.check_own_or_managed(work, staff_id)
+        return staff.revoke_key(work, staff_id=staff_id, key_id=key_id)
+
+    def forget_key(connection: Connection, _: int) -> None:
+        forget(connection, key_id)
+
+    await call.submit(command, beside=forget_key)
+    return empty()
+
+
+def keep_new(connection: Connection, new: NewKey, email: str, made: NewApiKey) -> None:
     """The e-mail as auth.py compares it."""
     login = contacts.email(email).normalised
     keep(connection, staff_id=new.staff_id, key_id=new.key_id, email=login, hash=made.hash)

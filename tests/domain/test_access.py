@@ -9,7 +9,6 @@ from story import ANNA, APP, BORIS, FORUM, Story, desk
 from kanal.domain.access import (
     EVERYTHING,
     Guarded,
-    KeyLimits,
     Scope,
     check_colleague,
     check_role,
@@ -59,6 +58,7 @@ from kanal.domain.staff import (
     STAFF,
     AdministratorAppointed,
     AdministratorStoodDown,
+    KeyLimits,
     StaffRoleChanged,
     appoint_first_owner,
     change_role_of,
@@ -159,7 +159,7 @@ def test_a_key_takes_away_and_never_gives() -> None:
     assert (scope.level(APP), scope.level(FORUM), scope.level(9), scope.level(0)) == (
         *("see", "manage", "none", "none"),
     )
-    assert scope.read_only
+    assert scope.key == key
     assert Right.AUDIT not in scope.rights
     assert EVERYTHING.covers(scope)
     assert not scope.covers(scope_of(5, OWN, gives, ()))

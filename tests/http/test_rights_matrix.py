@@ -43,6 +43,7 @@ BODIES: dict[str, dict[str, Any]] = {
     "PUT custom_channels/{channel}/outbox/acknowledge": {"cursor": "$cursor"},
     "POST deliveries/replay": {"channel": "cch1", "dry_run": True},
     "POST deliveries/{delivery}/replay": {"dry_run": True},
+    "POST staff/{staff}/api_keys": {"name": "x"},
     "POST rules/{rule}/test": {"test": {"case_id": "$case"}},
 }
 TEXT = {"content": "x"}
