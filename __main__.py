@@ -377,8 +377,7 @@ def _carried_out(settings: Settings, given: dict[str, Any]) -> Iterator[dict[str
 
 
 def _reset(settings: Settings, email: str) -> Iterator[dict[str, Any]]:
-    if not settings.database_url and not (settings.data_dir / DATABASE_FILE).exists():
-        raise NoInstallation(f"there is no installation in {settings.data_dir.absolute()}.")
+    _require_installation(settings)
     with opened(settings) as store:
         yield from store.reset_password(email)
 
