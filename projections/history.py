@@ -36,6 +36,8 @@ from kanal.domain.channel_delivery import (
 from kanal.domain.channels import (
     ChannelChanged,
     ChannelCreated,
+    ChannelOpenedToRoles,
+    ChannelRestricted,
     ChannelSecretMade,
     ChannelSecretRevoked,
     ChannelWasDeleted,
@@ -132,7 +134,7 @@ def fold(changes: Changes, tables: Tables, recorded: Recorded) -> None:
 
 PROJECTION = ReadModel(
     name="history",
-    version=10,
+    version=11,
     handles=dict.fromkeys(
         (
             CaseOpened,
@@ -195,6 +197,8 @@ PROJECTION = ReadModel(
             ChannelWasDisabled,
             ChannelWasEnabled,
             ChannelWasDeleted,
+            ChannelRestricted,
+            ChannelOpenedToRoles,
             ChannelSecretMade,
             ChannelSecretRevoked,
             ChannelDeliveryPaused,
