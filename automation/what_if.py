@@ -25,14 +25,16 @@ from kanal.automation.patterns import matches
 from kanal.automation.rules import MAX_DEPTH, MAX_MESSAGES, ORIGIN, RATE_MICROSECONDS
 from kanal.automation.states import PastStates
 from kanal.automation.timed_rules import MINUTE
-from kanal.domain.actions import SAYING, ActionType, said
+from kanal.domain.actions import SAYING, Action, ActionType, said
 from kanal.domain.cases import CASES, Case
 from kanal.domain.causes import cause_of
 from kanal.domain.conditions import Cause, Facts, asked
+from kanal.domain.errors import WebhookBodyTooLong
 from kanal.domain.event import EVENTS
 from kanal.domain.firings import FIRINGS, KINDS, RuleFired, firing_key, runs_for
 from kanal.domain.groups import GROUPS
 from kanal.domain.message_events import MESSAGES
+from kanal.domain.rule_webhooks import body_of, filled_url, url_values_of, webhook_in
 from kanal.domain.rules import ANCHORS, Rule
 from kanal.domain.staff import STAFF
 from kanal.domain.stream import Recorded
@@ -60,6 +62,7 @@ from kanal.projections import (
 from kanal.projections.registry import CORE
 from kanal.projections.variables import values_for
 
+TOLD: Final[frozenset[ActionType]] = SAYING | {"webhook"}
 DAY: Final = 24 * 60 * MINUTE
 PAGE: Final = 5_000
 """Events read at once."""
@@ -99,10 +102,12 @@ class Job(Struct):
 
 
 class Text(Struct):
-    """What the user or staff would have read."""
+    """What the user or staff would have read, or a webhook would have got."""
 
     action_type: ActionType
     content: str
+    url: str = ""
+    """Of a webhook, with its method before it."""
 
 
 class Run(Struct):
@@ -130,7 +135,7 @@ class Findings(Struct):
     cases: int
     """Different ones."""
     texts: dict[ActionType, int]
-    """How many messages and notes."""
+    """How many messages, notes and calls."""
     live_runs: int
     only_draft: int
     only_live: int
@@ -158,6 +163,7 @@ class _Side:
         self.rule = rule
         self.holds = asked(rule.conditions)
         self.writes = any(action.type in SAYING for action in rule.actions)
+        self.tells = any(action.type in TOLD for action in rule.actions)
         self.wait = rule.minutes * MINUTE
         self.runs: dict[tuple[int, int], Run] = {}
         """By case and cause."""
@@ -306,7 +312,7 @@ class WhatIf:
             side.loops_cut += 1
             return
         run = Run(cause.case_id, cause.position, at)
-        if side is self._draft and side.writes and len(side.runs) < self._job.limit:
+        if side is self._draft and side.tells and len(side.runs) < self._job.limit:
             run.texts = self._texts(connection, rule, case)
         side.keep(run)
 
@@ -324,11 +330,7 @@ class WhatIf:
 
     def _texts(self, connection: Connection, rule: Rule, case: Case) -> list[Text]:
         values = self._values(connection, case)
-        return [
-            Text(action.type, said(action, case.language_id, values))
-            for action in rule.actions
-            if action.type in SAYING
-        ]
+        return [_text(action, case, values) for action in rule.actions if action.type in TOLD]
 
     def _values(self, connection: Connection, case: Case) -> Values:
         """As they were at this place of the log."""
@@ -359,7 +361,7 @@ class WhatIf:
         only_live = [run for key, run in live.items() if key not in runs]
         for run in only_live:
             run.live, run.ran = True, (run.case_id, run.cause) in self._ran
-        says = [each.type for each in self._draft.rule.actions if each.type in SAYING]
+        says = [each.type for each in self._draft.rule.actions if each.type in TOLD]
         limit = self._job.limit
         return Findings(
             since=self._since,
@@ -368,7 +370,7 @@ class WhatIf:
             upto=self._upto,
             runs=len(runs),
             cases=len({run.case_id for run in runs.values()}),
-            texts={kind: says.count(kind) * len(runs) for kind in sorted(SAYING)},
+            texts={kind: says.count(kind) * len(runs) for kind in sorted(TOLD)},
             live_runs=len(live),
             only_draft=sum(not run.live for run in runs.values()),
             only_live=len(only_live),
@@ -377,6 +379,17 @@ class WhatIf:
             items=list(islice(runs.values(), limit)),
             live_items=only_live[:limit],
         )
+
+
+def _text(action: Action, case: Case, values: Values) -> Text:
+    if action.type != "webhook":
+        return Text(action.type, said(action, case.language_id, values))
+    webhook = webhook_in(action)
+    url = f"{webhook.method} {filled_url(webhook.url, url_values_of(webhook, values))}"
+    try:
+        return Text(action.type, body_of(webhook, values), url)
+    except WebhookBodyTooLong as error:
+        return Text(action.type, str(error), url)
 
 
 def opened_to_read(address: str) -> Database:

@@ -53,6 +53,7 @@ def look(connection: Connection, delivery_id: str, now: int) -> DeliveryNow | No
         state=row.state,
         behind=_before(connection, row.queue, delivery_id) if row.due_at is None else "",
         imminent=row.under_way or sendable or (due and row.lane in ("disabled", "paused")),
+        removed=row.lane == "deleted",
     )
 
 

@@ -24,11 +24,11 @@ from sqlalchemy import (
 from sqlalchemy.dialects import postgresql, sqlite
 
 from kanal.delivery import kept_headers, kept_secrets, queues
-from kanal.delivery.body import CONTENT_TYPES, TEMPLATE_VERSION, Fields, render
+from kanal.delivery.body import TEMPLATE_VERSION
 from kanal.delivery.outcome import SENTENCES, OutcomeClass
 from kanal.delivery.queues import Place, Standing
 from kanal.delivery.signing import Secret, Signers, signers_of
-from kanal.delivery.tables import NEVER, PENDING, Kind, attempts, deliveries, lanes
+from kanal.delivery.tables import NEVER, OPEN, PENDING, Kind, attempts, deliveries, lanes
 from kanal.delivery.verdict import (
     Attempted,
     Delivery,
@@ -41,8 +41,9 @@ from kanal.delivery.verdict import (
 from kanal.domain import webhook_options
 from kanal.domain.channels import ChannelType
 from kanal.domain.deliveries import DeliveryState
+from kanal.domain.rule_webhooks import Method
 from kanal.domain.stream import Recorded
-from kanal.domain.webhook_options import Format, WebhookOptions
+from kanal.domain.webhook_options import WebhookOptions
 from kanal.eventlog.projection import Changes
 
 NOTICE: Final = "kanal_lanes"
@@ -260,7 +261,14 @@ def lane_rows(connection: Connection, channel_ids: Collection[int]) -> dict[int,
 
 
 def new_lane(
-    channel_id: int, url: str, channel_type: ChannelType, options: WebhookOptions, at: int
+    channel_id: int,
+    url: str,
+    channel_type: ChannelType,
+    options: WebhookOptions,
+    at: int,
+    *,
+    method: Method = "POST",
+    rule_id: int | None = None,
 ) -> dict[str, Any]:
     return {
         "channel_id": channel_id,
@@ -283,7 +291,45 @@ def new_lane(
         "warned": 0,
         "notice_at": None,
         "polled_until": 0,
+        "method": method,
+        "rule_id": rule_id,
     }
+
+
+def set_lane(connection: Connection, channel_id: int, values: Mapping[str, Any]) -> None:
+    connection.execute(update(lanes).where(lanes.c.channel_id == channel_id).values(values))
+
+
+def start_anew(connection: Connection, channel_id: int, at: int) -> None:
+    """What failed or waited before tells nothing of the channel as it is now."""
+    values = {
+        "failures": 0,
+        "paused_until": 0,
+        "charged_at": at,
+        "open_since": at,
+        "due_at": at,
+        "failing_since": None,
+        "failed_id": None,
+        "warned": 0,
+        "notice_at": None,
+    }
+    set_lane(connection, channel_id, values)
+    connection.execute(
+        update(deliveries)
+        .where(deliveries.c.channel_id == channel_id, deliveries.c.due_at > at)
+        .values(due_at=at, failures=0, first_failed_at=None)
+    )
+
+
+def end_lane(connection: Connection, channel_id: int, reason: str) -> None:
+    """Nothing more is sent there: what waits is dead, for that reason."""
+    set_lane(connection, channel_id, {"state": "deleted", "notice_at": None})
+    waiting = deliveries.c.state.in_(("pending", "held"))
+    connection.execute(
+        update(deliveries)
+        .where(deliveries.c.channel_id == channel_id, OPEN, waiting)
+        .values(state="dead", turn=None, due_at=None, reason=reason)
+    )
 
 
 def _lane_row(row: Row[Any]) -> LaneRow:
@@ -316,8 +362,9 @@ def new_delivery(
     queue: int | None,
     place: Place,
     due_at: int | None,
-    form: Format,
-    fields: Fields,
+    content_type: str,
+    body: bytes,
+    variables: str | None = None,
     dead_because: str | None = None,
 ) -> dict[str, Any]:
     """The row of what goes out because of an event. `dead_because`: it can never be delivered."""
@@ -348,8 +395,9 @@ def new_delivery(
         "reason": dead_because,
         "replay_id": None,
         "template_version": TEMPLATE_VERSION,
-        "content_type": CONTENT_TYPES[form],
-        "body": render(kind, fields, form),
+        "content_type": content_type,
+        "variables": variables,
+        "body": body,
     }
 
 

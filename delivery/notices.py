@@ -10,7 +10,7 @@ from typing import Any, Final
 from sqlalchemy import Connection, delete, insert, select, update
 
 from kanal.delivery import kept_secrets, ledger
-from kanal.delivery.body import Fields, rfc_2822
+from kanal.delivery.body import CONTENT_TYPES, Fields, render, rfc_2822
 from kanal.delivery.queues import places, queue_of
 from kanal.delivery.signing import webhook_id
 from kanal.delivery.tables import attempts, lanes
@@ -53,7 +53,7 @@ def enqueue(
     if lane is None or lane.state != "active" or not notices:
         return False
     queue = queue_of(OPTIONS, NOTICES, 0)
-    place = places(connection, [(0, NOTICES, queue)])[0]
+    place = places(connection, [(0, NOTICES, queue)])[0, NOTICES]
     rows = []
     for recorded, notice in notices:
         delivery_id = webhook_id(
@@ -67,8 +67,8 @@ def enqueue(
             queue=queue,
             place=place,
             due_at=None if place.waits else min(recorded.envelope.at, now),
-            form=OPTIONS.format,
-            fields=_fields(connection, notice, zone),
+            content_type=CONTENT_TYPES[OPTIONS.format],
+            body=render("notice", _fields(connection, notice, zone), OPTIONS.format),
         )
         rows.append(row)
         place = place._replace(sequence=place.sequence + 1, previous_id=delivery_id, waits=True)
@@ -84,7 +84,7 @@ def _fields(connection: Connection, notice: Notice, zone: tzinfo) -> Fields:
         "notice_id": notice.notice_id,
         "kind": notice.kind,
         "sentence": notice.sentence,
-        "channel_id": notice.channel_id,
+        "channel_id": max(0, notice.channel_id),
         "case_id": failure.case_id,
         "message_id": failure.message_id,
         "delivery_id": failure.delivery_id,

@@ -8,25 +8,38 @@ from collections.abc import Callable, Collection, Sequence
 from datetime import tzinfo
 from typing import Any, Final, Protocol
 
-from sqlalchemy import Connection, insert, select, update
+from msgspec import json
+from sqlalchemy import Connection, insert, select
 
 from kanal.delivery import notices, shadow
-from kanal.delivery.body import Fields, deleted_fields, edited_fields, message_fields, status_fields
+from kanal.delivery.body import (
+    CONTENT_TYPES,
+    Fields,
+    deleted_fields,
+    edited_fields,
+    message_fields,
+    render,
+    status_fields,
+)
 from kanal.delivery.decisions import DECISIONS
 from kanal.delivery.ledger import (
     attempt_row,
     database_now,
+    end_lane,
     insert_new,
     lane_rows,
     new_delivery,
     new_lane,
     notify,
+    set_lane,
+    start_anew,
     wake,
 )
 from kanal.delivery.queues import Place, places, queue_of, reorder
 from kanal.delivery.replays import REPLAYS
+from kanal.delivery.rule_lanes import RULE_CHANGES
 from kanal.delivery.signing import webhook_id
-from kanal.delivery.tables import MESSAGE_NEW, OPEN, Kind, attempts, deliveries, lanes
+from kanal.delivery.tables import MESSAGE_NEW, Kind, attempts, deliveries, lanes
 from kanal.delivery.verdict import Delivery, LaneRow
 from kanal.domain import webhook_options
 from kanal.domain.case_events import CaseStatusChanged, MessageAdded
@@ -45,6 +58,7 @@ from kanal.domain.files import FileRef
 from kanal.domain.message_events import MessageDeleted, MessageEdited
 from kanal.domain.notices import HANDLED
 from kanal.domain.plain_text import plain_text
+from kanal.domain.rule_webhooks import RuleWebhookCalled
 from kanal.domain.stream import Recorded
 from kanal.domain.webhook_options import Format
 from kanal.eventlog.files import FileLinks
@@ -55,12 +69,15 @@ CHANNEL_DELETED: Final = "The channel was deleted before the message could be de
 WRITTEN_AFTER_DELETION: Final = "The channel was deleted before the message was written."
 PAUSED_BY_STAFF: Final = "Staff paused the channel's delivery"
 
-Outgoing = MessageAdded | MessageEdited | MessageDeleted | CaseStatusChanged
+Told = MessageAdded | MessageEdited | MessageDeleted | CaseStatusChanged
+"""What a channel's receiver is told of."""
+Outgoing = Told | RuleWebhookCalled
 KINDS: Final[dict[type[Event], Kind]] = {
     MessageAdded: "message_new",
     MessageEdited: "message_edited",
     MessageDeleted: "message_deleted",
     CaseStatusChanged: "case_status",
+    RuleWebhookCalled: "rule_webhook",
 }
 """What goes out if the event says that it does."""
 LATER: Final = (MessageEdited, MessageDeleted)
@@ -71,7 +88,8 @@ TOLD: Final = frozenset(HANDLED)
 FIELDS: Final = [name for name in Delivery.__struct_fields__ if name != "attempt_id"]
 """What a new row and what is sent of it have in common."""
 
-DECIDED: Final = DECISIONS | REPLAYS
+OTHER_CHANGES: Final = DECISIONS | REPLAYS | RULE_CHANGES
+"""Each says which lanes it changed."""
 
 
 class Dispatcher(Protocol):
@@ -152,7 +170,7 @@ class Outbox:
                 messages = []
                 change(connection, event, min(recorded.envelope.at, self._time(connection)))
                 self._changed.add(event.channel_id)  # type: ignore[attr-defined]
-            elif (decision := DECIDED.get(type(event))) is not None:
+            elif (decision := OTHER_CHANGES.get(type(event))) is not None:
                 self._enqueue(connection, messages)
                 messages = []
                 now = min(recorded.envelope.at, self._time(connection))
@@ -253,12 +271,21 @@ class Outbox:
             queue=queue_of(options, lane.channel_id, event.case_id),
             place=place,
             due_at=None if waits else min(recorded.envelope.at, now),
-            form=options.format,
-            fields=self._fields(event, recorded.envelope, options.format),
+            **self._content(event, recorded.envelope, options.format),
             dead_because=WRITTEN_AFTER_DELETION if dead else None,
         )
 
-    def _fields(self, event: Outgoing, envelope: Envelope, form: Format) -> Fields:
+    def _content(self, event: Outgoing, envelope: Envelope, form: Format) -> dict[str, Any]:
+        if isinstance(event, RuleWebhookCalled):
+            return {
+                "content_type": event.content_type,
+                "variables": json.encode(event.url_values).decode(),
+                "body": event.body.encode(),
+            }
+        body = render(KINDS[type(event)], self._fields(event, envelope, form), form)
+        return {"content_type": CONTENT_TYPES[form], "body": body}
+
+    def _fields(self, event: Told, envelope: Envelope, form: Format) -> Fields:
         match event:
             case MessageAdded():
                 return self._message_fields(event, envelope.at, form)
@@ -356,17 +383,20 @@ class _Places:
         ]
         self._last = places(connection, rows)
         self._waited_for = {
-            queue for case_id, _, queue in rows if queue and self._last[case_id].waits
+            queue
+            for case_id, channel_id, queue in rows
+            if queue and self._last[case_id, channel_id].waits
         }
 
     def next(self, event: Outgoing, lane: LaneRow, delivery_id: str) -> Place:
-        last = self._last[event.case_id]
+        place = event.case_id, event.channel_id
+        last = self._last[place]
         queue = queue_of(lane.options, lane.channel_id, event.case_id)
-        place = last._replace(waits=queue in self._waited_for)
-        self._last[event.case_id] = Place(last.sequence + 1, delivery_id, True)
+        self._last[place] = Place(last.sequence + 1, delivery_id, True)
+        waits = queue in self._waited_for
         if queue is not None and lane.state != "deleted":
             self._waited_for.add(queue)
-        return place
+        return last._replace(waits=waits)
 
 
 def _created(connection: Connection, event: ChannelCreated, at: int) -> None:
@@ -383,29 +413,29 @@ def _changed(connection: Connection, event: ChannelChanged, at: int) -> None:
         "channel_type": event.channel_type,
         "options": webhook_options.stored(event.webhook),
     }
-    _set(connection, event.channel_id, values)
+    set_lane(connection, event.channel_id, values)
     was, now = row.options, event.webhook
     if (was.order, was.polling) != (now.order, now.polling):
         reorder(connection, event.channel_id, now, at)
-        _set(connection, event.channel_id, {"due_at": at})
+        set_lane(connection, event.channel_id, {"due_at": at})
     if was.shadow_url != now.shadow_url:
         shadow.begin(connection, event.channel_id, now.shadow_url, at)
     reached = (row.webhook_url, was.networks, was.headers)
     if reached != (event.webhook_url, now.networks, now.headers):
-        _start_anew(connection, event.channel_id, at)
+        start_anew(connection, event.channel_id, at)
 
 
 def _disabled(connection: Connection, event: ChannelWasDisabled, at: int) -> None:
-    _set(connection, event.channel_id, {"state": "disabled", "state_since": at})
+    set_lane(connection, event.channel_id, {"state": "disabled", "state_since": at})
 
 
 def _enabled(connection: Connection, event: ChannelWasEnabled, at: int) -> None:
     """A pause outlives it: whoever paused the delivery meant something else than whoever disabled the channel."""
     row = lane_rows(connection, [event.channel_id])[event.channel_id]
     state = "active" if row.pause_reason is None else "paused"
-    _set(connection, event.channel_id, {"state": state, "state_since": at})
+    set_lane(connection, event.channel_id, {"state": state, "state_since": at})
     if state == "active":
-        _start_anew(connection, event.channel_id, at)
+        start_anew(connection, event.channel_id, at)
 
 
 def _paused(connection: Connection, event: ChannelDeliveryPaused, at: int) -> None:
@@ -415,7 +445,7 @@ def _paused(connection: Connection, event: ChannelDeliveryPaused, at: int) -> No
     values: dict[str, Any] = {"pause_reason": reason, "warned": 0, "notice_at": None}
     if lane_rows(connection, [event.channel_id])[event.channel_id].state == "active":
         values |= {"state": "paused", "state_since": at}
-    _set(connection, event.channel_id, values)
+    set_lane(connection, event.channel_id, values)
 
 
 def _resumed(connection: Connection, event: ChannelDeliveryResumed, at: int) -> None:
@@ -423,48 +453,17 @@ def _resumed(connection: Connection, event: ChannelDeliveryResumed, at: int) -> 
     paused = lane_rows(connection, [event.channel_id])[event.channel_id].state == "paused"
     if paused:
         values |= {"state": "active", "state_since": at}
-    _set(connection, event.channel_id, values)
+    set_lane(connection, event.channel_id, values)
     if paused:
-        _start_anew(connection, event.channel_id, at)
+        start_anew(connection, event.channel_id, at)
 
 
 def _deleted(connection: Connection, event: ChannelWasDeleted, at: int) -> None:
-    _set(connection, event.channel_id, {"state": "deleted", "notice_at": None})
-    waiting = deliveries.c.state.in_(("pending", "held"))
-    connection.execute(
-        update(deliveries)
-        .where(deliveries.c.channel_id == event.channel_id, OPEN, waiting)
-        .values(state="dead", turn=None, due_at=None, reason=CHANNEL_DELETED)
-    )
-
-
-def _start_anew(connection: Connection, channel_id: int, at: int) -> None:
-    """What failed or waited before tells nothing of the channel as it is now."""
-    values = {
-        "failures": 0,
-        "paused_until": 0,
-        "charged_at": at,
-        "open_since": at,
-        "due_at": at,
-        "failing_since": None,
-        "failed_id": None,
-        "warned": 0,
-        "notice_at": None,
-    }
-    _set(connection, channel_id, values)
-    connection.execute(
-        update(deliveries)
-        .where(deliveries.c.channel_id == channel_id, deliveries.c.due_at > at)
-        .values(due_at=at, failures=0, first_failed_at=None)
-    )
+    end_lane(connection, event.channel_id, CHANNEL_DELETED)
 
 
 def _signed_anew(connection: Connection, event: Event, at: int) -> None:
     """Nothing of its rows: the secret is kept beside the event, and whoever sends has to read it."""
-
-
-def _set(connection: Connection, channel_id: int, values: dict[str, Any]) -> None:
-    connection.execute(update(lanes).where(lanes.c.channel_id == channel_id).values(values))
 
 
 LANE_CHANGES: Final[dict[type[Event], Callable[[Connection, Any, int], None]]] = {

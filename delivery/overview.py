@@ -22,6 +22,7 @@ State = Literal["pending", "held", "delivered", "dead"]
 
 ChannelState = Literal["ok", "failing", "paused", "disabled"]
 CHANNEL_DISABLED: Final = "The channel is disabled."
+RULE_DISABLED: Final = "The rule is disabled."
 
 
 class DeliveryRow(NamedTuple):
@@ -92,13 +93,20 @@ class Filter(NamedTuple):
     kind: Kind | None = None
     within: tuple[ColumnElement[bool], ...] = ()
     """Conditions on the columns channel_id and case_id of `deliveries`: what the caller sees."""
+    position: int | None = None
+    """Of the event that it went out for."""
 
 
 WITH_LANES: Final = deliveries.join(
     lanes, deliveries.c.channel_id == lanes.c.channel_id, isouter=True
 )
 CLOSED: Final = lanes.c.state.in_(("paused", "disabled"))
-RARE: Final[tuple[Kind, ...]] = ("message_edited", "message_deleted", "case_status")
+RARE: Final[tuple[Kind, ...]] = (
+    "message_edited",
+    "message_deleted",
+    "case_status",
+    "rule_webhook",
+)
 """Kinds that have an index; all else are messages."""
 HELD: Final = and_(
     OPEN, or_(deliveries.c.state == "held", and_(deliveries.c.state == PENDING, CLOSED))
@@ -118,6 +126,7 @@ SHOWN: Final[dict[str, ColumnElement[Any]]] = {
     "next_attempt_at": NEXT_ATTEMPT_AT,
     "reason": case(
         (deliveries.c.state != PENDING, deliveries.c.reason),
+        (and_(lanes.c.state == "disabled", lanes.c.channel_id < 0), RULE_DISABLED),
         (lanes.c.state == "disabled", CHANNEL_DISABLED),
         (lanes.c.state == "paused", lanes.c.pause_reason),
     ),
@@ -203,7 +212,8 @@ def of_channels(
 def _channel(row: Any) -> ChannelRow:
     waiting, oldest_at = row[-2:]
     if row.state in ("paused", "disabled"):
-        reason = row.pause_reason if row.state == "paused" else CHANNEL_DISABLED
+        disabled = RULE_DISABLED if row.channel_id < 0 else CHANNEL_DISABLED
+        reason = row.pause_reason if row.state == "paused" else disabled
         return ChannelRow(
             row.state, row.state_since, reason, row.failures, None, waiting, oldest_at
         )
@@ -241,7 +251,7 @@ def _counted(connection: Connection, wanted: Filter) -> int:
 
 def _filtered(query: Select[Any], wanted: Filter) -> Select[Any]:
     query = query.where(*wanted.within)
-    for name in ("channel_id", "case_id", "message_id"):
+    for name in ("channel_id", "case_id", "message_id", "position"):
         value = getattr(wanted, name)
         if value is not None:
             query = query.where(deliveries.c[name] == value)

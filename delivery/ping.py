@@ -1,4 +1,4 @@
-"""The test button: one signed POST to a channel's Webhook URL, beside the queue. It is shown whole and recorded nowhere."""
+"""The test button: one signed POST to a channel's Webhook URL, or one call of a rule's webhook, beside the queue. It is shown whole and recorded nowhere."""
 
 import time
 from collections.abc import Callable
@@ -12,6 +12,14 @@ from kanal.delivery.outcome import Outcome
 from kanal.delivery.post import WebhookClient
 from kanal.delivery.schedule import attempt_seconds
 from kanal.delivery.signing import headers_beside_the_queue
+from kanal.domain.rule_webhooks import (
+    RuleWebhook,
+    body_of,
+    content_type_of,
+    filled_url,
+    url_values_of,
+)
+from kanal.domain.variables import Values
 
 HIDDEN: Final = "***"
 """In place of the values of a channel's own headers, which are never shown."""
@@ -53,3 +61,16 @@ class Pinger:
         )
         shown = {**dict.fromkeys(channel.headers, HIDDEN), **headers}
         return Exchange(lane.webhook_url, shown, body, outcome)
+
+    async def call(self, webhook: RuleWebhook, lane: Claimed, values: Values) -> Exchange:
+        """As its rule would call it. Raises WebhookBodyTooLong."""
+        now, body = self._clock(), body_of(webhook, values).encode()
+        url = filled_url(webhook.url, url_values_of(webhook, values))
+        headers = headers_beside_the_queue("test", now, body, lane.signers(now), webhook.format)
+        if not content_type_of(webhook):
+            del headers["Content-Type"]
+        deadline = attempt_seconds(lane.lane.channel_type, 0, self.timeout)
+        sent = {**lane.headers, **headers}
+        outcome = await self._client.post(url, body, sent, deadline, method=webhook.method)
+        shown = {**dict.fromkeys(lane.headers, HIDDEN), **headers}
+        return Exchange(url, shown, body, outcome)

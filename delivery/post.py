@@ -34,6 +34,7 @@ from kanal.delivery.outcome import (
 )
 from kanal.delivery.resolver import LookupsExhausted, Resolver
 from kanal.delivery.schedule import parse_retry_after
+from kanal.domain.rule_webhooks import Method
 
 ANSWER_LIMIT: Final = 16 * 1024
 """Bytes of an answer that are read: an answer only says "taken", and an endless one must end."""
@@ -199,7 +200,11 @@ class Tries:
         attempt.begin_try(number)
         session = self._kept(attempt.networks) if number == 1 else self._fresh
         body = attempt.body
-        data = body if len(body) <= WHOLE_BODY_LIMIT else io.BytesIO(body)
+        data: bytes | io.BytesIO | None = body
+        if len(body) > WHOLE_BODY_LIMIT:
+            data = io.BytesIO(body)
+        elif not body and method != "POST":
+            data = None
         try:
             return await session.request(
                 method, url, data=data, headers=headers, allow_redirects=False
@@ -253,9 +258,10 @@ class WebhookClient:
         deadline: float,
         networks: tuple[IPNetwork, ...] = (),
         *,
+        method: Method = "POST",
         now: int | None = None,
     ) -> Outcome:
-        """POST `body`; all of it, name look-up and answer included, ends within `deadline` seconds. `now`: where another
+        """POST `body`, or send it in another `method`; all of it, name look-up and answer included, ends within `deadline` seconds. `now`: where another
         clock than the client's counts.
 
         `networks`: nothing else may be reached, within what the guard allows; none: all of that.
@@ -272,7 +278,7 @@ class WebhookClient:
         limit = asyncio.timeout(deadline)
         try:
             async with limit:
-                await self._exchange(attempt, url, headers)
+                await self._exchange(attempt, method, url, headers)
         except Exception as error:  # noqa: BLE001 - whatever a receiver provokes is an outcome
             if attempt.status is None or attempt.accepted:
                 return attempt.outcome(*_blame(error, attempt, deadline, limit.expired()))
@@ -282,8 +288,10 @@ class WebhookClient:
             return attempt.outcome(OutcomeClass.OK)
         return attempt.outcome(OutcomeClass.HTTP_STATUS, attempt.location)
 
-    async def _exchange(self, attempt: Attempt, url: str, headers: Mapping[str, str]) -> None:
-        async with self._client.post(url, headers=headers) as response:
+    async def _exchange(
+        self, attempt: Attempt, method: Method, url: str, headers: Mapping[str, str]
+    ) -> None:
+        async with self._client.request(method, url, headers=headers) as response:
             attempt.status = response.status
             attempt.location = response.headers.get("Location", "")
             attempt.retry_after = response.headers.get("Retry-After", "")

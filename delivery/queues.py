@@ -20,14 +20,14 @@ COLUMNS: Final = ", ".join(
 
 PLACES: Final = {
     "sqlite": """
-        SELECT p.value ->> 0, d.sequence, d.delivery_id, EXISTS (
+        SELECT p.value ->> 0, p.value ->> 1, d.sequence, d.delivery_id, EXISTS (
             SELECT 1 FROM deliveries AS o WHERE o.queue = p.value ->> 2 AND o.turn IS NOT NULL)
         FROM json_each(?) AS p LEFT JOIN deliveries AS d
         ON d.case_id = p.value ->> 0 AND d.channel_id = p.value ->> 1 AND d.sequence = (
             SELECT max(sequence) FROM deliveries
             WHERE case_id = p.value ->> 0 AND channel_id = p.value ->> 1)""",
     "postgresql": """
-        SELECT p.case_id, d.sequence, d.delivery_id, EXISTS (
+        SELECT p.case_id, p.channel_id, d.sequence, d.delivery_id, EXISTS (
             SELECT 1 FROM deliveries AS o WHERE o.queue = p.queue AND o.turn IS NOT NULL)
         FROM unnest(%s::bigint[], %s::bigint[], %s::bigint[]) AS p (case_id, channel_id, queue)
         LEFT JOIN LATERAL (
@@ -64,6 +64,10 @@ NEXT: Final = {
 }
 
 
+CASE_BITS: Final = 40
+"""Of a webhook's queue: 10^12 cases, and 8 million webhooks before it. Below these stand the queues of channels."""
+
+
 class Place(NamedTuple):
     """Where the next delivery of a case comes to stand."""
 
@@ -85,6 +89,8 @@ class Standing(NamedTuple):
 def queue_of(options: WebhookOptions, channel_id: int, case_id: int) -> int | None:
     if options.polling:
         return None
+    if channel_id < 0:  # a case may have calls of several webhooks under way, beside its messages
+        return (channel_id << CASE_BITS) - case_id
     match options.order:
         case "case":
             return case_id
@@ -96,12 +102,15 @@ def queue_of(options: WebhookOptions, channel_id: int, case_id: int) -> int | No
 
 def places(
     connection: Connection, wanted: Collection[tuple[int, int, int | None]]
-) -> dict[int, Place]:
-    """`wanted`: case, channel and queue. By the case."""
+) -> dict[tuple[int, int], Place]:
+    """`wanted`: case, channel and queue. By case and channel."""
     found = _execute(
         connection, PLACES, list(zip(*wanted, strict=True)), [list(each) for each in wanted]
     )
-    return {row[0]: Place(row[1] or 0, row[2] or "", bool(row[3])) for row in found}
+    return {
+        (case_id, channel_id): Place(sequence or 0, delivery_id or "", bool(waits))
+        for case_id, channel_id, sequence, delivery_id, waits in found
+    }
 
 
 def standings(connection: Connection, delivery_ids: Collection[str]) -> dict[str, Standing]:

@@ -19,6 +19,7 @@ from kanal.delivery.ledger import insert_new, lane_rows, notify, promote, wake
 from kanal.delivery.outbox import LANE_CHANGES, Outbox, known_to_receivers
 from kanal.delivery.outcome import OutcomeClass
 from kanal.delivery.queues import queue_of
+from kanal.delivery.rule_lanes import RULE_CHANGES
 from kanal.delivery.schedule import SECOND
 from kanal.delivery.tables import OPEN, attempts, deliveries, lanes
 from kanal.delivery.verdict import LaneRow
@@ -32,6 +33,8 @@ from kanal.domain.deliveries import (
     DeliverySkipped,
     recover_deliveries,
 )
+from kanal.domain.rule_webhooks import RuleWebhookCalled, lane_of, webhooks_in
+from kanal.domain.rules import RULES, RuleChanged, RuleCreated
 from kanal.domain.stream import Recorded
 from kanal.domain.webhook_options import DEFAULTS, WebhookOptions
 from kanal.domain.work import Work
@@ -89,7 +92,7 @@ class Recovery:
             mark = connection.scalar(_MARK)
             if mark is None:
                 return not self._database.head(connection)
-            if self._channels_without_lane(connection):
+            if self._channels_without_lane(connection) or self._rules_without_lane(connection):
                 return False
             expected = {*self._newest(connection), *([mark] if mark else ())}
             return not expected - _known(connection, expected)
@@ -118,7 +121,8 @@ class Recovery:
         """Ids of the log's last messages that go out."""
         events = self._database.events
         since = self._database.head(connection) - LOOK_BACK
-        query = select(events).where(events.c.name == MessageAdded.NAME, events.c.position > since)
+        names = (MessageAdded.NAME, RuleWebhookCalled.NAME)
+        query = select(events).where(events.c.name.in_(names), events.c.position > since)
         query = query.order_by(events.c.position.desc()).limit(NEWEST)
         found = map(self._outbox.delivery_id, self._database.decoded(connection, query))
         return {each for each in found if each}
@@ -203,7 +207,8 @@ class Recovery:
         return Counter(row["state"] for row in rows)
 
     def _make_lanes(self) -> None:
-        """Those that are missing, from all that was decided of their channels."""
+        """Those that are missing, from all that was decided of their channels and rules."""
+        self._make_rule_lanes()
         with self._database.reading() as connection:
             missing = self._channels_without_lane(connection)
             if not missing:
@@ -224,6 +229,39 @@ class Recovery:
             wake(connection, dict.fromkeys(left, self._writer.clock()))
 
         self._run(task)
+
+    def _make_rule_lanes(self) -> None:
+        with self._database.reading() as connection:
+            events = self._rules_without_lane(connection)
+
+        def task(connection: Connection) -> None:
+            changed: set[int] = set()
+            for recorded in events:
+                if change := RULE_CHANGES.get(type(recorded.event)):
+                    changed.update(change(connection, recorded, recorded.envelope.at))
+            wake(connection, dict.fromkeys(changed, self._writer.clock()))
+
+        if events:
+            self._run(task)
+
+    def _rules_without_lane(self, connection: Connection) -> list[Recorded]:
+        """All that has happened to the rules of webhooks that have none; nothing, where each has one."""
+        there = set(connection.scalars(select(lanes.c.channel_id).where(lanes.c.channel_id < 0)))
+        count = connection.scalar(select(counters.c.value).where(counters.c.name == "webhook"))
+        if there >= {lane_of(number) for number in range(1, (count or 0) + 1)}:
+            return []
+        rules = connection.scalar(select(counters.c.value).where(counters.c.name == "rule")) or 0
+        of = self._writer.stream_ids.of
+        streams = [of(RULES, str(rule_id)) for rule_id in range(1, rules + 1)]
+        events = self._database.streams(connection, streams)
+        lacking = {
+            recorded.event.rule_id
+            for recorded in events
+            if isinstance(recorded.event, RuleCreated | RuleChanged)
+            for _, webhook in webhooks_in(recorded.event.actions)
+            if lane_of(webhook.webhook_id) not in there
+        }
+        return [each for each in events if each.event.rule_id in lacking]  # type: ignore[attr-defined]
 
     def _channels_without_lane(self, connection: Connection) -> set[int]:
         """A number alone is no channel: it may be taken for one that was never made."""

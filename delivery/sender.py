@@ -11,6 +11,7 @@ from functools import partial
 from typing import Any, Final, TypeVar
 
 import structlog
+from msgspec import json
 from sqlalchemy import Connection
 
 from kanal.delivery import ledger, queues, replays
@@ -56,6 +57,7 @@ from kanal.delivery.verdict import (
 from kanal.domain.channel_delivery import pause_delivery
 from kanal.domain.deliveries import DeliveryNow, dead_letter, hold
 from kanal.domain.errors import ChannelNotFound
+from kanal.domain.rule_webhooks import filled_url
 from kanal.domain.work import Work
 from kanal.eventlog.database import Database
 from kanal.eventlog.writer import LogUnavailable, Writer
@@ -320,11 +322,12 @@ class Sender:
         deadline = attempt_seconds(lane.row.channel_type, options.timeout, self._timeout)
         try:
             outcome = await self._client.post(
-                url,
+                address_of(url, delivery),
                 delivery.body or b"",
                 self._headers(lane, delivery),
                 deadline,
                 networks_of(options.networks) if options.networks else (),
+                method=lane.row.method,
                 now=self._leases.now(),
             )
         except Exception as error:  # a fault of ours must not cost the message its turn
@@ -374,7 +377,8 @@ class Sender:
         )
         if lane.headers:
             headers.update(lane.headers)
-        headers["Content-Type"] = delivery.content_type
+        if delivery.content_type:
+            headers["Content-Type"] = delivery.content_type
         headers["Kanal-Sequence"] = str(delivery.sequence)
         if delivery.previous_id:
             headers["Kanal-Previous-Id"] = delivery.previous_id
@@ -635,6 +639,13 @@ class Sender:
                 log.error("sender_failed", error=repr(error))
 
         task.add_done_callback(ended)
+
+
+def address_of(url: str, delivery: Delivery) -> str:
+    """Where it goes: a rule's webhook may have variables in its address."""
+    if delivery.variables is None:
+        return url
+    return filled_url(url, json.decode(delivery.variables))
 
 
 async def _cancelled(tasks: Collection[asyncio.Task[Any]]) -> None:

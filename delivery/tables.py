@@ -19,7 +19,9 @@ from sqlalchemy import (
 
 from kanal.eventlog.tables import METADATA
 
-Kind = Literal["message_new", "message_edited", "message_deleted", "case_status", "notice"]
+Kind = Literal[
+    "message_new", "message_edited", "message_deleted", "case_status", "rule_webhook", "notice"
+]
 LaneState = Literal["active", "paused", "disabled", "deleted"]
 
 NEVER: Final = 2**62
@@ -61,6 +63,7 @@ deliveries = Table(
     Column("was_because", Text),
     Column("template_version", Integer, nullable=False),
     Column("content_type", Text, nullable=False),
+    Column("variables", Text),
     Column("body", LargeBinary, nullable=False),
     Index("deliveries_case", "case_id", "channel_id", "sequence", unique=True),
     Index("deliveries_message", "message_id"),
@@ -123,7 +126,7 @@ delivery is the head of its queue; a queue has at most one. Another becomes due 
 transaction, so nothing ever polls for its turn. What is held keeps those behind it waiting. Decided otherwise while an
 attempt was under way, it keeps `turn` and `due_at` until that has ended, so that no two attempts of a queue overlap.
 `due_since` is when it first could have been sent. `replay_id`: of the last replay that it went out in, `was` and
-`was_because` its state and reason before that. `failures` are the attempts that count against it; what is Kanal's own
+`was_because` its state and reason before that. `variables`: what the address of a rule's webhook may name, as JSON. `failures` are the attempts that count against it; what is Kanal's own
 fault does not. `body` stands
 last, so that reading the other columns of a long row does not read its overflow pages.
 """
@@ -179,12 +182,16 @@ lanes = Table(
     Column("warned", Integer, nullable=False),
     Column("notice_at", BigInteger),
     Column("polled_until", BigInteger, nullable=False),
+    Column("method", Text, nullable=False),
+    Column("rule_id", BigInteger),
     Index("lanes_due", "due_at"),
     Index("lanes_notices", "notice_at"),
+    Index("lanes_rule", "rule_id"),
 )
-"""One row for each custom channel: where it sends, whether it may, and which process does.
+"""One row for each custom channel and each webhook of a rule: where it sends, whether it may, and which process does.
 
-`options`: the channel's `WebhookOptions`. `open_since`: nothing waits longer than since then, because the channel was disabled or its URL was another before.
+`channel_id` is a webhook's number below 0, and 0 for the receiver of notices; so it is in the other tables. `method`: in which it
+is called. `rule_id`: whose webhook it is, NULL for all else. `options`: the channel's `WebhookOptions`. `open_since`: nothing waits longer than since then, because the channel was disabled or its URL was another before.
 `failures`: of the endpoint, in a row, and `charged_at` the end of the last of them. `due_at` counts only while nobody
 owns the lane (`owner` is empty). `token` grows with every owner: whoever writes with an older one has lost the lane.
 `state_since`: of the state, and of the last recovery. `pause_reason` is NULL unless the channel is paused, also while it is

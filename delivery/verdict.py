@@ -23,6 +23,7 @@ from kanal.delivery.schedule import (
 from kanal.delivery.tables import NEVER, Kind, LaneState
 from kanal.domain.channels import ChannelType
 from kanal.domain.deliveries import Failure
+from kanal.domain.rule_webhooks import Method
 from kanal.domain.webhook_options import WebhookOptions
 
 LOCAL_DELAY: Final = 1 * SECOND
@@ -66,6 +67,8 @@ class Delivery(msgspec.Struct):
     first_failed_at: int | None
     replay_id: int | None
     content_type: str
+    variables: str | None = None
+    """What its address may name, as JSON."""
     body: bytes | None = None
     """None: not read yet."""
     attempt_id: str = ""
@@ -93,6 +96,8 @@ class LaneRow(msgspec.Struct):
     warned: int = 0
     notice_at: int | None = None
     polled_until: int = 0
+    method: Method = "POST"
+    rule_id: int | None = None
 
 
 class Schedule(Protocol):

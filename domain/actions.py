@@ -34,10 +34,11 @@ MacroActionType = Literal[
     "add_labels",
     "delete_labels",
 ]
-ActionType = Literal[MacroActionType, "subject", "custom_fields", "round_robin", "stop"]
+ActionType = Literal[MacroActionType, "subject", "custom_fields", "round_robin", "webhook", "stop"]
 """Omnidesk's words where they are known; `email_to_user` is a message to the user, whatever the channel.
 
-`round_robin` assigns to the next of several staff members; `stop` keeps further rules from the cause.
+`round_robin` assigns to the next of several staff members; `webhook` calls an address (rule_webhooks.py), which is for
+administrators to choose, so macros have none; `stop` keeps further rules from the cause.
 """
 
 SAYING: frozenset[ActionType] = frozenset({"add_note", "email_to_user"})
@@ -55,7 +56,7 @@ Texts = dict[str, str]
 
 class Action(Struct, frozen=True):
     """`destination`: what the type needs: a status or priority; an id, 0 for nobody and none; ids of labels or staff; a
-    subject; values of custom fields; the text of a reply or its texts by language.
+    subject; values of custom fields; the text of a reply or its texts by language; a `RuleWebhook`.
     """
 
     type: ActionType

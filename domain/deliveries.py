@@ -12,8 +12,10 @@ from kanal.domain.errors import (
     DeliveryHasNotEnded,
     DeliveryWaits,
     ReplayNotFound,
+    WebhookRemoved,
 )
 from kanal.domain.event import Event
+from kanal.domain.rule_webhooks import webhook_of
 from kanal.domain.stream import Aggregate
 from kanal.domain.work import Work
 
@@ -158,6 +160,8 @@ class DeliveryNow(Struct, frozen=True):
     """What is sent before it in its queue; "" for nothing."""
     imminent: bool = False
     """It is being sent, or will be as soon as there is a place."""
+    removed: bool = False
+    """Where it goes is no more."""
 
 
 def evolve(_: None, __: Event) -> None:
@@ -217,12 +221,11 @@ def skip(work: Work, *, delivery: DeliveryNow, reason: str = "") -> None:
 def retry(work: Work, *, delivery: DeliveryNow, reason: str = "") -> None:
     """What was held or dead-lettered comes to stand where it stood; what is pending is due now.
 
-    Raises DeliveryHasEnded, DeliveryWaits, ChannelDeleted.
+    Raises DeliveryHasEnded, DeliveryWaits, ChannelDeleted, WebhookRemoved.
     """
     if delivery.state == "delivered":
         raise _ended(delivery)
-    if work.load(CHANNELS, delivery.channel_id).deleted:
-        raise ChannelDeleted(delivery.channel_id)
+    _check_there(work, delivery)
     if delivery.state == "pending" and delivery.behind:
         raise DeliveryWaits(delivery.delivery_id, delivery.behind)
     if delivery.state != "pending" or not delivery.imminent:
@@ -245,10 +248,11 @@ def ask_replay(
     count: int,
     reason: str = "",
 ) -> int:
-    """The new replay's id. Raises ChannelDeleted, DeliveryHasNotEnded."""
+    """The new replay's id. Raises ChannelDeleted, WebhookRemoved, DeliveryHasNotEnded."""
     if delivery:
         if delivery.state in ("pending", "held"):
             raise DeliveryHasNotEnded(delivery.delivery_id)
+        _check_there(work, delivery)
         channel_id, case_id, message_id = (
             delivery.channel_id,
             delivery.case_id,
@@ -296,6 +300,14 @@ def _record(
 ) -> None:
     event = event_type(**_subject(delivery), reason=reason, failure=failure)
     work.record(DELIVERIES, delivery.delivery_id, event)
+
+
+def _check_there(work: Work, delivery: DeliveryNow) -> None:
+    """Raises ChannelDeleted, WebhookRemoved."""
+    if delivery.removed and (webhook_id := webhook_of(delivery.channel_id)):
+        raise WebhookRemoved(webhook_id)
+    if work.load(CHANNELS, delivery.channel_id).deleted:
+        raise ChannelDeleted(delivery.channel_id)
 
 
 def _subject(delivery: DeliveryNow) -> dict[str, Any]:

@@ -12,6 +12,7 @@
     │   ├── CompanyNotFound
     │   ├── MacroNotFound
     │   ├── RuleNotFound
+    │   ├── RuleWebhookNotFound
     │   ├── EventNotFound
     │   ├── LabelNotFound
     │   ├── DeliveryNotFound
@@ -70,6 +71,8 @@
     ├── NoOptions
     ├── WrongFieldValues
     ├── WrongRule
+    ├── WebhookBodyTooLong
+    ├── WebhookRemoved
     ├── TooManyRules
     ├── TooManyBusinessHours
     ├── TooManyResponseTargets
@@ -681,6 +684,29 @@ class TargetWithoutTime(DomainError):
     def __init__(self, names: Sequence[str]) -> None:
         super().__init__(f"Give at least one of {', '.join(names)}.")
         self.fields = dict.fromkeys(names, "is required, or one of the others")
+
+
+class WebhookBodyTooLong(DomainError):
+    code = "webhook_body_too_long"
+
+    def __init__(self, most: int) -> None:
+        super().__init__(f"With its variables filled, the body has more than {most} octets.")
+
+
+class WebhookRemoved(DomainError):
+    code = "webhook_removed"
+
+    def __init__(self, webhook_id: int) -> None:
+        super().__init__(
+            f"Webhook {webhook_id} belongs to no rule any more: nothing is sent there."
+        )
+
+
+class RuleWebhookNotFound(NotFound):
+    code = "webhook_not_found"
+
+    def __init__(self, webhook_id: object) -> None:
+        super().__init__(f"The rule has no webhook {webhook_id}.")
 
 
 class TooManyRules(DomainError):

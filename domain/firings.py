@@ -11,6 +11,7 @@ from kanal.domain.cases import CASES, Case
 from kanal.domain.conditions import Cause, Change, Facts, Matches, holds
 from kanal.domain.errors import DomainError
 from kanal.domain.event import Event
+from kanal.domain.rule_webhooks import call, webhook_in
 from kanal.domain.rules import ANCHORS, RULES, Rule, RuleKind
 from kanal.domain.stream import Aggregate
 from kanal.domain.variables import Values
@@ -144,7 +145,19 @@ def fire_rule(
     skipped = []
     for place, action in enumerate(rule.actions):
         try:
-            perform(work, action, cause.case_id, Actor(rule_id=rule_id), values)
+            if action.type == "webhook":
+                call(
+                    work,
+                    webhook_in(action),
+                    key=f"{firing_key(rule, cause)}/{place}",
+                    rule_id=rule_id,
+                    version=rule.version,
+                    case=case,
+                    cause=cause.position,
+                    values=values,
+                )
+            else:
+                perform(work, action, cause.case_id, Actor(rule_id=rule_id), values)
         except DomainError as error:
             skipped.append(SkippedAction(place, str(error)))
     fired = RuleFired(

@@ -12,6 +12,7 @@ from kanal.domain.channel_delivery import (
 )
 from kanal.domain.deliveries import NO_FAILURE, DeliveryDeadLettered, DeliveryHeld, Failure
 from kanal.domain.event import Event
+from kanal.domain.rule_webhooks import webhook_of
 from kanal.domain.stream import Aggregate, Recorded
 from kanal.domain.work import Work
 
@@ -67,16 +68,10 @@ def _told(event: Event, who: str, at: int) -> tuple[NoticeKind, int, str, Failur
             )
             return "recovered", event.channel_id, sentence, NO_FAILURE
         case DeliveryDeadLettered():
-            sentence = (
-                f"Message {event.message_id} of case {event.case_id} was not delivered to channel "
-                f"cch{event.channel_id} and is not tried again: {event.reason}"
-            )
+            sentence = f"{_undelivered(event)} and is not tried again: {event.reason}"
             return "dead_lettered", event.channel_id, sentence, _known(event)
         case DeliveryHeld() if who == "system":
-            sentence = (
-                f"Message {event.message_id} of case {event.case_id} was not delivered to channel "
-                f"cch{event.channel_id} and is held with all behind it: {event.reason}"
-            )
+            sentence = f"{_undelivered(event)} and is held with all behind it: {event.reason}"
             return "held", event.channel_id, sentence, _known(event)
     return None
 
@@ -97,6 +92,15 @@ def _known(event: DeliveryDeadLettered | DeliveryHeld) -> Failure:
         return event.failure
     return Failure(
         delivery_id=event.delivery_id, case_id=event.case_id, message_id=event.message_id
+    )
+
+
+def _undelivered(event: DeliveryDeadLettered | DeliveryHeld) -> str:
+    if webhook_id := webhook_of(event.channel_id):
+        return f"A rule's call of webhook {webhook_id} for case {event.case_id} was not delivered"
+    return (
+        f"Message {event.message_id} of case {event.case_id} was not delivered to channel "
+        f"cch{event.channel_id}"
     )
 
 

@@ -31,6 +31,7 @@ from kanal.domain.errors import DomainError, RuleNotFound, TooManyRules, WrongFi
 from kanal.domain.event import Event
 from kanal.domain.groups import existing_group
 from kanal.domain.labels import existing_label
+from kanal.domain.rule_webhooks import numbered, with_known
 from kanal.domain.staff import existing_staff
 from kanal.domain.stream import Aggregate
 from kanal.domain.work import Work
@@ -215,6 +216,7 @@ def create_rule(
         minutes=minutes,
     )
     rule = checked_rule(work, rule, day)
+    rule = replace(rule, actions=numbered(rule.actions, work.take))
     rule_id = work.take("rule")
     created = RuleCreated(**_whole(rule, rule_id), kind=kind, active=active)
     work.record(RULES, rule_id, created)
@@ -228,7 +230,8 @@ def change_rule(work: Work, *, rule_id: int, day: Day = str, **changes: Any) -> 
     Raises RuleNotFound, WrongRule.
     """
     rule = existing_rule(work, rule_id)
-    changed = checked_rule(work, replace(rule, **changes), day)
+    changed = checked_rule(work, replace(rule, **changes), day, before=rule.actions)
+    changed = replace(changed, actions=numbered(changed.actions, work.take))
     if changed != rule:
         event = RuleChanged(**_whole(changed, rule_id), version=rule.version + 1)
         work.record(RULES, rule_id, event)
@@ -257,7 +260,7 @@ def draft_rule(
     if live:
         order = order[: order.index(rule_id)]
     rule = replace(live or Rule(kind=kind), **changes, active=True)
-    return Draft(checked_rule(work, rule, day), live, order)
+    return Draft(checked_rule(work, rule, day, live.actions if live else ()), live, order)
 
 
 def enable_rule(work: Work, *, rule_id: int) -> int:
@@ -301,8 +304,11 @@ def existing_rule(work: Work, rule_id: int) -> Rule:
     return rule
 
 
-def checked_rule(work: Work, rule: Rule, day: Day) -> Rule:
-    """As it is kept. Raises WrongRule that names the places of all that is wrong."""
+def checked_rule(work: Work, rule: Rule, day: Day, before: Sequence[Action] = ()) -> Rule:
+    """As it is kept, but for the ids of new webhooks. `before`: the actions that it has.
+
+    Raises WrongRule that names the places of all that is wrong.
+    """
     wrong: dict[str, str] = {}
     if rule.kind == "timed":
         if not rule.since:
@@ -317,7 +323,9 @@ def checked_rule(work: Work, rule: Rule, day: Day) -> Rule:
     for leaf, place in leaves(rule.conditions):
         if reason := _unknown(work, rule.kind, leaf):
             wrong[place] = reason
-    actions, errors = checked_actions(work, rule.actions, day)
+    given, strange = with_known(rule.actions, before)
+    wrong |= {f"actions.{number}.action_destination": words for number, words in strange.items()}
+    actions, errors = checked_actions(work, given, day)
     for number, error in errors.items():
         for place, words in _faults(error):
             wrong[f"actions.{number}{place}"] = words

@@ -31,3 +31,8 @@ _NAMED = re.compile(r"\[([a-z_]+)\]")
 def filled(text: str, values: Values) -> str:
     """What is no variable stays as it stands; what a value holds is not looked at again."""
     return _NAMED.sub(lambda found: values.get(found[1], found[0]), text)
+
+
+def named(text: str) -> set[str]:
+    """What stands in brackets as variables do, whether they are any or not."""
+    return set(_NAMED.findall(text))

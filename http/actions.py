@@ -4,8 +4,10 @@ from typing import Any, Self, get_args
 
 from pydantic import model_validator
 
+from kanal.delivery.extra_headers import problems
 from kanal.domain.actions import ME, Action, ActionType
 from kanal.domain.case_events import Priority, Status
+from kanal.domain.rule_webhooks import RuleWebhook, read_webhook, webhook_in
 from kanal.http.api.labels import MAX_LABELS
 from kanal.http.fields import MAX_CONTENT, MAX_ID, MAX_LINE, Content, GivenOnly, Line, wrong
 
@@ -30,6 +32,7 @@ DISPLAY_NAMES: dict[ActionType, str] = {
     "subject": "Change the subject",
     "custom_fields": "Set custom fields",
     "round_robin": "Assign to staff members in turn",
+    "webhook": "Call a webhook",
     "stop": "Run no further rules",
 }
 
@@ -37,7 +40,8 @@ DISPLAY_NAMES: dict[ActionType, str] = {
 class ActionFields(GivenOnly):
     """`action_destination` by type: status `1` open, `2` waiting, `3` closed or its name; a priority; an id, 0 for nobody
     and none, `me` for whoever applies a macro; ids of labels or, for `round_robin`, of staff; a subject; an object of
-    custom fields; for `email_to_user` a text or an object of them by language_id.
+    custom fields; for `email_to_user` a text or an object of them by language_id; for `webhook` an object with `url`, `method`,
+    `headers`, `format` and `body`.
     """
 
     action_type: ActionType
@@ -87,8 +91,30 @@ def _destination(kind: ActionType, given: Any) -> Any:
             return given
         case "round_robin":
             return _several(given, MAX_IN_TURN, "staff")
+        case "webhook":
+            return _webhook(given)
         case "add_note" | "stop":
             return ""
+
+
+def _webhook(given: Any) -> dict[str, Any]:
+    """Values of headers are still there: whoever submits it takes them out. Raises PydanticCustomError."""
+    try:
+        webhook = read_webhook(given)
+    except ValueError as error:
+        raise wrong(f"action_destination: {error}") from None
+    headers = webhook["headers"]
+    if headers is None or (
+        isinstance(headers, list) and all(isinstance(each, str) for each in headers)
+    ):
+        webhook["headers"] = None  # as they are shown: by their names
+    elif not isinstance(headers, dict) or not all(
+        isinstance(each, str) for each in headers.values()
+    ):
+        raise wrong("action_destination: headers must be an object of names and values")
+    elif found := problems(headers):
+        raise wrong(f"action_destination: headers: {'; '.join(found)}")
+    return webhook
 
 
 def _id(given: Any) -> int:
@@ -147,4 +173,18 @@ def shown_destination(action: Action) -> Any:
             return NUMBERS[action.destination]
         case "staff_id" | "group_id":
             return str(action.destination)
+        case "webhook":
+            return shown_webhook(webhook_in(action))
     return action.destination
+
+
+def shown_webhook(webhook: RuleWebhook) -> dict[str, Any]:
+    """Of headers the names alone: values are never shown."""
+    return {
+        "webhook_id": webhook.webhook_id,
+        "method": webhook.method,
+        "url": webhook.url,
+        "format": webhook.format,
+        "body": webhook.body,
+        "headers": [header.name for header in webhook.headers or ()],
+    }

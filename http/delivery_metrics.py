@@ -24,6 +24,7 @@ from kanal.delivery.meter import (
     Waiting,
     waiting,
 )
+from kanal.domain.rule_webhooks import webhook_of
 from kanal.eventlog.database import Database
 from kanal.http.metrics import cumulative
 
@@ -105,7 +106,8 @@ class DeliveryMetrics(Collector):
             "kanal_delivery_breaker", "0 closed, 1 probing, 2 open", labels=("channel",)
         )
         for row in self.waiting[:CHANNELS_LIMIT]:
-            channel = (str(row.channel_id),)
+            webhook_id = webhook_of(row.channel_id)
+            channel = (f"webhook{webhook_id}" if webhook_id else str(row.channel_id),)
             age.add_metric(channel, max(0, now - row.oldest_at) / 1_000_000)
             breaker.add_metric(channel, BREAKERS.index(row.breaker))
         yield age

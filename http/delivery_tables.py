@@ -43,7 +43,7 @@ def _deliveries(rows: Iterable[Mapping[str, Any]]) -> Table:
             row["delivery_id"],
             row["kind"],
             _styled(row["state"]),
-            f"cch{row['channel_id']}",
+            f"webhook {row['webhook_id']}" if row["webhook_id"] else f"cch{row['channel_id']}",
             f"{row['case_id']} #{row['sequence']}",
             str(row["attempts"]),
             row["next_attempt_at"] or "",

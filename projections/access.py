@@ -68,6 +68,8 @@ def about_cases_seen(
             cases.c.case_id == case_id, *cases_seen(cases.c, scope)
         )
         conditions.append(or_(case_id == 0, seen.exists()))
+    if not scope.sees_all:
+        conditions.append(channel_id >= 0)  # what rules call is told of cases of all channels
     return conditions
 
 

@@ -75,6 +75,7 @@ from kanal.domain.message_events import (
     MessageScheduled,
     MessageSent,
 )
+from kanal.domain.rule_webhooks import RuleWebhookCalled
 from kanal.domain.stream import Recorded
 from kanal.domain.users import (
     UserCasesDeleted,
@@ -126,7 +127,7 @@ def fold(changes: Changes, tables: Tables, recorded: Recorded) -> None:
     if case_id:
         changes.insert(history, {"kind": "case", "id": case_id, "position": position})
     channel_id = getattr(event, "channel_id", 0)
-    if channel_id:
+    if channel_id > 0:
         changes.insert(history, {"kind": "channel", "id": channel_id, "position": position})
     for user_id in recorded.envelope.about:
         changes.insert(history, {"kind": "user", "id": user_id, "position": position})
@@ -134,7 +135,7 @@ def fold(changes: Changes, tables: Tables, recorded: Recorded) -> None:
 
 PROJECTION = ReadModel(
     name="history",
-    version=11,
+    version=12,
     handles=dict.fromkeys(
         (
             CaseOpened,
@@ -212,6 +213,7 @@ PROJECTION = ReadModel(
             DeliveryRetried,
             RuleFired,
             RuleLoopCut,
+            RuleWebhookCalled,
             DeliveryReplayAsked,
             DeliveryReplayCancelled,
         ),

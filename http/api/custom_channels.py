@@ -389,8 +389,12 @@ class PingAnswer(Struct):
 @contract("Send a test to the Webhook URL", One("ping", PingAnswer))
 async def ping(call: Call) -> web.Response:
     exchange = await ping_channel(call, _channel_id(call))
+    return answer({"ping": shown_ping(exchange)})
+
+
+def shown_ping(exchange: Exchange) -> PingAnswer:
     outcome = exchange.outcome
-    shown = PingAnswer(
+    return PingAnswer(
         succeeded=outcome.succeeded,
         kind=str(outcome.outcome_class),
         http_status=outcome.http_status,
@@ -400,7 +404,6 @@ async def ping(call: Call) -> web.Response:
         milliseconds=(outcome.ended_at - outcome.started_at) // 1000,
         request=PingRequest(exchange.url, exchange.headers, exchange.body.decode()),
     )
-    return answer({"ping": shown})
 
 
 async def ping_channel(call: Caller, channel_id: int) -> Exchange:
@@ -429,7 +432,7 @@ def shown(
         icon=row.icon,
         webhook_url=row.webhook_url,
         active=row.active,
-        delivery=_delivery(delivery, dates),
+        delivery=shown_delivery(delivery, dates),
         chat_idle_minutes=row.chat_idle_minutes,
         chat_offer_seconds=row.chat_offer_seconds,
         chat_limit=row.chat_limit,
@@ -438,7 +441,7 @@ def shown(
     )
 
 
-def _delivery(row: overview.ChannelRow, dates: Dates) -> ChannelDeliveryAnswer:
+def shown_delivery(row: overview.ChannelRow, dates: Dates) -> ChannelDeliveryAnswer:
     age = None if row.oldest_at is None else time.time_ns() // 1000 - row.oldest_at
     return ChannelDeliveryAnswer(
         state=row.state,

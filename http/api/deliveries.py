@@ -16,6 +16,7 @@ from kanal.delivery.tables import deliveries as delivery_rows
 from kanal.domain import deliveries
 from kanal.domain.deliveries import DeliveryNow
 from kanal.domain.errors import DeliveryNotFound
+from kanal.domain.rule_webhooks import lane_of, webhook_of
 from kanal.http.answers import Date, answer, listing
 from kanal.http.api.users import ChannelId
 from kanal.http.context import Call, Caller
@@ -32,6 +33,8 @@ ATTEMPTS_SHOWN = 100
 
 class DeliveriesQuery(Paging):
     channel: ChannelId | None = None
+    webhook: Id | None = None
+    """Of a rule."""
     case_id: Text | None = None
     message_id: Id | None = None
     state: State | None = None
@@ -56,6 +59,9 @@ class DeliveryAnswer(Struct):
     delivery_id: str
     kind: Kind
     channel_id: int
+    """0 for a rule's webhook."""
+    webhook_id: int
+    """Of a rule; 0 for a channel's."""
     case_id: int
     message_id: int
     """0 where the kind tells of no message."""
@@ -191,7 +197,7 @@ def listed(
 ) -> dict[str, Any]:
     """The answer's listing. Raises CaseNotFound."""
     wanted = Filter(
-        channel_id=asked.channel,
+        channel_id=asked.channel if asked.webhook is None else lane_of(asked.webhook),
         case_id=case_id_in(asked.case_id) if asked.case_id is not None else None,
         message_id=asked.message_id,
         state=asked.state,
@@ -222,7 +228,8 @@ def shown(row: DeliveryRow, dates: Dates) -> DeliveryAnswer:
     return DeliveryAnswer(
         delivery_id=row.delivery_id,
         kind=row.kind,
-        channel_id=row.channel_id,
+        channel_id=max(0, row.channel_id),
+        webhook_id=webhook_of(row.channel_id),
         case_id=row.case_id,
         message_id=row.message_id,
         state=row.state,

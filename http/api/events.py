@@ -17,6 +17,7 @@ from kanal.delivery import overview
 from kanal.delivery.overview import DeliveryRow, Filter
 from kanal.domain.case_events import MessageAdded
 from kanal.domain.errors import CaseNotFound, EventNotFound, NoRight
+from kanal.domain.rule_webhooks import RuleWebhookCalled
 from kanal.domain.stream import Recorded
 from kanal.http.answers import Date, answer, listing
 from kanal.http.api import deliveries
@@ -94,7 +95,7 @@ class CauseAnswer(msgspec.Struct):
     rule: RanRuleAnswer | None
     """That did it; null if no rule did."""
     deliveries: list[DeliveryAnswer]
-    """What went out of the message that the event added."""
+    """What went out of the message that the event added, or of the webhook that it called."""
 
 
 class CausesAnswer(msgspec.Struct):
@@ -142,6 +143,9 @@ def _cause(connection: Connection, link: Link, dates: Dates) -> CauseAnswer:
     rows: list[DeliveryRow] = []
     if isinstance(event, MessageAdded) and event.outgoing:
         wanted = Filter(message_id=event.message_id)
+        rows, _ = overview.listed(connection, wanted, DELIVERIES_SHOWN, 0)
+    elif isinstance(event, RuleWebhookCalled):
+        wanted = Filter(position=link.recorded.position)
         rows, _ = overview.listed(connection, wanted, DELIVERIES_SHOWN, 0)
     return CauseAnswer(
         event=shown(link.recorded, dates),

@@ -9,6 +9,7 @@ from sqlalchemy import Connection
 from kanal.delivery import overview
 from kanal.domain.errors import NoticeNotFound
 from kanal.domain.notices import NoticeKind, read_all_notices, read_notice
+from kanal.domain.rule_webhooks import webhook_of
 from kanal.http.answers import Date, answer, empty, listing
 from kanal.http.api.users import ChannelId
 from kanal.http.context import Call
@@ -36,6 +37,9 @@ class NoticeAnswer(Struct):
     kind: NoticeKind
     sentence: str
     channel_id: int
+    """0 for a rule's webhook."""
+    webhook_id: int
+    """Of a rule; 0 for a channel's."""
     case_id: int | None
     message_id: int | None
     delivery_id: str | None
@@ -100,7 +104,8 @@ def _shown(row: NoticeRow, seen: bool, excerpt: str | None, dates: Dates) -> Not
         notice_id=row.notice_id,
         kind=row.kind,
         sentence=row.sentence,
-        channel_id=row.channel_id,
+        channel_id=max(0, row.channel_id),
+        webhook_id=webhook_of(row.channel_id),
         case_id=row.case_id or None,
         message_id=row.message_id or None,
         delivery_id=row.delivery_id or None,

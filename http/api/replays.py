@@ -233,7 +233,7 @@ def dry(chosen: Chosen, given: ReplayOptions, dates: Dates) -> ReplayAnswer:
     return ReplayAnswer(
         replay_id=None,
         state="dry_run",
-        channel_id=wanted.channel_id,
+        channel_id=_channel(wanted.channel_id),
         case_id=wanted.case_id,
         message_id=wanted.message_id,
         delivery_id=wanted.delivery_id,
@@ -272,7 +272,7 @@ def shown(row: ReplayRow, dates: Dates) -> ReplayAnswer:
     return ReplayAnswer(
         replay_id=row.replay_id,
         state=row.state,  # type: ignore[arg-type]
-        channel_id=row.channel_id,
+        channel_id=_channel(row.channel_id),
         case_id=row.case_id,
         message_id=row.message_id,
         delivery_id=row.delivery_id,
@@ -309,3 +309,8 @@ async def _find(call: Call, replay_id: int) -> ReplayRow:
 async def _answer(call: Call, replay_id: int, status: int = 200) -> web.Response:
     row = await _find(call, replay_id)
     return answer({"replay": shown(row, call.context.dates)}, status)
+
+
+def _channel(channel_id: int | None) -> int | None:
+    """None of what a rule's webhook was sent."""
+    return channel_id if channel_id and channel_id > 0 else None

@@ -1,10 +1,11 @@
 """/api/rules: what Kanal does by itself. Omnidesk has them in its pages only; these calls are Kanal's own."""
 
+from collections.abc import Callable
 from functools import partial
 from typing import Annotated, Any, Literal, Self
 
 from aiohttp import web
-from msgspec import Struct
+from msgspec import UNSET, Struct, UnsetType
 from pydantic import AfterValidator, model_validator
 from sqlalchemy import Connection
 
@@ -19,6 +20,7 @@ from kanal.domain.errors import RuleNotFound
 from kanal.domain.firings import LoopReason
 from kanal.domain.plain_text import plain_text
 from kanal.domain.rules import MAX_CHANNELS, MAX_MINUTES, MAX_RULES, RuleKind, Since
+from kanal.domain.work import Work
 from kanal.http.actions import DISPLAY_NAMES, ActionFields, few, shown_destination
 from kanal.http.answers import Date, answer, empty, listing
 from kanal.http.conditions import Conditions, check_channel
@@ -27,6 +29,7 @@ from kanal.http.contract import Empty, Listed, One, Takes, contract
 from kanal.http.dates import Dates
 from kanal.http.fields import Fields, Flag, Id, Line, Many, Paging, Text, wrong
 from kanal.http.ids import case_id_in, id_in
+from kanal.http.rule_webhooks import Keeping, Prepared, prepared
 from kanal.projections import messages
 from kanal.projections import rules as read
 from kanal.projections.read_model import Views
@@ -124,6 +127,8 @@ class RuleAnswer(Struct):
     """Why this version was kept from running last."""
     created_at: Date
     updated_at: Date
+    webhook_secrets: dict[str, str] | UnsetType = UNSET
+    """By webhook_id, only in the answer that made them: what signs the calls."""
 
 
 class ConditionVerdictAnswer(Struct):
@@ -154,19 +159,19 @@ async def show(call: Call) -> web.Response:
 @contract("Make a rule", One("rule", RuleAnswer, 201), body=Takes("rule", NewRule, bare=True))
 async def create(call: Call) -> web.Response:
     given = await call.given(NewRule)
-    command = partial(rules.create_rule, day=call.context.dates.day, **changes_of(given))
-    done = await call.submit(command)
-    return await _answer(call, done.result, 201)
+    changes, webhooks = changes_of(call.context, given)
+    command = partial(rules.create_rule, day=call.context.dates.day, **changes)
+    return await _submit(call, command, webhooks, 201)
 
 
 @contract("Change a rule", One("rule", RuleAnswer), body=Takes("rule", RuleChanges, bare=True))
 async def change(call: Call) -> web.Response:
     given = await call.given(RuleChanges)
+    changes, webhooks = changes_of(call.context, given)
     command = partial(
-        rules.change_rule, rule_id=_rule_id(call), day=call.context.dates.day, **changes_of(given)
+        rules.change_rule, rule_id=_rule_id(call), day=call.context.dates.day, **changes
     )
-    done = await call.submit(command)
-    return await _answer(call, done.result)
+    return await _submit(call, command, webhooks)
 
 
 @contract("Delete a rule", Empty())
@@ -232,17 +237,27 @@ async def test(call: Call) -> web.Response:
     return answer({"test": shown})
 
 
-def changes_of(given: RuleChanges) -> dict[str, Any]:
-    """What the caller gave, as the domain takes it."""
+def changes_of(context: Context, given: RuleChanges) -> tuple[dict[str, Any], Prepared | None]:
+    """What the caller gave, as the domain takes it, and what of its webhooks is kept beside. Raises ApiError."""
     changes = given.given()
+    webhooks = None
     if given.conditions is not None:
         changes["conditions"] = given.conditions.condition()
     if given.actions is not None:
-        changes["actions"] = tuple(each.action() for each in given.actions)
+        webhooks = prepared(context, [each.action() for each in given.actions])
+        changes["actions"] = webhooks.actions
     if given.after_minutes is not None:
         changes["minutes"] = given.after_minutes
     changes.pop("after_minutes", None)
-    return {name: value for name, value in changes.items() if value is not None}
+    return {name: value for name, value in changes.items() if value is not None}, webhooks
+
+
+async def _submit(
+    call: Call, command: Callable[[Work], int], webhooks: Prepared | None, status: int = 200
+) -> web.Response:
+    keeping = Keeping(command, webhooks)
+    done = await call.submit(keeping.command, beside=keeping.keep)
+    return await _answer(call, done.result, status, keeping.secrets)
 
 
 def _last_text(connection: Connection, views: Views, rule_id: int, case_id: int) -> str:
@@ -266,11 +281,16 @@ def _rule_id(call: Call) -> int:
     return id_in(call.path("rule"), RuleNotFound)
 
 
-async def _answer(call: Call, rule_id: int, status: int = 200) -> web.Response:
+async def _answer(
+    call: Call, rule_id: int, status: int = 200, secrets: dict[str, str] | None = None
+) -> web.Response:
     row = await call.read(read.find, rule_id)
     if row is None:
         raise RuleNotFound(rule_id)
-    return answer({"rule": shown(row, call.context.dates)}, status)
+    rule = shown(row, call.context.dates)
+    if secrets:
+        rule.webhook_secrets = secrets
+    return answer({"rule": rule}, status)
 
 
 def _listing(rows: list[RuleRow], total: int, call: Call) -> web.Response:

@@ -59,6 +59,9 @@ class WhatIfFields(Fields):
 class TextAnswer(Struct):
     action_type: ActionType
     content: str
+    """Of a webhook its body."""
+    url: str
+    """Of a webhook: method and address."""
 
 
 class RunAnswer(Struct):
@@ -71,7 +74,7 @@ class RunAnswer(Struct):
     ran: bool
     """It did run for it, in the version that there was."""
     texts: list[TextAnswer]
-    """The messages and notes that it would have written, with their variables filled."""
+    """The messages and notes that it would have written and the webhooks it would have called, with variables filled."""
 
 
 class WhatIfAnswer(Struct):
@@ -89,6 +92,8 @@ class WhatIfAnswer(Struct):
     """Different ones."""
     messages: int
     notes: int
+    webhooks: int
+    """Calls of them."""
     loops_cut: int
     ran: int
     """So many of these runs took place in fact."""
@@ -128,11 +133,9 @@ async def ask(call: Call) -> web.Response:
 
 
 async def _draft(call: Call, given: WhatIfFields) -> Draft:
+    changes, _ = changes_of(call.context, given.rule)
     command = partial(
-        rules.draft_rule,
-        rule_id=given.rule_id or 0,
-        day=call.context.dates.day,
-        **changes_of(given.rule),
+        rules.draft_rule, rule_id=given.rule_id or 0, day=call.context.dates.day, **changes
     )
     try:
         done = await call.submit(partial(if_all_is_seen, command=command))
@@ -179,6 +182,7 @@ def _shown(draft: Draft, found: Findings, dates: Dates) -> WhatIfAnswer:
         cases=found.cases,
         messages=found.texts["email_to_user"],
         notes=found.texts["add_note"],
+        webhooks=found.texts["webhook"],
         loops_cut=found.loops_cut,
         ran=found.ran,
         live_runs=found.live_runs,
@@ -197,5 +201,5 @@ def _run(run: Run, dates: Dates) -> RunAnswer:
         at=dates.render(run.at),
         live=run.live,
         ran=run.ran,
-        texts=[TextAnswer(each.action_type, each.content) for each in run.texts],
+        texts=[TextAnswer(each.action_type, each.content, each.url) for each in run.texts],
     )

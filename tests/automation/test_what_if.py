@@ -120,7 +120,7 @@ async def test_each_state_and_text_is_as_of_its_cause_and_nothing_is_written(
             (1, ["Ben, A: Edited / Third", "x"]),
         ]
         assert (found.runs, found.cases, found.live_runs, found.ran) == (3, 1, 0, 0)
-        assert found.texts == {"email_to_user": 3, "add_note": 3}
+        assert found.texts == {"email_to_user": 3, "add_note": 3, "webhook": 0}
         assert found == past.ask(kind="incoming", actions=[REPLY, NOTE], conditions=OPEN)
         recent = past.ask(days=1, limit=1, kind="incoming", actions=[REPLY], conditions=OPEN)
         assert told(recent) == [(1, ["Ann, : First / Second"])]
