@@ -21,7 +21,12 @@ def run(folder: Path, texts: dict[str, str], require: str) -> tuple[int, str]:
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "--continue-on-collection-errors"],
         cwd=folder,
-        env={**os.environ, "PYTHONPATH": str(Path(__file__).parent), "KANAL_TEST_REQUIRE": require},
+        env={
+            **os.environ,
+            "PYTHONPATH": str(Path(__file__).parent),
+            "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
+            "KANAL_TEST_REQUIRE": require,
+        },
         capture_output=True,
         text=True,
         check=False,

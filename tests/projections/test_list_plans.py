@@ -251,9 +251,9 @@ class Asking:
 
 
 def test_no_list_goes_through_more_than_it_has_to(
-    database_url: str, data_dir: Path, monkeypatch: pytest.MonkeyPatch
+    bare_database_url: str, data_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with closing(database_of(database_url, data_dir)) as database:
+    with closing(database_of(bare_database_url, data_dir)) as database:
         migrate(database)
         with database.writer.connect() as connection:
             asking = Asking(connection, database)

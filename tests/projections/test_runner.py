@@ -281,14 +281,14 @@ def test_two_rebuilds_at_once_come_one_after_the_other(desk: Desk) -> None:
 
 
 def test_what_is_missing_is_built_at_the_start_and_only_that(
-    database_url: str, data_dir: Path
+    bare_database_url: str, data_dir: Path
 ) -> None:
-    with open_log(database_url, data_dir) as log:
+    with open_log(bare_database_url, data_dir) as log:
         play(log.do, steps=30)
-    with open_desk(database_url, data_dir) as desk:
+    with open_desk(bare_database_url, data_dir) as desk:
         assert desk.rows(1) == desk.expected()
         assert list(desk.build_missing()) == []
-    with open_desk(database_url, data_dir) as desk:
+    with open_desk(bare_database_url, data_dir) as desk:
         assert desk.generations() == {name: [(1, True)] for name in NAMES}
 
 

@@ -93,17 +93,17 @@ def test_parts_of_texts_are_found_by_pg_trgm(postgres_url: str) -> None:
 
 
 def test_a_server_that_does_not_allow_pg_trgm_is_set_up_all_the_same(
-    postgres_url: str, data_dir: Path
+    bare_postgres_url: str, data_dir: Path
 ) -> None:
-    name = urlsplit(postgres_url).path.strip("/")
+    name = urlsplit(bare_postgres_url).path.strip("/")
     role = f"{name}_owner"
-    with psycopg.connect(postgres_url, autocommit=True) as connection:
+    with psycopg.connect(bare_postgres_url, autocommit=True) as connection:
         connection.execute(
             sql.SQL("CREATE ROLE {} LOGIN PASSWORD 'x'").format(sql.Identifier(role))
         )
         connection.execute(sql.SQL("GRANT ALL ON SCHEMA public TO {}").format(sql.Identifier(role)))
     try:
-        host = urlsplit(postgres_url).netloc.rpartition("@")[2]
+        host = urlsplit(bare_postgres_url).netloc.rpartition("@")[2]
         database = PostgresDatabase(f"postgresql://{role}:x@{host}/{name}")
         migrate(database)
         with database.reading() as connection:
@@ -111,6 +111,6 @@ def test_a_server_that_does_not_allow_pg_trgm_is_set_up_all_the_same(
             assert "pg_trgm" not in set(extensions)
         database.close()
     finally:
-        with psycopg.connect(postgres_url, autocommit=True) as connection:
+        with psycopg.connect(bare_postgres_url, autocommit=True) as connection:
             for statement in ("DROP OWNED BY {}", "DROP ROLE {}"):
                 connection.execute(sql.SQL(statement).format(sql.Identifier(role)))
