@@ -52,6 +52,7 @@ from kanal.eventlog.files import FileLinks
 from kanal.eventlog.follower import Follower
 from kanal.eventlog.migrate import migrate
 from kanal.eventlog.postgres import PostgresDatabase
+from kanal.eventlog.projection import Projection
 from kanal.eventlog.sqlite import SqliteDatabase
 from kanal.eventlog.stream_ids import StreamIds
 from kanal.eventlog.tables import passwords
@@ -73,7 +74,7 @@ from kanal.http.pages.workspace import Workspace
 from kanal.http.rate_limit import RateLimit
 from kanal.projections import runner
 from kanal.projections.clean_html import clean_html
-from kanal.projections.registry import CORE, FOLLOWED
+from kanal.projections.registry import CORE, followed
 from kanal.settings import Settings, SettingsError
 
 DATABASE_FILE = "kanal.db"
@@ -106,8 +107,12 @@ class Store:
 
     def rebuild(self, names: tuple[str, ...] = ()) -> "runner.Rebuild":
         """A rebuild of these read models, or of all; blocking when run."""
-        models = [model for model in CORE + FOLLOWED if not names or model.name in names]
+        models = [model for model in CORE + self.followed if not names or model.name in names]
         return runner.Rebuild(self.database, self.writer.run_and_wait, models, self.inline)
+
+    @property
+    def followed(self) -> tuple[Projection, ...]:
+        return followed(self.settings.timezone)
 
     def recovery(self) -> Recovery:
         """Of what is lost of the outbox; blocking."""
@@ -160,7 +165,8 @@ def opened(
         writer = Writer(database, stream_ids, (inline, outbox, bell))
         writer.start()
         stack.callback(writer.close)
-        steps = runner.build_missing(database, writer.run_and_wait, CORE + FOLLOWED, inline)
+        models = CORE + followed(settings.timezone)
+        steps = runner.build_missing(database, writer.run_and_wait, models, inline)
         for step in steps:
             progress(step)
         store = Store(settings, database, stream_ids, writer, inline, outbox, bell, links)
@@ -235,7 +241,7 @@ async def running(
     async with AsyncExitStack() as stack:
         stack.callback(shutil.rmtree, uploads, ignore_errors=True)
         follower = Follower(
-            store.database, store.writer, partial(runner.following, models=FOLLOWED)
+            store.database, store.writer, partial(runner.following, models=store.followed)
         )
         if role != "worker":
             follower.start()
@@ -302,7 +308,7 @@ async def running(
             await rules.begin()
             forgetting = OldAttempts(store.database, store.writer, settings.attempt_days * DAY)
             coming_due = [*duties(store), fetching, watching, forgetting]
-            agenda = Agenda(store.database, CORE + FOLLOWED, coming_due, [rules])
+            agenda = Agenda(store.database, CORE + store.followed, coming_due, [rules])
             agenda.start()
             store.bell.attach(agenda.wake, lambda: agenda.leads)
             ending.append(partial(agenda.close, settings.shutdown_seconds))
@@ -311,7 +317,7 @@ async def running(
             database=store.database,
             writer=store.writer,
             stream_ids=store.stream_ids,
-            models=CORE + FOLLOWED,
+            models=CORE + store.followed,
             follower=follower,
             guard=guard,
             pinger=Pinger(client, settings.timezone, settings.webhook_timeout),

@@ -47,6 +47,17 @@ class Projection(Protocol):
 IN_ORDER = "in order"
 """Key in a table's `info`: its new rows are inserted in the order of their keys."""
 
+ADVANCE = "advance"
+"""Key in a table's `info`: the `Advance` that goes on from its rows."""
+
+
+class Advance(Protocol):
+    """Goes on with some events from rows that say what was before, for what cannot be told from the events alone."""
+
+    def __call__(
+        self, connection: Connection, events: Sequence[Recorded], *, bulk: bool
+    ) -> None: ...
+
 
 class Changes:
     """Row changes, gathered over many events, flushed as one `executemany` for each table and shape.
@@ -57,6 +68,11 @@ class Changes:
 
     def __init__(self) -> None:
         self._tables: dict[Table, _TableChanges] = {}
+        self._advances: defaultdict[Table, list[Recorded]] = defaultdict(list)
+
+    def advance(self, table: Table, recorded: Recorded) -> None:
+        """The table's `Advance` gets it in the flush, with all others of the transaction in their order."""
+        self._advances[table].append(recorded)
 
     def insert(self, table: Table, row: Row) -> None:
         """`row` has a value for every column that the database does not compute."""
@@ -73,8 +89,12 @@ class Changes:
 
         `bulk`: the tables are being filled by this caller alone; PostgreSQL takes the new rows by COPY.
         """
+        bulk = bulk and connection.dialect.name == "postgresql"
         for changes in self._tables.values():
-            changes.flush(connection, bulk=bulk and connection.dialect.name == "postgresql")
+            changes.flush(connection, bulk=bulk)
+        for table, events in self._advances.items():
+            advance: Advance = table.info[ADVANCE]
+            advance(connection, events, bulk=bulk)
 
     def _of(self, table: Table) -> "_TableChanges":
         changes = self._tables.get(table)

@@ -25,6 +25,7 @@ from kanal.http.routes import ROUTES, Route
 
 SUFFIX = r"{suffix:(\.json)?/?}"
 """`.json`, nothing, a trailing slash: real clients send all of them, and a redirect would lose the body."""
+SUFFIX_OF_TABLES = r"{suffix:(\.json|\.csv)?/?}"
 NEAR_THE_HEAD = 10_000
 """Events that a followed read model may be behind while the process counts as ready: under a second of work."""
 READY_SECONDS = 5
@@ -109,7 +110,8 @@ def _add(
         return await operation.handler(Call(request, context, caller, operation, right))
 
     path = route.path.replace("}", r":[^/.]+}")
-    app.router.add_route(route.method, f"/api/{path}{SUFFIX}", handle)
+    suffix = SUFFIX_OF_TABLES if operation.csv else SUFFIX
+    app.router.add_route(route.method, f"/api/{path}{suffix}", handle)
 
 
 async def _healthz(_: web.Request) -> web.Response:

@@ -80,6 +80,8 @@ class Operation:
     answer: Answers
     query: type[Fields] | None
     body: Takes | None
+    csv: bool = False
+    """Also answers as a table, to `.csv` in place of `.json`."""
 
 
 def contract(
@@ -88,10 +90,11 @@ def contract(
     *,
     query: type[Fields] | None = None,
     body: Takes | None = None,
+    csv: bool = False,
 ) -> Callable[[Handler], Operation]:
     """`@contract("Open a case", One("case", CaseAnswer, 201), body=Takes("case", NewCase))`"""
 
     def described(handler: Handler) -> Operation:
-        return Operation(handler, summary, answer, query, body)
+        return Operation(handler, summary, answer, query, body, csv)
 
     return described

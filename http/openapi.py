@@ -175,6 +175,8 @@ def _operation(route: Route, schemas: Json) -> Json:
         errors |= ERRORS_OF_BODIES | ERRORS_OF_POSTS
         parameters.append({"$ref": "#/components/parameters/Idempotency-Key"})
     status, answered = _answered(operation.answer)
+    if operation.csv:
+        answered["content"]["text/csv"] = {"schema": {"type": "string"}}
     refused = {str(each): {"$ref": f"#/components/responses/{each}"} for each in sorted(errors)}
     made: Json = {
         "operationId": operation_id(route.method, route.path),

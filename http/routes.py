@@ -35,6 +35,7 @@ from kanal.http.api import (
     shadow,
     staff,
     staff_statuses,
+    stats,
     typing_calls,
     users,
     what_if,
@@ -227,6 +228,9 @@ ROUTES = (
     Route("GET", "replays", replays.list_replays, Right.SEE_DELIVERIES),
     Route("GET", "replays/{replay}", replays.show, Right.SEE_DELIVERIES),
     Route("PUT", "replays/{replay}/cancel", replays.cancel, Right.MANAGE_DELIVERIES),
+    Route("GET", "stats_leaderboard", stats.leaderboard, Right.SEE_STATISTICS),
+    Route("GET", "stats_satisfaction", stats.satisfaction, Right.SEE_STATISTICS),
+    Route("GET", "stats_channels", stats.by_channel, Right.SEE_STATISTICS),
     Route("GET", "events", events.list_events, Right.AUDIT),
     Route("GET", "events/{event}/causes", events.causes, Right.AUDIT),
 )

@@ -516,6 +516,12 @@ def listed(
     return Listed(rows, total, end)
 
 
+def matching(connection: Connection, views: Views, wanted: CaseFilter) -> Select[Any]:
+    """Their ids, for a condition of another query."""
+    search = _search(connection, views, wanted)
+    return search.select(views.cases["cases"].c.case_id)
+
+
 class Common(NamedTuple):
     """A condition that very many cases meet by what stands in another table."""
 

@@ -1,5 +1,7 @@
 """Every read model there is, and how each is kept up."""
 
+from datetime import UTC, tzinfo
+
 from kanal.eventlog.projection import Projection
 from kanal.projections import (
     business_hours,
@@ -26,6 +28,7 @@ from kanal.projections import (
     staff,
     staff_keys,
     staff_statuses,
+    statistics,
     users,
 )
 
@@ -56,5 +59,11 @@ CORE: tuple[Projection, ...] = (
 )
 """Applied inside the writer's transaction: what was answered can be read."""
 
-FOLLOWED: tuple[Projection, ...] = (history.PROJECTION, case_times.PROJECTION)
-"""Applied a moment later, behind the log."""
+
+def followed(zone: tzinfo) -> tuple[Projection, ...]:
+    """Applied a moment later, behind the log. `zone`: the account's, whose days statistics are summed up by."""
+    return (history.PROJECTION, case_times.PROJECTION, statistics.projection(str(zone)))
+
+
+FOLLOWED = followed(UTC)
+"""Of an account that has no other zone."""
