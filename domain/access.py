@@ -50,6 +50,9 @@ STANDARD = 0
 """In place of a custom channel's id: all that are not custom."""
 
 
+ON_ALL = f"{Right.MANAGE_DELIVERIES.value} of all channels: name one"
+
+
 class Placed(Protocol):
     """A case, whichever way it was read."""
 
@@ -111,9 +114,11 @@ class Scope(Struct, frozen=True):
         )
 
     def level(self, channel_id: int) -> Level:
-        """`channel_id`: 0 for the standard channels."""
+        """`channel_id`: 0 for the standard channels; below it, for a rule's webhook, which tells of cases of any channel."""
         if channel_id == STANDARD:
             return self.standard
+        if channel_id < STANDARD:
+            return "see" if self.sees_all_channels else "none"
         return self.channels.get(channel_id, self.custom)
 
     def reaches(self, channel_id: int, level: Level) -> bool:
@@ -139,6 +144,18 @@ class Scope(Struct, frozen=True):
             raise ChannelNotFound(f"cch{channel_id}")
         if not self.reaches(channel_id, BY_CHANNEL.get(right, "see")):
             raise NoRightOnChannel(channel_id, right.value)
+
+    def check_deliveries(self, channel_id: int) -> None:
+        """To decide about what goes out: on a channel, on all (0), of a rule's webhook (below 0).
+
+        Raises ChannelNotFound, NoRightOnChannel, NoRight.
+        """
+        if channel_id < STANDARD and Right.MANAGE_RULES not in self.rights:
+            raise NoRight(Right.MANAGE_RULES.value)
+        if channel_id == STANDARD and not self.manages_all_channels:
+            raise NoRight(ON_ALL)
+        if channel_id > STANDARD:
+            self.check(Right.MANAGE_DELIVERIES, channel_id)
 
 
 EVERYTHING = Scope()
@@ -215,15 +232,14 @@ class Guarded:
         return state
 
     def record(self, aggregate: Aggregate[S], key: object, *events: Event) -> None:
-        """Raises NoRightOnChannel."""
+        """Raises ChannelNotFound, NoRightOnChannel, NoRight."""
         for event in events:
             match event:
                 case CaseOpened():
-                    self._reach(event.channel_id, Right.ANSWER)
+                    self.scope.check(Right.ANSWER, event.channel_id)
                     self._admitted.add(event.case_id)
                 case DeliveryDecision() | DeliveryReplayAsked() | DeliveryReplayCancelled():
-                    if event.channel_id or not self.scope.manages_all_channels:
-                        self._reach(event.channel_id, Right.MANAGE_DELIVERIES)
+                    self.scope.check_deliveries(event.channel_id)
         self._work.record(aggregate, key, *events)
 
     def take(self, counter: str) -> int:
@@ -237,10 +253,6 @@ class Guarded:
         if not self.scope.reaches(case.channel_id, self._level):
             raise NoRightOnChannel(case.channel_id, self._right.value)
         self._admitted.add(case.case_id)
-
-    def _reach(self, channel_id: int, right: Right) -> None:
-        if not self.scope.reaches(channel_id, BY_CHANNEL[right]):
-            raise NoRightOnChannel(channel_id, right.value)
 
 
 def guarded(work: Work, staff: Staff, right: Right, key: KeyLimits = NO_LIMITS) -> Guarded:

@@ -13,7 +13,7 @@ from kanal.domain.errors import CaseNotFound
 from kanal.domain.labels import LABELS
 from kanal.domain.message_events import MESSAGES
 from kanal.domain.stream import Recorded
-from kanal.http.context import Call
+from kanal.http.context import Call, Context
 from kanal.http.dates import SECOND
 from kanal.http.errors import ApiError
 from kanal.http.fields import Fields, Text
@@ -42,7 +42,7 @@ async def read_case(
     given = asked.as_of
     if given is None:
         return await call.read(query)
-    position, at = _moment(call, given)
+    position, at = _moment(call.context, given)
     database = call.context.database
     stream_id = call.context.stream_ids.of(CASES, str(case_id))
 
@@ -82,12 +82,20 @@ def _related(call: Call, events: Iterable[Recorded]) -> set[UUID]:
     return related
 
 
-def _moment(call: Call, given: str) -> tuple[int, int | None]:
+def position_of(connection: Connection, context: Context, given: str | None) -> int:
+    """Of the moment that a call names, or of the last event. Raises ApiError."""
+    if given is None:
+        return context.database.head(connection)
+    position, at = _moment(context, given)
+    return position if at is None else context.database.position_at(connection, at)
+
+
+def _moment(context: Context, given: str) -> tuple[int, int | None]:
     """A position, or 0 and a time."""
     if given.isascii() and given.isdecimal() and len(given) < len(str(POSITIONS)):
         return int(given), None
     try:
-        at = call.context.dates.parse(given)
+        at = context.dates.parse(given)
     except ValueError as error:
         sentence = f"{error}, or a position of the log"
         raise ApiError(

@@ -38,6 +38,7 @@ from kanal.http.api import (
     stats,
     typing_calls,
     users,
+    viewers,
     what_if,
 )
 from kanal.http.contract import Operation
@@ -69,6 +70,7 @@ ROUTES = (
     Route("PUT", "cases/{case}", cases.change, Right.ANSWER),
     Route("DELETE", "cases/{case}", cases.delete, Right.DELETE),
     Route("GET", "cases/{case}/changelog", changelog.list_changes, Right.SEE),
+    Route("GET", "cases/{case}/viewers", viewers.list_viewers, Right.MANAGE_STAFF),
     Route("PUT", "cases/{case}/rate", cases.rate, Right.ANSWER),
     Route("PUT", "cases/{case}/merge", cases.merge, Right.ANSWER),
     Route("PUT", "cases/{case}/unmerge", cases.unmerge, Right.ANSWER),

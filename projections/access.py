@@ -6,7 +6,7 @@ Each condition is on columns that amounts are kept by, so that totals under a sc
 from collections.abc import Mapping
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, or_, select
+from sqlalchemy import ColumnElement, Connection, and_, or_, select
 
 from kanal.domain.access import STANDARD, Scope, scope_of
 from kanal.domain.channels import STANDARD_CHANNELS
@@ -84,7 +84,10 @@ def _of_channels(column: ColumnElement[Any], scope: Scope, *, by_key: bool) -> C
     if (scope.standard == "none") == seen_by_default:
         named.append(STANDARD)
     values: list[Any] = sorted(_keys(named)) if by_key else sorted(named)
-    return column.not_in(values) if seen_by_default else column.in_(values)
+    if not seen_by_default:
+        return column.in_(values)
+    # Below 0 stand the webhooks of rules.
+    return column.not_in(values) if by_key else and_(column >= STANDARD, column.not_in(values))
 
 
 def _keys(channel_ids: list[int]) -> set[str]:

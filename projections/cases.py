@@ -438,7 +438,7 @@ PROJECTION = ReadModel(
 def find(connection: Connection, views: Views, case_id: int) -> CaseRow | None:
     """Also what lies in the trash or is spam; not what the views' scope does not see."""
     found = _rows(connection, views, [case_id])
-    return found[0] if found and views.scope.sees(found[0]) else None
+    return found[0] if found else None
 
 
 def of_ids(connection: Connection, views: Views, case_ids: Sequence[int]) -> list[CaseRow]:
@@ -694,7 +694,7 @@ def _stretch(
 
 
 def _rows(connection: Connection, views: Views, case_ids: Sequence[int]) -> list[CaseRow]:
-    """In that order; without those that there are not."""
+    """In that order; without those that there are not, or that the views' scope does not see."""
     if not case_ids:
         return []
     cases, details = views.cases["cases"], views.cases["case_details"]
@@ -704,7 +704,9 @@ def _rows(connection: Connection, views: Views, case_ids: Sequence[int]) -> list
         .join_from(cases, details, cases.c.case_id == details.c.case_id)
         .where(cases.c.case_id.in_(case_ids))
     )
-    rows = {row.case_id: row for row in map(_row, connection.execute(query))}
+    rows = {
+        row.case_id: row for row in map(_row, connection.execute(query)) if views.scope.sees(row)
+    }
     return _as_of_now(connection, views, [rows[i] for i in case_ids if i in rows])
 
 

@@ -253,9 +253,11 @@ def seen(connection: Connection, views: Views, user_ids: Iterable[int]) -> set[i
 
 
 def of_ids(connection: Connection, views: Views, user_ids: Sequence[int]) -> list[UserRow]:
-    """Without those that were deleted for good."""
+    """Without those that were deleted for good, or that the views' scope does not see."""
     users = views.users["users"]
-    query = columns_of(users, UserRow).where(users.c.user_id.in_(user_ids))
+    query = columns_of(users, UserRow).where(
+        users.c.user_id.in_(user_ids), *channel_seen(users.c.channel_id, views.scope)
+    )
     return _as_of_now(connection, views, list(map(_row, connection.execute(query))))
 
 

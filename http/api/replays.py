@@ -16,7 +16,6 @@ from kanal.delivery.tables import replays as replay_rows
 from kanal.domain.access import EVERYTHING, Scope
 from kanal.domain.deliveries import DeliveryNow, EndedAs, ask_replay, cancel_replay
 from kanal.domain.errors import DeliveryHasNotEnded, DeliveryNotFound, ReplayNotFound
-from kanal.domain.roles import Right
 from kanal.domain.work import Work
 from kanal.eventlog.database import Database
 from kanal.http.answers import Date, answer, listing
@@ -123,9 +122,7 @@ async def _ask(
         if delivery_id:
             check_seen(connection, views, delivery_id)
         chosen = find(context.database, connection)
-        channel_id = (chosen.delivery or chosen.wanted).channel_id
-        if channel_id or not views.scope.manages_all_channels:
-            views.scope.check(Right.MANAGE_DELIVERIES, channel_id or 0)
+        views.scope.check_deliveries((chosen.delivery or chosen.wanted).channel_id or 0)
         return chosen
 
     while True:

@@ -183,3 +183,45 @@ async def test_a_restricted_channel_is_given_by_name(shared_api: Api) -> None:
         assert refused.refusal == (403, "staff_has_not_access")
         await api.put(f"custom_channels/{hidden}.json", open_)
         await staff.get(path)
+
+
+@pytest.mark.asyncio(loop_scope="module")
+async def test_who_could_see_a_case_then_is_who_was_shown_it_then(shared_api: Api) -> None:
+    api = shared_api
+    channel = await api.channel()
+    case = (await api.case(channel=f"cch{channel}", user_custom_id="v"))["case_id"]
+    levels = {f"cch{channel}": "see"}
+    shown: dict[int, str] = {}
+    async with colleague(api, "viewer", channels=levels) as (viewer, staff_id, role_id):
+
+        async def look(level: str, call: str = "", body: Any = None) -> None:
+            if call:
+                await api.put(call, body)
+            assert (await viewer.call("GET", f"cases/{case}.json")).status == 200 or not level
+            shown[api.head()] = level
+
+        role, here = f"roles/{role_id}.json", f"cases/{case}.json"
+        await look("see")
+        await look("", role, {"role": {"channels": {}}})
+        await look("answer", role, {"role": {"custom_channels": "answer", "title": "Day"}})
+        await look("", f"custom_channels/{channel}.json", {"restricted": True})
+        await look("answer", role, {"role": {"channels": {f"cch{channel}": "answer"}}})
+        await look("", role, {"role": {"cases": "own"}})
+        await look("answer", here, {"case": {"staff_id": staff_id}})
+        await look("manage", f"staff/{staff_id}/role.json", {"role_id": 1})
+        await look("", f"staff/{staff_id}/disable.json")
+        await api.call("DELETE", f"staff/{staff_id}.json")
+        await api.call("DELETE", role)
+    for position, level in shown.items():
+        path = f"cases/{case}/viewers.json?as_of={position}"
+        found = {each["staff_id"]: each for each in await api.items(path, "viewer")}
+        assert found[1]["role_title"] == "owner"
+        assert found.get(staff_id, {}).get("level", "") == level
+    titles = [
+        {each["role_title"] for each in await api.items(path, "viewer")}
+        for path in (f"cases/{case}/viewers.json?as_of={at}" for at in shown)
+    ]
+    assert "viewer" in titles[0]
+    assert "Day" in titles[2]
+    now = await api.items(f"cases/{case}/viewers.json", "viewer")
+    assert staff_id not in {each["staff_id"] for each in now}
