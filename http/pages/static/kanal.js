@@ -203,7 +203,8 @@ function forms() {
     form.classList.add("busy");
     try {
       const plain = form.enctype !== "multipart/form-data";
-      const answer = await fetch(form.action, {
+      // Its buttons may be called `action`, which hides the form's own.
+      const answer = await fetch(form.getAttribute("action"), {
         method: "POST",
         body: plain ? new URLSearchParams(data) : data,
         headers: { "X-Kanal-Token": token, "X-Kanal-Part": "1" },

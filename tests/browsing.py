@@ -1,0 +1,62 @@
+"""A real browser: Debian's chromium, driven by Playwright."""
+
+import contextlib
+import shutil
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+from playwright.async_api import Browser, BrowserContext, Page, async_playwright, expect
+from served_api import EMAIL, PASSWORD
+
+ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+LAPTOP = {"width": 1366, "height": 768}
+PHONE = {"width": 390, "height": 844}
+PATIENCE = 15_000
+"""Milliseconds for what a page does by itself; a busy machine takes its time."""
+
+
+@contextlib.asynccontextmanager
+async def browser() -> AsyncIterator[Browser]:
+    chromium = shutil.which("chromium")
+    if chromium is None:
+        pytest.skip("no chromium: apt-get install chromium")
+    expect.set_options(timeout=PATIENCE)
+    async with async_playwright() as playwright:
+        started = await playwright.chromium.launch(executable_path=chromium, args=ARGUMENTS)
+        yield started
+        await started.close()
+
+
+@contextlib.asynccontextmanager
+async def staff_browser(
+    browser: Browser, address: str, *, language: str = "en-GB", **settings: Any
+) -> AsyncIterator[Page]:
+    """A browser of the administrator's, signed in. What its pages complain of fails the test."""
+    complaints: list[str] = []
+    context: BrowserContext = await browser.new_context(
+        base_url=address, locale=language, **{"viewport": LAPTOP, **settings}
+    )
+    context.set_default_timeout(PATIENCE)
+    context.on("weberror", lambda error: complaints.append(str(error.error)))
+    context.on(
+        "request",
+        lambda request: complaints.append(request.url) if _outside(request.url, address) else None,
+    )
+    page = await context.new_page()
+    await sign_in(page)
+    yield page
+    await context.close()
+    assert complaints == []
+
+
+async def sign_in(page: Page, email: str = EMAIL, password: str = PASSWORD) -> None:
+    await page.goto("/sign-in")
+    await page.fill("[name=email]", email)
+    await page.fill("[name=password]", password)
+    await page.press("[name=password]", "Enter")
+    await page.wait_for_url("**/inbox*")
+
+
+def _outside(url: str, address: str) -> bool:
+    return not url.startswith((address, "data:", "about:"))
