@@ -1,0 +1,194 @@
+"""What pages ask of the read models, what they show to whom, and what is done by their forms."""
+
+import asyncio
+import re
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+from open_log import DEADLINE
+from served_api import Api
+from sqlalchemy import event
+from visiting import Visitor, visitor
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+MOST = 45
+"""Statements that the largest page asks: those of the session twice, of what stands beside every page, and its own."""
+VALUES = re.compile(r"IN \((?:[^()]|\([^()]*\))*\)")
+NOT_OF_PAGES = ("BEGIN", "SELECT max(events", "SELECT generations", "SELECT events")
+"""Whoever follows the log reads meanwhile too."""
+INVITATION = re.compile(r"/join/[\w-]+")
+ONCE = re.compile(r'name="once" value="(\w+)"')
+
+
+@contextmanager
+def statements(api: Api) -> Iterator[Counter[str]]:
+    """What readers are asked meanwhile, however many values there are."""
+    asked: Counter[str] = Counter()
+
+    def note(_: Any, __: Any, statement: str, *___: Any) -> None:
+        if not statement.startswith(NOT_OF_PAGES):
+            asked[VALUES.sub("IN ()", statement)] += 1
+
+    engine = api.store.database.reader
+    event.listen(engine, "before_cursor_execute", note)
+    try:
+        yield asked
+    finally:
+        event.remove(engine, "before_cursor_execute", note)
+
+
+async def test_a_page_asks_as_much_of_one_case_as_of_many(shared_api: Api) -> None:
+    api = shared_api
+    await api.channel()
+    first = await api.case(user_email="u1@example.com")
+    await api.message(first["case_id"])
+    paths = (
+        "/inbox?view=all",
+        f"/cases/{first['case_id']}",
+        "/channels",
+        "/channels/cch1",
+        "/staff",
+    )
+
+    async def asked_for(anna: Visitor) -> list[Counter[str]]:
+        found = []
+        for path in paths:
+            with statements(api) as asked:
+                assert (await anna.get(path)).status == 200
+            found.append(asked)
+        return found
+
+    async with visitor(api.address) as anna:
+        await anna.sign_in()
+        few = await asked_for(anna)
+        for number in range(12):
+            case = await api.case(user_custom_id=f"v{number}")
+            await api.message(case["case_id"], user_id=case["user_id"])
+            await api.message(first["case_id"])
+        many = await asked_for(anna)
+    assert [each - other for each, other in zip(many, few, strict=True)] == [Counter()] * len(paths)
+    assert max(asked.total() for asked in many) <= MOST
+
+
+async def test_staff_see_on_pages_what_their_role_sees_and_are_told_of_nothing_else(
+    shared_api: Api,
+) -> None:
+    api = shared_api
+    channels = [await api.channel(title=title) for title in ("Seen", "Answered", "Hidden")]
+    seen, answered, hidden = [
+        await api.case(channel=f"cch{each}", user_custom_id="x", subject=f"Case of {each}")
+        for each in channels
+    ]
+    levels = {f"cch{channels[0]}": "see", f"cch{channels[1]}": "answer"}
+    made = await api.post("roles.json", {"role": {"title": "Limited", "channels": levels}})
+    given = {"staff_email": "limited@example.com", "role_id": made["role"]["role_id"]}
+    staff_id = (await api.post("staff.json", {"staff": given}))["staff"]["staff_id"]
+    async with visitor(api.address) as anna, visitor(api.address) as limited:
+        await anna.sign_in()
+        await anna.get("/staff")
+        invited = await anna.post(f"/staff/{staff_id}/invitation")
+        [link] = set(INVITATION.findall(invited.text))
+        await limited.post(link, {"password": "a good password", "again": "a good password"})
+        inbox = await limited.get("/inbox?view=all")
+        assert f"Case of {channels[0]}" in inbox.text
+        assert f"Case of {channels[1]}" in inbox.text
+        assert f"Case of {channels[2]}" not in inbox.text
+        assert "Hidden" not in inbox.text
+        assert (await limited.get(f"/cases/{hidden['case_id']}")).status == 404
+        assert (await limited.get(f"/channels/cch{channels[2]}")).status == 404
+        shown = await limited.get(f"/cases/{seen['case_id']}")
+        assert (shown.status, "data-composer" in shown.text) == (200, False)
+        shown = await limited.get(f"/cases/{answered['case_id']}")
+        assert "data-composer" in shown.text
+        words = {"kind": "reply", "content": "Hello"}
+        say = "/cases/{}/say"
+        assert (await limited.post(say.format(answered["case_id"]), words)).status == 200
+        assert (await limited.post(say.format(seen["case_id"]), words)).status == 403
+        assert (await limited.post(say.format(hidden["case_id"]), words)).status == 404
+        assert (await limited.post(f"/people/{hidden['user_id']}/block")).status == 404
+        assert (await limited.post(f"/channels/cch{channels[1]}/test")).status == 403
+
+
+async def test_a_form_that_is_sent_twice_is_carried_out_once(shared_api: Api) -> None:
+    case = await shared_api.case(channel="cch1", user_custom_id="twice")
+    path = f"/cases/{case['case_id']}"
+    async with visitor(shared_api.address) as anna:
+        await anna.sign_in()
+        once = ONCE.findall((await anna.get(path)).text)[0]
+        words = {"kind": "reply", "content": "Only once", "once": once, "status": "closed"}
+        for _ in range(2):
+            assert (await anna.post(f"{path}/say", words)).path == f"{path}?done=sent"
+        await anna.post(f"{path}/say", {**words, "content": "Something else"})
+        empty = await anna.post(f"{path}/say", {"kind": "reply", "content": ""})
+        assert (empty.status, "Write something" in empty.words) == (400, True)
+    messages = await shared_api.items(f"cases/{case['case_id']}/messages.json", "message")
+    said = [each["content"] for each in messages]
+    assert said == ["Hello", "Only once", "Something else"]
+    assert (await shared_api.get(f"cases/{case['case_id']}.json"))["case"]["status"] == "closed"
+
+
+async def test_the_composer_says_beforehand_when_nobody_would_be_sent_a_reply(
+    shared_api: Api,
+) -> None:
+    api = shared_api
+    channel_id = await api.channel(title="Ending")
+    case = await api.case(channel=f"cch{channel_id}", user_custom_id="e")
+    mail = await api.case(channel="email", user_custom_id="", user_email="only@example.com")
+    async with visitor(api.address) as anna:
+        await anna.sign_in()
+
+        async def warned(case_id: int) -> str:
+            words = (await anna.get(f"/cases/{case_id}")).words
+            found = re.search(r'class="way-out.*?<span>(.*?)</span>', words, re.DOTALL)
+            return found[1] if found else ""
+
+        assert await warned(case["case_id"]) == ""
+        assert "has no custom channel (email)" in await warned(mail["case_id"])
+        path = f"custom_channels/cch{channel_id}"
+        await api.put(f"{path}/pause.json")
+        assert "paused" in await warned(case["case_id"])
+        await api.put(f"{path}/resume.json")
+        await api.put(f"{path}/disable.json")
+        assert "disabled" in await warned(case["case_id"])
+        await api.call("DELETE", f"{path}.json")
+        assert "was deleted" in await warned(case["case_id"])
+
+
+async def test_the_stream_tells_once_what_happened_behind_a_position(shared_api: Api) -> None:
+    api = shared_api
+    case = await api.case(channel="cch1", user_custom_id="live")
+    case_id = case["case_id"]
+    async with visitor(api.address) as anna:
+        await anna.sign_in()
+        before = api.head()
+        await api.message(case_id)
+
+        async def told(after: int, last: str = "") -> list[str]:
+            """The first two things that the stream says beside its settings."""
+            headers = {"Last-Event-ID": last} if last else {}
+            path = f"{api.address}/live?after={after}&case={case_id}"
+            lines: list[str] = []
+            async with anna.session.get(path, headers=headers) as stream:
+                assert stream.headers["Content-Type"] == "text/event-stream"
+                async with asyncio.timeout(DEADLINE):
+                    async for line in stream.content:
+                        if line.startswith((b"id:", b"data:")):
+                            lines.append(line.decode().strip())
+                        if len(lines) == 2:
+                            return lines
+            return lines
+
+        [position, data] = await told(before)
+        assert position == f"id: {api.head()}"
+        assert '"everything":true' in data or f'"cases":[{case_id}]' in data
+        waiting = asyncio.create_task(told(0, str(api.head())))
+        await asyncio.sleep(0)
+        await api.message(case_id)
+        assert await waiting == [
+            f"id: {api.head()}",
+            f'data: {{"cases":[{case_id}],"everything":false}}',
+        ]
