@@ -203,6 +203,8 @@ class WhatIf:
         self._job = job
         self._draft = _Side(job.draft)
         self._sides = [self._draft, *([_Side(job.live)] if job.live else [])]
+        self._timed = [side for side in self._sides if side.rule.since]
+        self._kind = job.draft.kind
         with database.reading() as connection:
             self._upto = min(job.upto, database.head(connection))
             self._until = self._time_of(connection, self._upto)
@@ -211,6 +213,7 @@ class WhatIf:
             longest = max(side.wait for side in self._sides)
             begin = database.position_at(connection, self._since - longest - 1)
         self._states = PastStates(database, stream_ids, after=begin)
+        self._memory = as_of.Memory(MODELS)
         self._command: tuple[object, ...] = ()
         """What the events of one command have in common."""
         self._causes: list[tuple[Cause, int]] = []
@@ -220,6 +223,11 @@ class WhatIf:
         """Of what rules did in the log: the rules that led to it, the last one first."""
 
     def find(self) -> Findings:
+        with closing(self._memory):
+            self._go_through()
+        return self._findings()
+
+    def _go_through(self) -> None:
         while events := self._read():
             with self._states.reading() as connection:
                 for recorded in events:
@@ -227,7 +235,6 @@ class WhatIf:
         with self._states.reading() as connection:
             self._ask_all(connection)
             self._come_due(connection, self._until + 1)
-        return self._findings()
 
     def _read(self) -> Sequence[Recorded]:
         events = self._database.events
@@ -261,9 +268,10 @@ class WhatIf:
         """As live rules do, which come after the whole command."""
         for cause, at in self._causes:
             kind = KINDS.get(cause.change, "changed")
-            for side in self._sides:
-                if side.rule.kind == kind:
-                    self._ask(connection, side, cause, at)
+            if kind == self._kind:
+                facts = self._facts(cause, at)
+                for side in self._sides:
+                    self._ask(connection, side, facts)
         self._causes.clear()
 
     def _note_firing(self, fired: RuleFired) -> None:
@@ -276,8 +284,10 @@ class WhatIf:
 
     def _note_beginning(self, recorded: Recorded) -> None:
         """What timed rules count from."""
+        if not self._timed:
+            return
         case_id: int = getattr(recorded.event, "case_id", 0)
-        for side in self._sides:
+        for side in self._timed:
             since = side.rule.since
             if not since or not case_id:
                 continue
@@ -291,19 +301,21 @@ class WhatIf:
 
     def _come_due(self, connection: Connection, before: int) -> None:
         """What is due before that time, on states as they were then."""
-        for side in self._sides:
+        for side in self._timed:
             while side.waiting and side.waiting[0].due < before:
                 begun = heapq.heappop(side.waiting)
                 if begun.due >= self._since:
                     cause = Cause(begun.position, begun.case_id, "time", begun.version, "system")
-                    self._ask(connection, side, cause, begun.due)
+                    self._ask(connection, side, self._facts(cause, begun.due))
 
-    def _ask(self, connection: Connection, side: _Side, cause: Cause, at: int) -> None:
-        rule = side.rule
+    def _facts(self, cause: Cause, at: int) -> Facts:
         case = self._states.load(CASES, cause.case_id)
+        return Facts(self._states, case, cause, at, partial(self._states.time_of, cause.case_id))
+
+    def _ask(self, connection: Connection, side: _Side, facts: Facts) -> None:
+        rule, case, cause, at = side.rule, facts.case, facts.cause, facts.now
         if not runs_for(rule, case, cause) or self._is_over(connection, side, cause):
             return
-        facts = Facts(self._states, case, cause, at, partial(self._states.time_of, cause.case_id))
         if not side.holds(facts, matches):
             return
         chain = self._chains.get(cause.position, ()) if cause.change != "time" else ()
@@ -344,7 +356,7 @@ class WhatIf:
             *(self._states.id_of(MESSAGES, str(message_id)) for message_id in revised),
         ]
         events = self._database.streams(connection, streams, upto=self._states.position)
-        with as_of.folded(MODELS, events) as (memory, views):
+        with self._memory.folded(events) as (memory, views):
             return values_for(memory, views, case.case_id, case.staff_id) or {}
 
     def _time_of(self, connection: Connection, position: int) -> int:

@@ -147,7 +147,7 @@ class Past:
         version, state, stream_id = self._slot(aggregate, str(key))
         for event in events:
             version, state = version + 1, aggregate.evolve(state, event)
-            envelope = Envelope(self.now, "system", "import", "", None, event.about())
+            envelope = Envelope(self.now, "system", "api", str(key), None, event.about())
             body = self._database.mapper.encode(event, envelope)
             self._stored.append(StoredEvent(stream_id, version, event.NAME, body))
         self._slots[aggregate.kind, str(key)] = Slot(version, state, stream_id)

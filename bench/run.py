@@ -20,8 +20,10 @@ import machine
 import messages
 import neighbours
 import rebuild
+import rules
 import startup
 import waiting
+import what_if
 import workers
 from measuring import Bench, Measure
 from report import Report
@@ -37,6 +39,8 @@ MEASURES: dict[str, Measure] = {
     "startup": startup.measure,
     "growth": growth.measure,
     "lists": lists.measure,
+    "rules": rules.measure,
+    "what_if": what_if.measure,
 }
 
 
