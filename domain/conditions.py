@@ -6,6 +6,7 @@ from typing import Any, Literal, NamedTuple, Protocol, TypeVar, get_args
 
 from msgspec import Struct
 
+from kanal.domain.business_hours import BUSINESS_HOURS, is_open
 from kanal.domain.case_events import Priority, Status
 from kanal.domain.cases import Case
 from kanal.domain.channels import CHANNELS, ChannelType
@@ -169,6 +170,11 @@ class Facts:
             return "standard"
         return self.states.load(CHANNELS, self.case.channel_id).channel_type
 
+    def business_hours(self) -> bool:
+        """Of the case's group, when it is asked; always, where nobody has set any."""
+        calendar = self.states.load(BUSINESS_HOURS, "all").of_group(self.case.group_id)
+        return is_open(calendar, self.now)
+
     def minutes_since(self, version: int) -> int:
         """NEVER, if there was no such event."""
         if not version:
@@ -273,6 +279,7 @@ FIELDS: Mapping[str, Field] = {
     "user_messages": Field("number", lambda facts: facts.case.user_messages),
     "staff_replies": Field("number", lambda facts: facts.case.staff_replies),
     **{name: _since(version) for name, version in TIMES.items()},
+    "business_hours": Field("flag", lambda facts: facts.business_hours()),
     "text": _text(lambda facts: facts.cause.text)._replace(of_cause=True),
     "author": Field("choice", lambda facts: (facts.cause.author,), get_args(Author), of_cause=True),
     "change": Field("choice", lambda facts: (facts.cause.change,), get_args(Change), of_cause=True),

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from story import APP, Story, desk, person
 
+from kanal.domain.business_hours import Calendar, Span, add_business_hours
 from kanal.domain.cases import CASES, change_case
 from kanal.domain.companies import create_company
 from kanal.domain.conditions import (
@@ -95,6 +96,7 @@ TRUE: list[tuple[str, str, Any]] = [
     ("minutes_since_user_message", "is", 2),
     ("minutes_since_staff_reply", "at_most", 1),
     ("minutes_since_status", "is", 0),
+    ("business_hours", "is", True),
     ("cf_1", "is", "gold"),
     ("cf_2", "is", "true"),
     ("cf_3", "is_empty", None),
@@ -139,6 +141,19 @@ def test_who_has_nothing_is_nobodys_and_empty() -> None:
         assert holds(leaf(field, operator, value), known, matches), field
     for operator in ("at_least", "at_most"):
         assert not holds(leaf("minutes_since_staff_reply", operator, 0), known, matches)
+
+
+def test_business_hours_are_those_of_the_cases_group_at_the_moment_of_asking() -> None:
+    there, known = story(), facts()
+    open_at, closed_at = leaf("business_hours", "is", True), leaf("business_hours", "is", False)
+    nights = Calendar("UTC", (Span(0, 0, 60),))
+    there.given(add_business_hours, title="Mondays, an hour", calendar=nights, groups=[1])
+    monday = 4 * 24 * 60 * MINUTE
+    for minutes, holds_then in ((30, True), (90, False)):
+        now = monday + minutes * MINUTE
+        asked = Facts(there, known.case, known.cause, now)
+        assert holds(open_at, asked, matches) is holds_then
+        assert holds(closed_at, asked, matches) is not holds_then
 
 
 def test_only_the_beginning_of_a_long_text_is_looked_at() -> None:
