@@ -14,6 +14,7 @@ from sqlalchemy import (
     create_engine,
     func,
     select,
+    text,
 )
 
 from kanal.domain.errors import DomainError
@@ -85,6 +86,10 @@ class ReadModels:
     def __init__(self, connection: Connection, generation: int = 1) -> None:
         self.connection = connection
         self.views = Views({model.name: model.tables(generation) for model in MODELS})
+        if generation == 1 and connection.info.get("tables") == "unused":
+            connection.info["tables"] = "used"
+            return
+        connection.info["tables"] = "more"
         for tables in self.views.values():
             for table in tables.values():
                 table.create(connection)
@@ -139,6 +144,25 @@ def folded_at_once(connection: Connection, events: Sequence[Recorded]) -> ReadMo
     models = ReadModels(connection)
     models.fold(events)
     return models
+
+
+def with_tables(url: str) -> Connection:
+    """All tables are there, for the first ReadModels on it."""
+    connection = engine_of(url).connect()
+    if url:
+        connection.execute(text("SET search_path TO pg_temp"))
+    ReadModels(connection)
+    connection.commit()
+    connection.info["tables"] = "unused"
+    return connection
+
+
+def are_empty_again(connection: Connection) -> bool:
+    """After all was rolled back. SQLite does not roll back that tables were made: who makes more of them says so."""
+    if connection.info["tables"] == "more":
+        return False
+    connection.info["tables"] = "unused"
+    return True
 
 
 def engine_of(url: str) -> Engine:

@@ -1,5 +1,6 @@
 """What holds for every read model: batches do not matter, rows are whole, generations stand beside each other."""
 
+from collections.abc import Iterator
 from itertools import pairwise
 from typing import Any
 
@@ -10,10 +11,12 @@ from folding import (
     START,
     Log,
     ReadModels,
+    are_empty_again,
     email,
     engine_of,
     folded_at_once,
     phone,
+    with_tables,
 )
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -259,29 +262,38 @@ def prepared() -> Log:
     return log
 
 
+@pytest.fixture(scope="module")
+def three() -> Iterator[list[Connection]]:
+    connections = [with_tables("") for _ in range(3)]
+    yield connections
+    for connection in connections:
+        connection.close()
+
+
 @settings(max_examples=60, deadline=None)
 @given(st.lists(commands, max_size=25), st.lists(st.integers(0, 60), max_size=4))
 def test_rows_do_not_depend_on_how_events_fall_into_batches(
-    steps: list[tuple[Any, dict[str, Any]]], cuts: list[int]
+    three: list[Connection], steps: list[tuple[Any, dict[str, Any]]], cuts: list[int]
 ) -> None:
+    for connection in three:
+        connection.rollback()
+        assert are_empty_again(connection)
     log = prepared()
     for command, arguments in steps:
         try:
             log.do(command, **arguments)
         except DomainError:
             continue
-    engine = engine_of("")
-    with engine.connect() as one, engine.connect() as several, engine.connect() as single:
-        at_once = folded_at_once(one, log.events).rows()
-        in_batches = ReadModels(several)
-        for first, last in pairwise([0, *sorted(cuts), len(log.events)]):
-            in_batches.fold(log.events[first:last])
-        one_by_one = ReadModels(single)
-        for recorded in log.events:
-            one_by_one.fold([recorded])
-        assert at_once == in_batches.rows() == one_by_one.rows()
-        for kept, counted in one_by_one.amounts().values():
-            assert kept == counted
+    at_once = folded_at_once(three[0], log.events).rows()
+    in_batches = ReadModels(three[1])
+    for first, last in pairwise([0, *sorted(cuts), len(log.events)]):
+        in_batches.fold(log.events[first:last])
+    one_by_one = ReadModels(three[2])
+    for recorded in log.events:
+        one_by_one.fold([recorded])
+    assert at_once == in_batches.rows() == one_by_one.rows()
+    for kept, counted in one_by_one.amounts().values():
+        assert kept == counted
 
 
 def a_conversation() -> Log:
