@@ -1,14 +1,19 @@
 """Chats that wait are offered to staff, one at a time; active ones that are silent for too long are completed."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import NamedTuple
 
 from sqlalchemy import Connection
 
 from kanal.automation.agenda import Hand
+from kanal.domain.access import Scope, scope_in
+from kanal.domain.cases import CASES
 from kanal.domain.chats import complete_idle_chat, offer_chat
+from kanal.domain.staff import STAFF
+from kanal.domain.work import Work
 from kanal.projections import chats
+from kanal.projections.access import scopes_of
 from kanal.projections.chats import IdleChat, WaitingChat
 from kanal.projections.read_model import Views
 
@@ -28,7 +33,7 @@ class Offer(NamedTuple):
 
 class ChatOffers:
     """A duty of the agenda: each chat that waits is offered to whoever has its case, else to the one with the fewest chats
-    (live offers count, the lowest id among equals), to each once.
+    (live offers count, the lowest id among equals), to each once, and to nobody who may not answer it.
     """
 
     name = "chat_offers"
@@ -41,17 +46,18 @@ class ChatOffers:
         if not waiting:
             return []
         burdens = chats.burdens(connection, views, now)
+        scopes = scopes_of(connection, views, burdens)
         offers = []
         for chat in waiting:
             offered = {int(staff_id) for staff_id in chat.offers.split()}
-            staff_id = _next_one(chat, offered, burdens)
+            staff_id = _next_one(chat, offered, burdens, scopes)
             if staff_id:
                 burdens[staff_id] += 1
                 offers.append(Offer(chat.case_id, staff_id, len(offered)))
         return offers[:OFFERED]
 
     async def act(self, item: Offer) -> None:
-        await self._hand.submit(partial(offer_chat, **item._asdict()))
+        await self._hand.submit(partial(_offer, item))
 
 
 class SilentChats:
@@ -69,12 +75,24 @@ class SilentChats:
         await self._hand.submit(partial(complete_idle_chat, **item._asdict()))
 
 
-def _next_one(chat: WaitingChat, offered: set[int], burdens: dict[int, int]) -> int:
-    """0 if there is nobody left to ask now."""
+def _offer(item: Offer, work: Work) -> None:
+    """To whoever may answer it at this place of the log."""
+    staff, case = work.load(STAFF, item.staff_id), work.load(CASES, item.case_id)
+    if scope_in(work, staff).answers(case):
+        offer_chat(work, **item._asdict())
+
+
+def _next_one(
+    chat: WaitingChat, offered: set[int], burdens: dict[int, int], scopes: Mapping[int, Scope]
+) -> int:
+    """Of those who may answer it; 0 if there is nobody left to ask now."""
     free = [
         (burden, staff_id)
         for staff_id, burden in burdens.items()
-        if staff_id not in offered and (not chat.chat_limit or burden < chat.chat_limit)
+        if staff_id not in offered
+        and (not chat.chat_limit or burden < chat.chat_limit)
+        and staff_id in scopes
+        and scopes[staff_id].answers(chat)
     ]
     if any(staff_id == chat.staff_id for _, staff_id in free):
         return chat.staff_id

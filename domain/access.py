@@ -131,6 +131,9 @@ class Scope(Struct, frozen=True):
             and self.reaches(case.channel_id, "see")
         )
 
+    def answers(self, case: Placed) -> bool:
+        return self.sees(case) and self.reaches(case.channel_id, "answer")
+
     @property
     def whose(self) -> tuple[int, ...]:
         """Whose cases are seen, where not everybody's are; 0 for nobody's."""

@@ -3,9 +3,10 @@
 Each condition is on columns that amounts are kept by, so that totals under a scope are read and not counted.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
+from msgspec.structs import replace
 from sqlalchemy import ColumnElement, Connection, and_, or_, select
 
 from kanal.domain.access import STANDARD, Scope, scope_of
@@ -26,6 +27,22 @@ def scope_for(
     query = select(staff.role_id).where(staff.staff_id == staff_id, staff.active)
     role_id = connection.scalar(query)
     return None if role_id is None else scope_of_role(connection, views, staff_id, role_id, key)
+
+
+def scopes_of(connection: Connection, views: Views, staff_ids: Iterable[int]) -> dict[int, Scope]:
+    """As `scope_for`, of several; without those who are not active."""
+    staff = views.staff["staff"].c
+    query = select(staff.staff_id, staff.role_id).where(
+        staff.staff_id.in_(list(staff_ids)), staff.active
+    )
+    role_of = {row.staff_id: row.role_id for row in connection.execute(query)}
+    of_roles = {
+        role_id: scope_of_role(connection, views, 0, role_id) for role_id in set(role_of.values())
+    }
+    return {
+        staff_id: replace(of_roles[role_id], staff_id=staff_id)
+        for staff_id, role_id in role_of.items()
+    }
 
 
 def scope_of_role(

@@ -224,6 +224,8 @@ class WaitingChat(NamedTuple):
     """A chat without a live offer."""
 
     case_id: int
+    channel_id: int
+    group_id: int
     staff_id: int
     """Whose case it is, 0 for nobody's."""
     chat_limit: int
@@ -236,7 +238,14 @@ def unoffered(connection: Connection, views: Views, now: int, limit: int) -> lis
     chats, cases = views.chats["chats"].c, views.cases["cases"].c
     channels = views.channels["channels"].c
     query = (
-        select(chats.case_id, cases.staff_id, channels.chat_limit, chats.offers)
+        select(
+            chats.case_id,
+            cases.channel_id,
+            cases.group_id,
+            cases.staff_id,
+            channels.chat_limit,
+            chats.offers,
+        )
         .join_from(views.chats["chats"], views.cases["cases"], cases.case_id == chats.case_id)
         .join(views.channels["channels"], channels.channel_id == chats.channel_id)
         .where(

@@ -1,6 +1,6 @@
 """/api/companies: for whom users work."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import Annotated, Any
 
@@ -10,6 +10,7 @@ from pydantic import AfterValidator
 from sqlalchemy import Connection
 
 from kanal.domain import companies
+from kanal.domain.access import check_user
 from kanal.domain.errors import CompanyNotFound
 from kanal.domain.work import Work
 from kanal.http import contacts
@@ -126,7 +127,7 @@ async def create(call: Call) -> web.Response:
         domains=given.company_domains,
         users=given.company_users,
     )
-    done = await call.submit(command)
+    done = await call.submit(partial(_with_users, command, given.company_users))
     return await _answer(call, done.result, 201)
 
 
@@ -169,7 +170,8 @@ async def change(call: Call) -> web.Response:
         remove_users=given.remove_company_users,
         **{name: value for name, value in details.items() if value is not None},
     )
-    return await _submit(call, command)
+    moved = (*given.add_company_users, *given.remove_company_users)
+    return await _submit(call, partial(_with_users, command, moved))
 
 
 @contract("Put a company among the deleted ones", One("company", CompanyAnswer))
@@ -206,6 +208,13 @@ def shown(row: CompanyRow, domains: Sequence[str], dates: Dates) -> CompanyAnswe
         created_at=dates.render(row.created_at),
         updated_at=dates.render(row.updated_at),
     )
+
+
+def _with_users(command: Callable[[Work], int], user_ids: Iterable[int], work: Work) -> int:
+    """Whoever moves users may change their profiles."""
+    for user_id in user_ids:
+        check_user(work, user_id)
+    return command(work)
 
 
 def _company_id(call: Call) -> int:

@@ -19,7 +19,15 @@ from kanal.domain.cases import CASES, change_case, mark_case_as_spam, restore_ca
 from kanal.domain.channels import change_channel, create_channel
 from kanal.domain.chats import accept_chat, complete_chat
 from kanal.domain.conversation import add_note, add_staff_reply, add_user_message, open_case
-from kanal.domain.staff import NO_CHATS, OFFLINE, ONLINE, create_staff, disable_staff
+from kanal.domain.roles import ChannelLevel, Grants, change_role, create_role
+from kanal.domain.staff import (
+    NO_CHATS,
+    OFFLINE,
+    ONLINE,
+    change_role_of,
+    create_staff,
+    disable_staff,
+)
 from kanal.domain.staff_statuses import change_status, create_status, set_staff_status
 from kanal.projections import chats, runner
 from kanal.projections.chats import ChatFilter, ChatRow, IdleChat
@@ -101,6 +109,22 @@ async def test_while_nobody_takes_chats_a_chat_just_waits(store: Store) -> None:
     assert due(store, ChatOffers) == [Offer(1, BORIS, 0)]
     choose(store, OFFLINE, BORIS)
     assert due(store, ChatOffers) == []
+
+
+async def test_a_chat_is_offered_to_nobody_who_may_not_answer_it(store: Store) -> None:
+    chat(store)
+    choose(store, ONLINE, ANNA, BORIS)
+    sees = Grants(channels=(ChannelLevel(1, "see"),))
+    role_id = do(store, create_role, title="Sees", gives=sees)
+    do(store, change_role_of, staff_id=ANNA, role_id=role_id)
+    assert due(store, ChatOffers) == [Offer(1, BORIS, 0)]
+    do(store, change_role, role_id=role_id, channels=(ChannelLevel(1, "answer"),))
+    [offer] = due(store, ChatOffers)
+    assert offer == Offer(1, ANNA, 0)
+    do(store, change_role, role_id=role_id, cases="own")
+    # Asked of the role as it was, carried out on the role as it is.
+    await ChatOffers(Hand(store.writer, "test")).act(offer)
+    assert await act(store, ChatOffers) == [Offer(1, BORIS, 0)]
 
 
 async def test_a_chat_is_offered_to_one_at_a_time_and_to_each_once(store: Store) -> None:

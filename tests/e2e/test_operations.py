@@ -180,6 +180,10 @@ async def test_who_cannot_sign_in_gets_a_new_password_from_the_command(data_dir:
             assert seen.path == "/inbox"
         code, output = await kanal.command("staff", "reset-password", "nobody@example.com")
         assert (code, "no active staff member" in output) == (1, True)
+        code, output = await kanal.command("staff", "new-key", EMAIL)
+        assert code == 0, output
+        async with kanal.client(key=output.strip()) as client:
+            assert (await client("GET", "staff.json"))["total_count"] == 1
 
 
 async def test_a_wrong_setting_is_one_readable_line(data_dir: Path) -> None:

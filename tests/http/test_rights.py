@@ -3,10 +3,17 @@
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pytest
-from served_api import Api, items
+from folding import email
+from served_api import EMAIL, KEY, Api, caller, items, settings_of
+
+from kanal.bootstrap import appoint_first_administrator, opened, running
+from kanal.domain.staff import create_staff
+from kanal.http.keys import keep, new_key
 
 CASES = {"app": 3, "forum": 2, "bot": 1}
 """How many there are on each channel."""
@@ -225,3 +232,40 @@ async def test_who_could_see_a_case_then_is_who_was_shown_it_then(shared_api: Ap
     assert "Day" in titles[2]
     now = await api.items(f"cases/{case}/viewers.json", "viewer")
     assert staff_id not in {each["staff_id"] for each in now}
+
+
+async def test_who_was_administrator_first_is_the_owner_and_new_channels_are_theirs(
+    tmp_path: Path,
+) -> None:
+    """Of a log from before there were owners, with KANAL_NEW_CHANNELS=administrators."""
+    settings = settings_of(tmp_path, "").model_copy(update={"new_channels": "administrators"})
+    with opened(settings) as store:
+        made = new_key(store.stream_ids, KEY)
+        for address, role in ((EMAIL, "administrator"), ("b@example.com", "staff")):
+            store.writer.submit_and_wait(
+                partial(
+                    create_staff,
+                    email=email(address),
+                    full_name="",
+                    role=role,
+                    key_fingerprint=made.fingerprint,
+                ),
+                beside=lambda connection, new, address=address: keep(
+                    connection,
+                    staff_id=new.staff_id,
+                    key_id=new.key_id,
+                    email=address,
+                    hash=made.hash,
+                ),
+            )
+        assert appoint_first_administrator(store) is None
+        async with (
+            running(store, role="api") as kanal,
+            caller(kanal.address, store) as api,
+            api.as_staff("b@example.com", KEY) as staff,
+        ):
+            assert (await api.get("staff/1.json"))["staff"]["role_title"] == "owner"
+            hidden, given = await api.channel(), await api.channel(restricted=False)
+            listed = await staff.items("custom_channels.json", "custom_channel")
+            assert [each["channel_id"] for each in listed] == [given]
+            assert (await api.get(f"custom_channels/{hidden}.json"))["custom_channel"]["restricted"]
