@@ -5,9 +5,11 @@
 """
 
 from collections.abc import Callable, Iterable
+from functools import lru_cache
 from typing import Protocol, TypeVar
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from kanal.domain.case_events import CaseOpened
 from kanal.domain.cases import Case
@@ -46,6 +48,8 @@ from kanal.domain.work import Work
 
 S = TypeVar("S")
 
+MADE = 256
+"""Scopes kept: a role and the limits of a key each."""
 STANDARD = 0
 """In place of a custom channel's id: all that are not custom."""
 
@@ -172,6 +176,12 @@ def scope_of(
     key: KeyLimits = NO_LIMITS,
 ) -> Scope:
     """`restricted`: custom channels that only those have whose role names them, and who administer."""
+    return replace(_scope(role_id, gives, tuple(sorted(restricted)), key), staff_id=staff_id)
+
+
+@lru_cache(MADE)
+def _scope(role_id: int, gives: Grants, restricted: tuple[int, ...], key: KeyLimits) -> Scope:
+    """Of nobody yet. Every command asks for one, and nearly all ask for the same few."""
     channels: dict[int, Level] = {}
     if role_id not in ADMINISTERING:
         channels.update(dict.fromkeys(restricted, "none"))
@@ -184,7 +194,6 @@ def scope_of(
     highest = max(RANK[level] for level in (custom, standard, *channels.values()))
     rights = {right for right, level in BY_CHANNEL.items() if highest >= RANK[level]}
     return Scope(
-        staff_id=staff_id,
         owner=role_id == OWNER,
         rights=frozenset({Right.SEE, *rights, *(OF_THE_ACCOUNT[name] for name in account)}),
         custom=custom,
