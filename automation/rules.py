@@ -158,7 +158,7 @@ class RuleRunner:
         """None: rules have run for all that there is."""
         with self._states.reading() as connection:
             self._resume(connection)
-            while self._waiting or self._read_on():
+            while self._waiting or self._read_on(connection):
                 recorded = self._waiting[0]
                 if isinstance(recorded.event, OF_RULES):
                     self._rules.take(recorded.event)
@@ -191,10 +191,12 @@ class RuleRunner:
         for recorded in (*self._database.streams(connection, streams, upto=position), *ordered):
             yield recorded.event
 
-    def _read_on(self) -> bool:
-        """Whether there is more that rules may run for."""
+    def _read_on(self, connection: Connection) -> bool:
+        """Whether there is more that rules may run for. At the moment of that connection, on which states and values are
+        read too: of a newer event the case might not be there yet, and no rule would ever run for it.
+        """
         while not self._waiting:
-            events = self._database.events_after(self._read_to, limit=CHUNK)
+            events = self._database.events_at(connection, self._read_to, limit=CHUNK)
             if not events:
                 return False
             self._states.follow(events)

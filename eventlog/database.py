@@ -133,12 +133,23 @@ class Database(ABC):
         self, position: int, *, limit: int = LOG_SECTION, upto: int | None = None
     ) -> list[Recorded]:
         """Events behind that position, in the log's order."""
+        with self.reading() as connection:
+            return self.events_at(connection, position, limit=limit, upto=upto)
+
+    def events_at(
+        self,
+        connection: Connection,
+        position: int,
+        *,
+        limit: int = LOG_SECTION,
+        upto: int | None = None,
+    ) -> list[Recorded]:
+        """As `events_after`, of what this connection's moment has."""
         events = self.events
         query = select(events).where(events.c.position > position)
         if upto is not None:
             query = query.where(events.c.position <= upto)
-        with self.reading() as connection:
-            return self.decoded(connection, query.order_by(events.c.position).limit(limit))
+        return self.decoded(connection, query.order_by(events.c.position).limit(limit))
 
     def streams(
         self,

@@ -273,6 +273,28 @@ async def test_the_agenda_runs_rules_as_soon_as_something_is_committed(store: St
     assert len(messages(store)) == 1
 
 
+async def test_what_is_committed_while_it_looks_is_not_passed_over(
+    data_dir: Path, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A case that came after the look began is not there yet, and its message must not count as done."""
+    with opened(Settings(data_dir=data_dir, database_url=database_url)) as store:
+        rules = await begun(prepared(store))
+        rule(store, REPLY)
+        await rules.follow()
+        resume, still = RuleRunner._resume, [None]
+
+        def and_then_a_case(self: RuleRunner, connection: Any) -> None:
+            resume(self, connection)
+            if still:
+                still.pop()
+                case(store)
+
+        monkeypatch.setattr(RuleRunner, "_resume", and_then_a_case)
+        await rules.follow()
+        await rules.follow()
+        assert len(messages(store)) == 1
+
+
 async def test_the_leader_is_woken_by_what_other_processes_commit(
     data_dir: Path, postgres_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
