@@ -9,11 +9,11 @@ LINKED = automation delivery domain eventlog http projections \
 	__init__.py __main__.py bootstrap.py py.typed settings.py
 
 .DEFAULT_GOAL = help
-.PHONY: help run demo test coverage lint format bench chaos venv links lock clean
+.PHONY: help run demo test coverage lint format bench chaos screenshots venv links lock clean
 
 help: ## list these targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | while IFS="$$(printf '\t')" \
-		read -r target text; do printf '  make %-8s %s\n' "$$target" "$$text"; done
+		read -r target text; do printf '  make %-11s %s\n' "$$target" "$$text"; done
 
 run: $(VENV)/.installed ## start Kanal on SQLite in ./data, http://127.0.0.1:8080
 	@exec $(BIN)/kanal serve
@@ -41,6 +41,9 @@ bench: $(VENV)/.installed-dev ## measure Kanal beside bare baselines
 
 chaos: $(VENV)/.installed-dev ## kill Kanal a thousand times in half an hour and see whether a webhook is lost (ARGS="--kills 50 --minutes 2")
 	@exec $(BIN)/python tests/chaos.py $(ARGS)
+
+screenshots: $(VENV)/.installed-dev ## take pictures of all pages with chromium, into build/screenshots
+	@PYTHONPATH=tests $(BIN)/python tests/screenshots.py build/screenshots
 
 venv: $(VENV)/.installed-dev links ## make .venv with everything a developer needs
 

@@ -39,7 +39,9 @@ POLL_SECONDS = 0.1
 READY = """
 The chat, as a visitor sees it:     {chat}
     Ask the bot something, then write "human".
-The help desk, as staff call it:    {kanal}/api/cases.json
+The help desk, as staff see it:     {kanal}
+    Sign in as {email}, password {password}.
+The same over the API:              {kanal}/api/cases.json
     curl -s -u '{login}' {kanal}/api/cases.json
 
 When a visitor is handed over, the line that answers them appears here. Ctrl-C ends both.
@@ -87,7 +89,7 @@ async def demonstrate() -> None:
         await connect_channel(api, keys)
         async with chat_running(keys) as chat:
             ended = asyncio.create_task(kanal.wait())
-            told = asyncio.create_task(tell(chat, login))
+            told = asyncio.create_task(tell(chat, login, keys["password"]))
             try:
                 await asyncio.wait([ended, told], return_when=asyncio.FIRST_COMPLETED)
             finally:
@@ -97,12 +99,13 @@ async def demonstrate() -> None:
     raise CannotGoOn(f"{which} ended by itself")
 
 
-async def tell(chat: Process, login: str) -> None:
+async def tell(chat: Process, login: str, password: str) -> None:
     """What the chat says and what to do about it, until it ends."""
     assert chat.stdout
     async for line in chat.stdout:
         if line.startswith(b"Running on"):
-            print(READY.format(chat=OWN_CHAT, kanal=KANAL, login=login), flush=True)
+            names = {"chat": OWN_CHAT, "kanal": KANAL, "login": login, "email": EMAIL}
+            print(READY.format(**names, password=password), flush=True)
             continue
         print(line.decode(), end="", flush=True)
         if opened := re.match(rb"case (\d+) opened", line):
@@ -153,10 +156,12 @@ def load_keys() -> dict[str, str]:
     FOLDER.mkdir(parents=True, exist_ok=True, mode=0o700)
     if KEYS.exists():
         keys: dict[str, str] = json.loads(KEYS.read_text())
+        if "password" not in keys:
+            raise CannotGoOn(f"{KEYS} is of an older demo: remove {FOLDER}")
         return keys
     if (FOLDER / "kanal").exists():
         raise CannotGoOn(f"{KEYS} is missing, and Kanal does not tell keys twice: remove {FOLDER}")
-    keys = {"api_key": secrets.token_urlsafe(32)}
+    keys = {"api_key": secrets.token_urlsafe(32), "password": secrets.token_urlsafe(12)}
     save_keys(keys)
     return keys
 
@@ -177,6 +182,7 @@ async def kanal_running(keys: Mapping[str, str]) -> AsyncIterator[Process]:
         "KANAL_WEBHOOK_ALLOW": "127.0.0.0/8",  # the chat is on this machine
         "KANAL_ADMIN_EMAIL": EMAIL,
         "KANAL_ADMIN_API_KEY": keys["api_key"],
+        "KANAL_ADMIN_PASSWORD": keys["password"],
     }
     with KANAL_LOG.open("wb") as log:
         async with running([sys.executable, "-m", "kanal", "serve"], settings, log.fileno()) as it:
