@@ -274,6 +274,30 @@ async def test_a_channel_is_made_tested_and_shown_with_its_code(desk: Desk) -> N
         )
 
 
+async def test_what_a_rule_sent_says_why_and_a_macro_does_several_things(desk: Desk) -> None:
+    api = desk.api
+    reply = {"action_type": "email_to_user", "action_destination": "We are on it."}
+    rule = {"kind": "incoming", "title": "Received", "actions": [reply]}
+    made = await api.post("rules.json", {"rule": rule})
+    close = {"action_type": "status", "action_destination": "closed"}
+    note = {"action_type": "add_note", "content": "Closed by hand"}
+    await api.post("macros.json", {"macro": {"title": "Close it", "actions": [close, note]}})
+    case = await api.case(user_custom_id="ruled", subject="Ruled")
+    async with staff_browser(desk.browser, api.address) as page:
+        await page.goto(f"/cases/{case['case_id']}")
+        sent = page.locator(".rule_message")
+        await expect(sent).to_contain_text("We are on it.")
+        await sent.get_by_role("link", name="why?").click()
+        await expect(page.locator(".chain")).to_contain_text("Done by rule “Received”, version 1.")
+        await expect(page.locator(".chain")).to_contain_text("case.message_added.1")
+        await page.get_by_role("link", name="Back to the conversation").click()
+        await page.get_by_label("Macro").select_option("Close it")
+        await page.get_by_role("button", name="Apply").click()
+        await expect(page.locator(".note")).to_contain_text("Closed by hand")
+        await expect(page.locator("#talk-head")).to_contain_text("Closed")
+    await api.call("DELETE", f"rules/{made['rule']['rule_id']}.json")
+
+
 async def test_without_a_script_one_reads_and_answers(desk: Desk) -> None:
     case = await desk.api.case(user_custom_id="plain", subject="Plain")
     async with staff_browser(desk.browser, desk.api.address, java_script_enabled=False) as page:
