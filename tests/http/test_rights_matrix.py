@@ -12,6 +12,8 @@ from served_api import Answer, Api, serving
 
 from kanal.http.routes import ROUTES
 
+pytestmark = pytest.mark.timeout(180)  # some thousand calls, on a machine that may be busy
+
 MATRIX = Path(__file__).parent / "data" / "rights.txt"
 ALLOWED = "+"
 CALLERS = ("none", "own", "see", "answer", "manage", "staff", "administrator", "owner")
@@ -29,7 +31,7 @@ HIDDEN = {"channel_not_found", "case_not_found", "user_not_found", "message_not_
 """Codes of what is not there for a caller, although it is."""
 NOBODY = "999"
 """In place of all other ids: who may make the call is told that there is no such thing."""
-USED_UP = re.compile(r"DELETE (cases|users)|cases/{case}/(merge|trash|spam)|unlink")
+USED_UP = re.compile(r"DELETE (cases|users)")
 """Calls after which, if they were carried out, the next one needs other cases, users, messages."""
 BODIES: dict[str, dict[str, Any]] = {
     "POST cases": {"case": {"channel": "cch1", "user_custom_id": "new", "content": "x"}},
