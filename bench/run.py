@@ -22,6 +22,7 @@ import neighbours
 import rebuild
 import rules
 import startup
+import stats
 import waiting
 import what_if
 import workers
@@ -41,6 +42,7 @@ MEASURES: dict[str, Measure] = {
     "lists": lists.measure,
     "rules": rules.measure,
     "what_if": what_if.measure,
+    "stats": stats.measure,
 }
 
 

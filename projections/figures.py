@@ -36,6 +36,8 @@ from kanal.projections.statistics import day_of, day_of_month, month_of, slot_of
 By = Literal["channel", "group", "staff", "day", "hour"]
 Part = Literal["clock", "business"]
 Key = str | int
+FEW: Final = 2000
+"""Times that are sorted sooner than they are counted."""
 EVERYTHING_SEEN: Final = Scope()
 HOUR: Final = 4
 """Slots."""
@@ -74,6 +76,7 @@ class Sums:
     def __init__(self) -> None:
         self._amounts: Counter[str] = Counter()
         self._listed: defaultdict[str, str] = defaultdict(str)
+        self._sorted: dict[str, list[str]] = {}
         self._counted: dict[str, Counted] = {}
 
     def add(self, row: RowMapping, listed: Sequence[str]) -> None:
@@ -95,19 +98,25 @@ class Sums:
     def quantile(self, time: Time, share: float, part: Part = "clock") -> int | None:
         """The least time, to three digits, that so great a share of them does not exceed."""
         name = f"{time}_{part}_times"
-        if not self._listed[name]:
+        listed = self._listed[name]
+        if not listed:
             return None
+        rank = ceil(len(listed) * share)
+        if len(listed) <= FEW:
+            if name not in self._sorted:
+                self._sorted[name] = sorted(listed)
+            return as_seconds(self._sorted[name][rank - 1])
         if name not in self._counted:
-            amounts = sorted(Counter(self._listed[name]).items())
-            upto = list(accumulate(amount for _, amount in amounts))
-            self._counted[name] = Counted("".join(each for each, _ in amounts), upto)
+            amounts = Counter(listed)
+            characters = sorted(amounts)
+            upto = list(accumulate(map(amounts.__getitem__, characters)))
+            self._counted[name] = Counted(characters, upto)
         counted = self._counted[name]
-        rank = ceil(counted.upto[-1] * share)
         return as_seconds(counted.characters[bisect_left(counted.upto, rank)])
 
 
 class Counted(NamedTuple):
-    characters: str
+    characters: list[str]
     """Each once, in rising order."""
     upto: list[int]
     """How many times are listed up to each."""
