@@ -24,7 +24,9 @@ from kanal.http.rate_limit import RateLimit
 
 API = "/api/"
 FILES = "/files/"
-"""Behind it stand tokens: whoever reads one in a log could read the file."""
+JOIN = "/join/"
+UNLOGGED = (FILES, JOIN)
+"""Behind them stand tokens: whoever reads one in a log could read the file, or be that colleague."""
 
 REQUEST_ID: web.RequestKey[str] = web.RequestKey("request_id", str)
 REMOTE: web.RequestKey[str] = web.RequestKey("remote", str)
@@ -104,7 +106,7 @@ def surround(
                     at=now(),
                     request=request_id,
                     method=request.method,
-                    path=route if path.startswith(FILES) else path,
+                    path=route if path.startswith(UNLOGGED) else path,
                     route=route,
                     status=status,
                     ms=round(seconds * 1000, 3),

@@ -6,6 +6,7 @@ from aiohttp import web
 
 from kanal.domain.roles import Right
 from kanal.http.context import CONTEXT
+from kanal.http.middleware import JOIN
 from kanal.http.pages import (
     account,
     channels,
@@ -74,8 +75,8 @@ def add_pages(app: web.Application, workspace: Workspace) -> None:
     app.router.add_get("/", _home)
     app.router.add_get("/sign-in", sign_in.form)
     app.router.add_post("/sign-in", sign_in.sign_in)
-    app.router.add_get("/join/{token}", sign_in.joining)
-    app.router.add_post("/join/{token}", sign_in.join)
+    app.router.add_get(JOIN + "{token}", sign_in.joining)
+    app.router.add_post(JOIN + "{token}", sign_in.join)
     app.router.add_get("/static/{digest}/{name}", serve_static)
 
 

@@ -14,6 +14,7 @@ from kanal.domain.work import Work
 from kanal.http.api.staff import NewStaff, add_staff, submit_for_colleague
 from kanal.http.fields import Fields
 from kanal.http.ids import id_in
+from kanal.http.middleware import JOIN
 from kanal.http.pages import sessions, sidebar
 from kanal.http.pages.sidebar import Sidebar
 from kanal.http.pages.visit import Visit, now
@@ -82,7 +83,7 @@ async def _invitation(visit: Visit, staff_id: int) -> str:
     await visit.keep(
         partial(sessions.invite, invitation_id=sessions.id_of(token), staff_id=staff_id, now=now())
     )
-    return f"{visit.context.links.public_url}/join/{token}"
+    return f"{visit.context.links.public_url}{JOIN}{token}"
 
 
 def _nothing(_: Work, *, staff_id: int) -> int:

@@ -281,7 +281,7 @@ async def test_the_runner_serves_as_usual(port: int) -> None:
     await writer.wait_closed()
 
 
-async def test_the_access_log_shows_no_token_of_a_file(
+async def test_the_access_log_shows_no_token_of_a_file_or_an_invitation(
     aiohttp_client: AiohttpClient, registry: CollectorRegistry
 ) -> None:
     lines: list[AccessLine] = []
@@ -290,7 +290,9 @@ async def test_the_access_log_shows_no_token_of_a_file(
     client = await aiohttp_client(app)
     await client.get("/files/0123456789/a.txt")
     await client.get("/files/0123456789/")
+    await client.get("/join/0123456789")
     assert [(line.path, line.status) for line in lines] == [
         ("/files/{token}/{name}", 200),
+        (UNMATCHED, 404),
         (UNMATCHED, 404),
     ]
