@@ -25,6 +25,7 @@ async def test_a_reply_is_listed_with_all_that_is_known_of_it(api: Api) -> None:
     assert newest == {
         "kind": "message_new",
         "channel_id": 2,
+        "webhook_id": 0,
         "case_id": 2,
         "message_id": 4,
         "state": "pending",
