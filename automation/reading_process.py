@@ -8,7 +8,7 @@ from typing import Final
 import structlog
 
 AT_ONCE: Final = 2
-"""In one process of Kanal: each takes a processor and about 200 MB for up to a minute."""
+"""In one process of Kanal: each may take a processor for a minute, and with a million events 550 to 900 MB."""
 LONGEST_SECONDS: Final = 300.0
 
 log = structlog.get_logger(__name__)
