@@ -68,7 +68,7 @@ WayOut = Literal[
 """Why a reply may not reach anybody, or not soon."""
 
 
-def _tokens(value: object) -> str:
+def _word(value: object) -> str:
     return value if isinstance(value, str) else ""
 
 
@@ -83,8 +83,7 @@ class Draft(Fields):
 
 
 class CaseAction(Fields):
-    action: Annotated[str, BeforeValidator(_tokens)] = ""
-    add_label: Text = ""
+    action: Annotated[str, BeforeValidator(_word)] = ""
 
 
 class ConversationQuery(Fields):

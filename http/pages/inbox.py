@@ -2,7 +2,7 @@
 
 import re
 from functools import partial
-from typing import Annotated, Any, Final, Literal, NamedTuple
+from typing import Annotated, Any, Final, NamedTuple
 
 from aiohttp import web
 from pydantic import BeforeValidator
@@ -13,7 +13,7 @@ from kanal.domain.cases import case_id_of
 from kanal.domain.errors import FilterNotFound
 from kanal.domain.plain_text import plain_text
 from kanal.domain.work import Work
-from kanal.http.api.cases import MOST_CASES, CasesQuery
+from kanal.http.api.cases import CasesQuery
 from kanal.http.chosen_filter import for_staff
 from kanal.http.cursors import cursor_of, place_of
 from kanal.http.fields import Fields, Id, Text
@@ -45,8 +45,6 @@ MOST_SEARCHED: Final = 200
 PHONE: Final = re.compile(r"\+?[\d\s().-]{5,}")
 NUMBER: Final = re.compile(r"#?(\d{1,18})")
 ID_MARK: Final = "id:"
-
-Action = Literal["open", "waiting", "closed", "take", "spam", "trash", "restore"]
 
 
 def _several(value: object) -> object:
@@ -113,7 +111,6 @@ async def show(visit: Visit) -> web.StreamResponse:
         sidebar=shown.sidebar,
         position=shown.position,
         following=cursor_of(asked.sort, shown.next, keyed_hash) if shown.next else "",
-        most=MOST_CASES,
     )
 
 

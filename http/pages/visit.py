@@ -1,7 +1,7 @@
 """One request of whoever is signed in: what page handlers read, write and answer with, as Call is for the API."""
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any, Concatenate, Final, ParamSpec, TypeVar
 from urllib.parse import urlencode, urlsplit
 
@@ -189,8 +189,8 @@ class Visit:
         return self.see(otherwise, **query)
 
 
-def redirect(address: str, headers: Mapping[str, str] = {}) -> web.Response:
-    return web.Response(status=303, headers={**rendering.HEADERS, "Location": address, **headers})
+def redirect(address: str) -> web.Response:
+    return web.Response(status=303, headers={**rendering.HEADERS, "Location": address})
 
 
 def root_of(context: Context) -> str:
