@@ -106,7 +106,7 @@ async def test_omnidesks_two_calls_have_its_forms(api: Api) -> None:
         "resolution_sla_violated": "0%",
         "ratings_of_responses": "-",
     }
-    now = (await api.get("stats_leaderboard.json?period=today&staff_id=1"))["0"]["staff"]
+    now = (await api.get("stats_leaderboard.json?period=last_24_hours&staff_id=1"))["0"]["staff"]
     assert (now["closed_cases"], now["ratings_of_responses"]) == (1, "100%")
     assert now["number_of_responses_for_resolution"] == 1.0
     rated = await api.get("stats_satisfaction.json?rating=high&rating_comment=1&rated_staff_id=1")
