@@ -99,6 +99,11 @@ class Scope(Struct, frozen=True):
         return self.sees_whole_channels and self.sees_all_channels
 
     @property
+    def answers_all(self) -> bool:
+        levels = (self.custom, self.standard, *self.channels.values())
+        return self.sees_whole_channels and all(RANK[each] >= RANK["answer"] for each in levels)
+
+    @property
     def manages_all_channels(self) -> bool:
         return {self.custom, self.standard, *self.channels.values()} == {"manage"}
 
@@ -293,10 +298,10 @@ def check_own_or_managed(work: Work, staff_id: int) -> None:
         check_colleague(work, staff_id)
 
 
-def if_all_is_seen(work: Work, command: Callable[[Work], S]) -> S:
-    """For what tells of cases of all channels, groups and staff. Raises NoRight."""
-    if isinstance(work, Guarded) and not work.scope.sees_all:
-        raise NoRight("see all cases")
+def if_all_is_answered(work: Work, command: Callable[[Work], S]) -> S:
+    """For what goes on to act upon cases of all channels, groups and staff by itself. Raises NoRight."""
+    if isinstance(work, Guarded) and not work.scope.answers_all:
+        raise NoRight("answer all cases")
     return command(work)
 
 
@@ -326,7 +331,9 @@ def check_colleague(work: Work, staff_id: int) -> None:
 
 
 def check_role(work: Work, role_id: int) -> None:
-    """Nobody gives what they have not. Raises RoleNotFound, BeyondOwnRights."""
+    """Nobody gives what they have not, nor beyond the limits of their key. Raises RoleNotFound, BeyondOwnRights, KeyIsLimited."""
+    if isinstance(work, Guarded) and work.scope.key != NO_LIMITS:
+        raise KeyIsLimited
     existing_role(work, role_id)
     _check_covered(work, Staff(role_id=role_id))
 

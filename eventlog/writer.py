@@ -99,6 +99,7 @@ class Order(NamedTuple):
     cause: int | None
     receipt: Receipt | None
     future: "asyncio.Future[Any] | Future[Any]"
+    admit: Callable[[Work], Work] | None = None
 
 
 _Place = tuple[str, str]
@@ -266,15 +267,18 @@ class Writer:
         cause: int | None = None,
         receipt: Receipt | None = None,
         beside: Callable[[Connection, R], None] | None = None,
+        admit: Callable[[Work], Work] | None = None,
     ) -> Done[R]:
         """Returns when the command's events are durable and the inline projections show them.
+
+        `admit` makes what the command works with, or raises a DomainError: also where a receipt has the answer already.
 
         `beside` runs in the same transaction, for what may not be in an event: it gets the command's result. Both may be
         run again, like a task of `run`.
         Raises the command's DomainError, IdempotencyKeyReused, LogBusy or LogUnavailable.
         """
         future: asyncio.Future[Done[R]] = asyncio.get_running_loop().create_future()
-        self._put(Order(command, None, beside, who, origin, request, cause, receipt, future))
+        self._put(Order(command, None, beside, who, origin, request, cause, receipt, future, admit))
         return await future
 
     async def run(self, task: Callable[[Connection], R]) -> R:
@@ -427,13 +431,14 @@ class Writer:
         assert order.command is not None
         unit = _Unit(self, connection, batch, order)
         try:
+            work = order.admit(unit) if order.admit else unit
             if order.receipt:
                 kept = unit.load(RECEIPTS, order.receipt.key)
                 if kept:
                     if kept.request_hash != order.receipt.request_hash:
                         raise IdempotencyKeyReused
                     return _Accepted(kept.result, slice(0, 0), True)
-            result = order.command(unit)
+            result = order.command(work)
             if order.receipt:
                 receipt = ReceiptKept(order.receipt.request_hash, msgspec.to_builtins(result))
                 unit.record(RECEIPTS, order.receipt.key, receipt)

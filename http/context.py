@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Concatenate, ParamSpec, Protocol, TypeVar
+from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
 
 from aiohttp import web
 from sqlalchemy import Connection
@@ -125,6 +125,18 @@ class Caller(Protocol):
     ) -> Done[R]: ...
 
 
+async def read_made(
+    call: Caller,
+    done: Done[Any],
+    query: Callable[Concatenate[Connection, Views, P], R],
+    *args: P.args,
+    **kwargs: P.kwargs,
+) -> R:
+    """What a command has made, shown to who made it even where they may not see it; of an earlier call's, only what they see."""
+    read = call.read if done.repeated else call.context.read
+    return await read(query, *args, **kwargs)
+
+
 class Call:
     """One authenticated call to the API. What its caller reads and does is within their scope at that very moment."""
 
@@ -194,12 +206,13 @@ class Call:
     ) -> Done[R]:
         """Carry out a command for this caller, once for each Idempotency-Key.
 
-        Key and scope are asked again at the command's own place in the log: what was revoked or taken away fails.
+        Key and scope are asked again at the command's own place in the log: what was revoked or taken away fails, and
+        gets no answer of an earlier call either.
         Raises what `read` raises, UserNotFound, CaseNotFound, the command's DomainError, IdempotencyKeyReused.
         """
         caller = self.caller
 
-        def checked(work: Work) -> R:
+        def admit(work: Work) -> Work:
             staff, limits = check_key(
                 work, staff_id=caller.staff_id, key_id=caller.key_id, email=caller.email
             )
@@ -207,15 +220,16 @@ class Call:
             self._check(within.scope)
             if "user" in self.request.match_info:
                 check_user(within, id_in(self.path("user"), UserNotFound))
-            return command(within)
+            return within
 
         return await self.context.writer.submit(
-            checked,
+            command,
             who=f"staff:{caller.staff_id}",
             origin="api",
             request=self.request[REQUEST_ID],
             receipt=await self._receipt(),
             beside=beside,
+            admit=admit,
         )
 
     def _check(self, scope: Scope) -> None:

@@ -33,7 +33,7 @@ from kanal.http.api.users import (
 from kanal.http.as_of import AsOf, read_case
 from kanal.http.attachments import FileAnswer, shown_files, submit_with_files
 from kanal.http.chosen_filter import conditions_of
-from kanal.http.context import Call, Context
+from kanal.http.context import Call, Context, read_made
 from kanal.http.contract import Listed, One, Takes, Whole, contract
 from kanal.http.cursors import cursor_of, link_to_next, place_of
 from kanal.http.dates import Dates
@@ -221,7 +221,7 @@ async def create(call: Call) -> web.Response:
     )
     done = await submit_with_files(call, given, command)
     opened = msgspec.convert(done.result, OpenedCase) if done.repeated else done.result
-    return answer({"case": await call.context.read(_opened, opened, call.context)}, 201)
+    return answer({"case": await read_made(call, done, _opened, opened, call.context)}, 201)
 
 
 @contract("List cases", Listed("case", CaseAnswer), query=CasesQuery)
@@ -369,7 +369,7 @@ def _case_id(call: Call) -> int:
 async def submit_and_show(call: Call, command: Callable[[Work], int]) -> web.Response:
     """The case whose id the command answers, as it is afterwards."""
     done = await call.submit(command)
-    row = await call.context.read(_row, done.result)
+    row = await read_made(call, done, _row, done.result)
     return answer({"case": shown(row, call.context.dates)})
 
 
@@ -379,7 +379,7 @@ async def _submit_each(call: Call, command: Callable[..., int]) -> web.Response:
     if len(names) > 1:
         return await _submit_to_several(call, command, names)
     done = await call.submit(partial(command, case_id=case_id_in(names[0])))
-    row = await call.context.read(_row, done.result)
+    row = await read_made(call, done, _row, done.result)
     return answer(ChangedCases([row.case_id], shown(row, call.context.dates)))
 
 

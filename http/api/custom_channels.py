@@ -261,8 +261,9 @@ async def show(call: Call) -> web.Response:
 )
 async def create(call: Call) -> web.Response:
     made = await make_channel(call, await call.given(NewChannel))
-    # Also to whom the new channel is not given.
-    channel = await call.context.read(_shown, made.channel_id, call.context.dates)
+    # A new one also to whom it is not given.
+    read = call.context.read if made.secret else call.read
+    channel = await read(_shown, made.channel_id, call.context.dates)
     if made.secret:
         channel.secret = made.secret
     return answer({"custom_channel": channel}, 201)

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from functools import partial
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, TypeVar
 
 from aiohttp import web
 from msgspec import UNSET, Struct, UnsetType
@@ -12,6 +12,7 @@ from sqlalchemy import Connection
 from kanal.automation.patterns import matches
 from kanal.automation.states import LogStates
 from kanal.domain import rules
+from kanal.domain.access import if_all_is_answered
 from kanal.domain.actions import ME, Action, ActionType
 from kanal.domain.case_events import MessageKind
 from kanal.domain.cases import CASES
@@ -34,6 +35,8 @@ from kanal.projections import messages
 from kanal.projections import rules as read
 from kanal.projections.read_model import Views
 from kanal.projections.rules import RuleRow
+
+T = TypeVar("T")
 
 ALL = "all"
 """In place of channels: not limited to some."""
@@ -176,19 +179,19 @@ async def change(call: Call) -> web.Response:
 
 @contract("Delete a rule", Empty())
 async def delete(call: Call) -> web.Response:
-    await call.submit(partial(rules.delete_rule, rule_id=_rule_id(call)))
+    await call.submit(_allowed(partial(rules.delete_rule, rule_id=_rule_id(call))))
     return empty()
 
 
 @contract("Enable a rule", One("rule", RuleAnswer))
 async def enable(call: Call) -> web.Response:
-    done = await call.submit(partial(rules.enable_rule, rule_id=_rule_id(call)))
+    done = await call.submit(_allowed(partial(rules.enable_rule, rule_id=_rule_id(call))))
     return await _answer(call, done.result)
 
 
 @contract("Disable a rule", One("rule", RuleAnswer))
 async def disable(call: Call) -> web.Response:
-    done = await call.submit(partial(rules.disable_rule, rule_id=_rule_id(call)))
+    done = await call.submit(_allowed(partial(rules.disable_rule, rule_id=_rule_id(call))))
     return await _answer(call, done.result)
 
 
@@ -197,7 +200,7 @@ async def disable(call: Call) -> web.Response:
 )
 async def order(call: Call) -> web.Response:
     given = await call.given(RuleOrder)
-    await call.submit(partial(rules.order_rules, rule_ids=given.order))
+    await call.submit(_allowed(partial(rules.order_rules, rule_ids=given.order)))
     rows = await call.read(read.listed)
     return _listing(rows[: Paging().limit], len(rows), call)
 
@@ -252,10 +255,15 @@ def changes_of(context: Context, given: RuleChanges) -> tuple[dict[str, Any], Pr
     return {name: value for name, value in changes.items() if value is not None}, webhooks
 
 
+def _allowed(command: Callable[[Work], T]) -> Callable[[Work], T]:
+    """A rule does what it does on every channel, whoever made it."""
+    return partial(if_all_is_answered, command=command)
+
+
 async def _submit(
     call: Call, command: Callable[[Work], int], webhooks: Prepared | None, status: int = 200
 ) -> web.Response:
-    keeping = Keeping(command, webhooks)
+    keeping = Keeping(_allowed(command), webhooks)
     done = await call.submit(keeping.command, beside=keeping.keep)
     return await _answer(call, done.result, status, keeping.secrets)
 

@@ -26,6 +26,7 @@ from kanal.http.dates import Dates
 from kanal.http.fields import Content, Email, Fields, Id, Line, Paging
 from kanal.http.ids import id_in
 from kanal.http.keys import NewApiKey, forget, forget_all, keep, move, new_key
+from kanal.http.pages import sessions
 from kanal.http.paging import page_of
 from kanal.projections import roles
 from kanal.projections import staff as read
@@ -210,7 +211,7 @@ async def change(call: Call) -> web.Response:
 async def disable(call: Call) -> web.Response:
     given = await call.given(StaffReplacement)
     command = partial(staff.disable_staff, replace_staff_id=given.replace_staff_id)
-    done = await _submit(call, command)
+    done = await _submit(call, command, sessions.end_all)
     return answer({"staff": await _read(call, done.result)})
 
 
@@ -232,6 +233,7 @@ async def delete(call: Call) -> web.Response:
 
     def forget_keys(connection: Connection, staff_id: int) -> None:
         forget_all(connection, staff_id)
+        sessions.end_all(connection, staff_id)
 
     command = partial(
         staff.delete_staff,

@@ -6,7 +6,7 @@ from aiohttp import web
 from msgspec import Struct
 
 from kanal.domain import staff_statuses
-from kanal.domain.access import check_right
+from kanal.domain.access import check_colleague, check_right
 from kanal.domain.errors import StaffNotFound, StaffStatusNotFound
 from kanal.domain.roles import Right
 from kanal.domain.staff import existing_staff
@@ -106,6 +106,7 @@ async def choose(call: Call) -> web.Response:
         existing_staff(work, staff_id)
         if staff_id != call.caller.staff_id:
             check_right(work, call.caller.staff_id, Right.MANAGE_STAFF)
+            check_colleague(work, staff_id)
         return command(work)
 
     await call.submit(permitted)

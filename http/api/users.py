@@ -168,7 +168,10 @@ class UsersQuery(Paging):
 
 
 class ConflictAnswer(Struct):
-    """Why a contact was not linked; of the profile that is in the way only its id is told."""
+    """Why a contact was not linked; of the profile that is in the way only its id is told.
+
+    Id 0 and no channel: it is on one that the caller does not see.
+    """
 
     user_id: int
     channel: str
@@ -248,7 +251,7 @@ async def create(call: Call) -> web.Response:
             )
         return user
 
-    return answer({"user": await call.context.read(query)}, 201)
+    return answer({"user": await call.read(query)}, 201)
 
 
 @contract(
@@ -427,16 +430,22 @@ def identity_conflict(
         if row.kind in set(kinds)
     }
     return {
-        kind: ConflictAnswer(
-            user_id=row.taken_by,
-            channel=channel_key(row.channel_id),
-            message=(
-                f"The {kind} was not linked: with it one person would have two ids of channel "
-                f"{channel_key(row.channel_id)}. User {row.taken_by} has the other one."
-            ),
-        )
+        kind: _conflict(kind, row, views.scope.reaches(row.channel_id, "see"))
         for kind, row in refused.items()
     }
+
+
+def _conflict(kind: Conflict, row: links.ConflictRow, is_seen: bool) -> ConflictAnswer:
+    """`is_seen`: the channel on which the other profile is."""
+    not_linked = f"The {kind} was not linked: with it one person would have two ids of"
+    if not is_seen:
+        return ConflictAnswer(0, "", f"{not_linked} a channel that you do not see.")
+    channel = channel_key(row.channel_id)
+    return ConflictAnswer(
+        user_id=row.taken_by,
+        channel=channel,
+        message=f"{not_linked} channel {channel}. User {row.taken_by} has the other one.",
+    )
 
 
 def shown(

@@ -8,14 +8,14 @@ import msgspec
 from aiohttp import web
 from msgspec import Struct
 from pydantic import Field, model_validator
+from sqlalchemy import Connection
 
 from kanal.automation import what_if
 from kanal.automation.reading_process import ReadingTookTooLong, TooManyReaders
 from kanal.automation.what_if import Findings, Job, Run
 from kanal.domain import rules
-from kanal.domain.access import if_all_is_seen
 from kanal.domain.actions import ActionType
-from kanal.domain.errors import WrongRule
+from kanal.domain.errors import NoRight, WrongRule
 from kanal.domain.rules import Draft, RuleKind
 from kanal.http.answers import Date, answer
 from kanal.http.api.rules import RuleChanges, changes_of
@@ -24,6 +24,7 @@ from kanal.http.contract import One, Takes, contract
 from kanal.http.dates import Dates
 from kanal.http.errors import ApiError
 from kanal.http.fields import MAX_LIMIT, Fields, Id, Limit, wrong
+from kanal.projections.read_model import Views
 
 DAYS: Final = 7
 MAX_DAYS: Final = 366
@@ -117,6 +118,7 @@ class WhatIfAnswer(Struct):
 async def ask(call: Call) -> web.Response:
     """In a process of its own, which only reads."""
     given = await call.given(WhatIfFields)
+    await call.read(_check_sees_all)
     draft = await _draft(call, given)
     database = call.context.database
     job = Job(
@@ -132,13 +134,19 @@ async def ask(call: Call) -> web.Response:
     return answer({"what_if": _shown(draft, findings, call.context.dates)})
 
 
+def _check_sees_all(_: Connection, views: Views) -> None:
+    """Raises NoRight."""
+    if not views.scope.sees_all:
+        raise NoRight("see all cases")
+
+
 async def _draft(call: Call, given: WhatIfFields) -> Draft:
     changes, _ = changes_of(call.context, given.rule)
     command = partial(
         rules.draft_rule, rule_id=given.rule_id or 0, day=call.context.dates.day, **changes
     )
     try:
-        done = await call.submit(partial(if_all_is_seen, command=command))
+        done = await call.submit(command)
     except WrongRule as error:
         raise WrongRule(
             {f"rule.{place}": words for place, words in (error.fields or {}).items()}

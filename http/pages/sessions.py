@@ -150,6 +150,12 @@ def end_others(connection: Connection, staff_id: int, session_id: str = "") -> N
     connection.execute(delete(sessions).where(others))
 
 
+def end_all(connection: Connection, staff_id: int) -> None:
+    """Whoever is disabled or deleted is signed out everywhere, and comes back by no link of before."""
+    end_others(connection, staff_id)
+    connection.execute(delete(invitations).where(invitations.c.staff_id == staff_id))
+
+
 def keep_password(connection: Connection, staff_id: int, password_hash: str) -> None:
     """In place of the former one, whose links are void from here on."""
     connection.execute(delete(passwords).where(passwords.c.staff_id == staff_id))

@@ -69,7 +69,7 @@ async def change_state(visit: Visit) -> web.StreamResponse:
     given = await visit.given(StateChange)
 
     def end(connection: Connection, _: int) -> None:
-        sessions.end_others(connection, staff_id)
+        sessions.end_all(connection, staff_id)
 
     if given.action == "disable":
         await submit_for_colleague(visit, staff_id, domain.disable_staff, end)

@@ -116,20 +116,21 @@ class Visit:
         """
         staff_id = self.who.staff_id
 
-        def checked(work: Work) -> R:
+        def admit(work: Work) -> Work:
             within = guarded(work, active_staff(work, staff_id), self._right)
             self._check(within.scope)
             if "user" in self.request.match_info:
                 check_user(within, id_in(self.path("user"), UserNotFound))
-            return command(within)
+            return within
 
         return await self.context.writer.submit(
-            checked,
+            command,
             who=f"staff:{staff_id}",
             origin="page",
             request=self.request[REQUEST_ID],
             receipt=await self._receipt(),
             beside=beside,
+            admit=admit,
         )
 
     async def keep(self, task: Callable[[Connection], R]) -> R:

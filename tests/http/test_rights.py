@@ -269,3 +269,85 @@ async def test_who_was_administrator_first_is_the_owner_and_new_channels_are_the
             listed = await staff.items("custom_channels.json", "custom_channel")
             assert [each["channel_id"] for each in listed] == [given]
             assert (await api.get(f"custom_channels/{hidden}.json"))["custom_channel"]["restricted"]
+
+
+@pytest.mark.asyncio(loop_scope="module")
+async def test_an_earlier_answer_is_not_given_to_whom_it_is_not_for_any_more(
+    shared_api: Api,
+) -> None:
+    api = shared_api
+    key = f"cch{await api.channel(title='Receipts')}"
+    async with colleague(api, "receipts", channels={key: "answer"}) as (one, staff_id, role_id):
+        body = {"case": {"user_custom_id": "u", "channel": key, "content": "x"}}
+        once = {"headers": {"Idempotency-Key": "receipts-1"}}
+        first = await one.call("POST", "cases.json", body, **once)
+        again = await one.call("POST", "cases.json", body, **once)
+        assert (first.status, again.text) == (201, first.text)
+        await api.put(f"roles/{role_id}.json", {"role": {"channels": {key: "none"}}})
+        assert (await one.call("POST", "cases.json", body, **once)).status in (403, 404)
+        await api.put(f"roles/{role_id}.json", {"role": {"channels": {key: "answer"}}})
+        keys = (await api.get(f"staff/{staff_id}.json"))["staff"]["key_ids"]
+        await api.call("DELETE", f"staff/{staff_id}/keys/{keys[0]}.json")
+        assert (await one.call("POST", "cases.json", body, **once)).status == 401
+
+
+@pytest.mark.asyncio(loop_scope="module")
+async def test_rules_are_written_by_those_who_may_answer_everywhere(shared_api: Api) -> None:
+    api = shared_api
+    key = f"cch{await api.channel(title='Rules')}"
+    rule = {
+        "rule": {
+            "title": "R",
+            "kind": "incoming",
+            "actions": [{"action_type": "email_to_user", "action_destination": "Hi"}],
+        }
+    }
+    given = {"channels": {key: "answer"}, "rights": ["manage_rules"]}
+    async with colleague(api, "ruler", **given) as (one, _, _):
+        assert (await one.call("POST", "rules.json", rule)).refusal[0] == 403
+        made = (await api.post("rules.json", rule))["rule"]["rule_id"]
+        for method, path, body in (
+            ("PUT", f"rules/{made}.json", {"rule": {"title": "S"}}),
+            ("PUT", f"rules/{made}/disable.json", None),
+            ("PUT", f"rules/{made}/enable.json", None),
+            ("DELETE", f"rules/{made}.json", None),
+        ):
+            assert (await one.call(method, path, body)).status == 403, (method, path)
+        await api.call("DELETE", f"rules/{made}.json")
+
+
+@pytest.mark.asyncio(loop_scope="module")
+async def test_a_new_profile_tells_nothing_of_channels_that_are_not_seen(shared_api: Api) -> None:
+    api = shared_api
+    seen, unseen = [f"cch{await api.channel(title=title)}" for title in ("Seen", "Unseen")]
+    other = {"user_custom_id": "o", "user_custom_channel": unseen, "user_email": "same@example.com"}
+    await api.post("users.json", {"user": other})
+    mine = {"user_custom_id": "m", "user_custom_channel": seen, "user_email": "same@example.com"}
+    async with colleague(api, "profiles", channels={seen: "answer"}) as (one, _, _):
+        made = (await one.post("users.json", {"user": mine}))["user"]
+        shown = (await one.get(f"users/{made['user_id']}.json"))["user"]
+    assert made["linked_users"] == shown["linked_users"]
+    assert len(made["linked_users"]) < 2
+
+
+@pytest.mark.asyncio(loop_scope="module")
+async def test_a_limited_key_makes_no_staff(shared_api: Api) -> None:
+    api = shared_api
+    limits = {"api_key": {"name": "short", "expires_at": "2090-01-01"}}
+    (owner,) = [
+        each["staff_id"]
+        for each in items(await api.get("staff.json"), "staff")
+        if each["staff_email"] == EMAIL
+    ]
+    made = (await api.post(f"staff/{owner}/api_keys.json", limits))["api_key"]
+    async with api.as_staff(EMAIL, made["key"]) as short:
+        given = {"staff": {"staff_email": "n@example.com", "role_id": 3}}
+        assert (await short.call("POST", "staff.json", given)).status == 403
+
+
+@pytest.mark.asyncio(loop_scope="module")
+async def test_nobody_sets_the_status_of_who_may_more(shared_api: Api) -> None:
+    api = shared_api
+    async with colleague(api, "setter", rights=["manage_staff"]) as (one, _, _):
+        put = await one.call("PUT", "staff/1/status.json", {"staff": {"status_id": 1}})
+    assert put.status == 403
