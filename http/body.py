@@ -24,7 +24,8 @@ from msgspec import Struct
 from kanal.domain.files import clean_name
 from kanal.http.errors import ApiError
 
-MB = 1024 * 1024
+KB = 1024
+MB = 1024 * KB
 
 MAX_PLAIN = 2 * MB
 """JSON and urlencoded: a content of 1 MB as text and once more as HTML."""
@@ -76,6 +77,7 @@ class Limits(Struct, frozen=True):
     """Where file parts wait for their handler; a handler keeps a file by moving it away."""
     plain: int = MAX_PLAIN
     multipart: int = MAX_MULTIPART
+    """0: none is taken."""
 
 
 class UploadedFile(Struct, frozen=True):
@@ -116,7 +118,7 @@ async def read_body(request: web.Request, limits: Limits) -> Body:
     if header in PLAIN_JSON:
         return Body(from_json(await _collect(request, limits.plain)))
     kind = header.partition(";")[0].strip().lower()
-    if kind == "multipart/form-data":
+    if kind == "multipart/form-data" and limits.multipart:
         return await _multipart(request, limits)
     return Body(_plain(await _collect(request, limits.plain), kind, _charset(request.charset)))
 
@@ -520,4 +522,5 @@ def _too_many() -> ApiError:
 
 
 def _too_large(limit: int) -> ApiError:
-    return ApiError(413, "body_too_large", f"The body may have up to {limit // MB} MB.")
+    size = f"{limit // MB} MB" if limit >= MB else f"{limit // KB} KB"
+    return ApiError(413, "body_too_large", f"The body may have up to {size}.")

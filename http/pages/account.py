@@ -74,15 +74,21 @@ async def change_password(visit: Visit) -> web.StreamResponse:
     given, who = await visit.given(NewPassword), visit.who
     workspace, address = visit.request.app[WORKSPACE], visit.request[REMOTE]
     passwords.check_new(given.password, given.again)
-    if workspace.throttle.wait(address, who.email):
+    if workspace.throttle.attempt(address, who.email):
         raise ApiError(429, "throttled", "Too many attempts. Try again in some minutes.")
 
     def query(connection: Connection, _: Views) -> str:
         return sessions.password_of(connection, who.staff_id)
 
-    if not await workspace.passwords.are_right(await visit.read(query), given.current):
-        workspace.throttle.failed(address, who.email)
+    kept = await visit.read(query)
+    try:
+        right = await workspace.passwords.are_right(kept, given.current)
+    except ApiError:
+        workspace.throttle.not_made(address, who.email)
+        raise
+    if not right:
         raise ApiError(403, "wrong_password", "That is not your password.")
+    workspace.throttle.succeeded(address, who.email)
     hashed = await workspace.passwords.hashed(given.password)
 
     def keep(connection: Connection) -> None:

@@ -14,7 +14,7 @@ from kanal.http.context import CONTEXT, Context
 from kanal.http.errors import ApiError, refusal
 from kanal.http.middleware import REMOTE, WHO
 from kanal.http.pages import rendering, sessions, wording
-from kanal.http.pages.sessions import SEEN_EVERY, SignedIn
+from kanal.http.pages.sessions import SEEN_EVERY, SignedIn, octets
 from kanal.http.pages.visit import (
     TOKEN_FIELD,
     Visit,
@@ -104,9 +104,16 @@ def check_origin(request: web.Request) -> None:
     if site is not None:
         ours = site in OURS
     else:
-        ours = origin is not None and urlsplit(origin).netloc in (request.host, public)
+        ours = origin is not None and _host(origin) in (request.host, public)
     if not ours:
         raise _foreign()
+
+
+def _host(origin: str) -> str | None:
+    try:
+        return urlsplit(origin).netloc
+    except ValueError:
+        return None
 
 
 async def _check_form(visit: Visit) -> None:
@@ -116,7 +123,7 @@ async def _check_form(visit: Visit) -> None:
     if given is None:
         given = (await visit.body()).fields.get(TOKEN_FIELD)
     expected = csrf_token(visit.context, visit.who.session_id)
-    if not isinstance(given, str) or not compare_digest(given.encode(), expected.encode()):
+    if not isinstance(given, str) or not compare_digest(octets(given), expected.encode()):
         raise _foreign()
 
 
@@ -138,7 +145,9 @@ def _refused(visit: Visit, error: Exception) -> web.StreamResponse:
     refused = refusal(error)
     if refused is None or isinstance(error, web.HTTPException):
         raise error
-    return visit.page("refused.html", status=refused.status, refused=refused)
+    return visit.page(
+        "refused.html", status=refused.status, headers=refused.headers or {}, refused=refused
+    )
 
 
 def refused_openly(
@@ -147,7 +156,13 @@ def refused_openly(
     """Of a page for everybody."""
     language = wording.chosen("", request.headers.get("Accept-Language", ""))
     given = {**open_values(request, context), "refused": error, **values}
-    return rendering.page("refused_openly.html", given, language=language, status=error.status)
+    return rendering.page(
+        "refused_openly.html",
+        given,
+        language=language,
+        status=error.status,
+        headers=error.headers or {},
+    )
 
 
 def open_values(request: web.Request, context: Context) -> dict[str, Any]:

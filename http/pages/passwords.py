@@ -1,6 +1,8 @@
-"""Passwords: slow hashes, made and compared on threads, a few at a time."""
+"""Passwords: slow hashes, made and compared on threads, a few at a time, and some dozens waiting for their turn."""
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Final
 
 import argon2
@@ -13,22 +15,46 @@ LONGEST: Final = 1024
 """A hash takes time for each."""
 AT_ONCE: Final = 2
 """Each takes 64 MB and a core for a moment."""
+MOST_WAITING: Final = 48
+"""The last of them waits for some seconds; whoever comes then is asked to come again."""
+RETRY_SECONDS: Final = 5
 
 
 class Passwords:
     def __init__(self, hasher: argon2.PasswordHasher) -> None:
         self._hasher = hasher
         self._turn = asyncio.Semaphore(AT_ONCE)
+        self._present = 0
         self._nobodys = ""
 
     async def are_right(self, password_hash: str, password: str) -> bool:
-        """As long for an account that there is not (`password_hash` empty) as for one that there is."""
-        async with self._turn:
+        """As long for an account that there is not (`password_hash` empty) as for one that there is.
+
+        Raises ApiError when too many wait.
+        """
+        async with self._in_turn():
             return await asyncio.to_thread(self._verify, password_hash, password)
 
     async def hashed(self, password: str) -> str:
-        async with self._turn:
+        """Raises ApiError when too many wait."""
+        async with self._in_turn():
             return await asyncio.to_thread(self._hasher.hash, password)
+
+    @asynccontextmanager
+    async def _in_turn(self) -> AsyncIterator[None]:
+        if self._present >= AT_ONCE + MOST_WAITING:
+            raise ApiError(
+                503,
+                "busy",
+                "Too many passwords are being compared at the moment. Try again soon.",
+                headers={"Retry-After": str(RETRY_SECONDS)},
+            )
+        self._present += 1
+        try:
+            async with self._turn:
+                yield
+        finally:
+            self._present -= 1
 
     def _verify(self, password_hash: str, password: str) -> bool:
         self._nobodys = self._nobodys or self._hasher.hash("nobody has this password")

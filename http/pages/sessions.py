@@ -59,7 +59,12 @@ def new_token() -> str:
 
 
 def id_of(token: str) -> str:
-    return hashlib.sha256(token.encode()).hexdigest()
+    return hashlib.sha256(octets(token)).hexdigest()
+
+
+def octets(sent: str) -> bytes:
+    """As they came: what is no UTF-8 in a header reaches us as half surrogates."""
+    return sent.encode("utf-8", "surrogateescape")
 
 
 def find(connection: Connection, views: Views, session_id: str, now: int) -> SignedIn | None:
@@ -120,7 +125,7 @@ def begin(
         "seen_at": now,
         "expires_at": now + LIFETIME,
         "address": address,
-        "agent": agent[:MAX_AGENT],
+        "agent": octets(agent).decode("utf-8", "replace")[:MAX_AGENT],
     }
     connection.execute(insert(sessions).values(row))
 

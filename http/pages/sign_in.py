@@ -3,13 +3,13 @@
 from collections.abc import Mapping
 from functools import partial
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Final
 
 from aiohttp import web
 from sqlalchemy import Connection
 
 from kanal.http import contacts
-from kanal.http.body import Limits, read_body
+from kanal.http.body import KB, Limits, read_body
 from kanal.http.context import CONTEXT, Context
 from kanal.http.errors import ApiError
 from kanal.http.middleware import REMOTE
@@ -25,7 +25,9 @@ from kanal.http.pages.gate import (
 from kanal.http.pages.visit import Visit, now, redirect, root_of
 from kanal.http.pages.workspace import WORKSPACE
 
-HOME = "/inbox"
+HOME: Final = "/inbox"
+FORM_KB: Final = 32
+"""Two passwords of the longest kind, each octet escaped, and an address to go to."""
 
 
 async def form(request: web.Request) -> web.StreamResponse:
@@ -38,22 +40,25 @@ async def sign_in(request: web.Request) -> web.StreamResponse:
     context, workspace = request.app[CONTEXT], request.app[WORKSPACE]
     try:
         check_origin(request)
-        fields = (await read_body(request, Limits(context.uploads))).fields
+        fields = await _form(request)
     except ApiError as error:
         return refused_openly(request, context, error)
     given, password = _text(fields, "email"), _text(fields, "password")
     address, account = request[REMOTE], _normalised(given)
-    if wait := workspace.throttle.wait(address, account):
+    if wait := workspace.throttle.attempt(address, account):
         headers = {"Retry-After": str(wait)}
         return _page(
             request, 429, headers, email=given, problem="throttled", minutes=wait // 60 + 1
         )
     found = await context.read(sessions.account_of, account)
-    right = await workspace.passwords.are_right(found.password_hash if found else "", password)
+    try:
+        right = await workspace.passwords.are_right(found.password_hash if found else "", password)
+    except ApiError as error:
+        workspace.throttle.not_made(address, account)
+        return refused_openly(request, context, error)
     if found is None or not right:
-        workspace.throttle.failed(address, account)
         return _page(request, 403, email=given, problem="wrong")
-    workspace.throttle.succeeded(account)
+    workspace.throttle.succeeded(address, account)
     return await begin(request, found.staff_id, _inside(context, _text(fields, "next")))
 
 
@@ -93,17 +98,17 @@ async def join(request: web.Request) -> web.StreamResponse:
     context = request.app[CONTEXT]
     try:
         check_origin(request)
-        fields = (await read_body(request, Limits(context.uploads))).fields
         staff_id = await _invited(request)
         if not staff_id:
             raise _void()
+        fields = await _form(request)
         password = _text(fields, "password")
         passwords.check_new(password, _text(fields, "again"))
+        hashed = await request.app[WORKSPACE].passwords.hashed(password)
     except ApiError as error:
         if error.status == 400:
             return _joining_page(request, 400, problem=error.code)
         return refused_openly(request, context, error)
-    hashed = await request.app[WORKSPACE].passwords.hashed(password)
 
     def keep(connection: Connection) -> None:
         sessions.keep_password(connection, staff_id, hashed)
@@ -111,6 +116,12 @@ async def join(request: web.Request) -> web.StreamResponse:
 
     await context.writer.run(keep)
     return await begin(request, staff_id, root_of(context) + HOME)
+
+
+async def _form(request: web.Request) -> dict[str, Any]:
+    """Of whoever may be anybody: nothing of it comes to the disk. Raises ApiError."""
+    limits = Limits(request.app[CONTEXT].uploads, plain=FORM_KB * KB, multipart=0)
+    return (await read_body(request, limits)).fields
 
 
 async def _invited(request: web.Request) -> int:

@@ -1,7 +1,7 @@
 """One request of whoever is signed in: what page handlers read, write and answer with, as Call is for the API."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Concatenate, Final, ParamSpec, TypeVar
 from urllib.parse import urlencode, urlsplit
 
@@ -148,12 +148,19 @@ class Visit:
 
     # -- answering -----------------------------------------------------------------------------
 
-    def page(self, template: str, status: int = 200, **values: Any) -> web.Response:
+    def page(
+        self,
+        template: str,
+        status: int = 200,
+        headers: Mapping[str, str] = {},
+        **values: Any,
+    ) -> web.Response:
         return rendering.page(
             template,
             {**self.shared(), **values},
             language=self.language,
             status=status,
+            headers=headers,
         )
 
     def shared(self) -> dict[str, Any]:

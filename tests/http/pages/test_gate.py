@@ -1,11 +1,14 @@
 """Who comes in, which forms are taken, and what every page says of itself to the browser."""
 
+import asyncio
 import re
 from functools import partial
 from pathlib import Path
 
+import aiohttp
 import pytest
 from delivering import LOOPBACK
+from open_log import DEADLINE
 from served_api import EMAIL, PASSWORD, QUICK_HASHER, Api, settings_of
 from visiting import visitor
 
@@ -212,3 +215,53 @@ async def test_who_guesses_is_made_to_wait(shared_api: Api) -> None:
         assert statuses == [403] * 10 + [429]
         held = await guesser.sign_in(email="Guessed@Example.com", password="x")
         assert (held.status, int(held.headers["Retry-After"]) > 600) == (429, True)
+
+
+async def test_guesses_at_once_are_no_more_than_guesses_in_a_row(shared_api: Api) -> None:
+    async with visitor(shared_api.address) as guesser:
+        guesses = [guesser.sign_in("at.once@example.com", f"guess {n}") for n in range(30)]
+        statuses = sorted([each.status for each in await asyncio.gather(*guesses)])
+        assert statuses == [403] * 10 + [429] * 20
+
+
+async def test_a_stranger_sends_some_kilobytes_and_no_files(shared_api: Api) -> None:
+    ours = {"Sec-Fetch-Site": "same-origin"}
+    async with visitor(shared_api.address) as stranger:
+        post, address = stranger.session.post, shared_api.address
+        for path, read in {"/sign-in": True, "/join/nobody": False}.items():
+            files = aiohttp.FormData()
+            files.add_field("password", b"x" * 1000, filename="x")
+            async with post(address + path, data=files, headers=ours) as answer:
+                assert answer.status == (415 if read else 404)
+            async with post(address + path, data={"x": "x" * 40_000}, headers=ours) as answer:
+                assert answer.status == (413 if read else 404)
+                assert ("32 KB" in await answer.text()) == read
+
+
+async def test_octets_that_are_no_text_are_no_fault_of_ours(shared_api: Api) -> None:
+    host, port = shared_api.address.removeprefix("http://").split(":")
+    right = f"email={EMAIL}&password={PASSWORD}".replace(" ", "+").replace("'", "%27").encode()
+
+    async def status(line: bytes, *headers: bytes, body: bytes = b"") -> int:
+        reader, writer = await asyncio.open_connection(host, int(port))
+        kind = b"Content-Type: application/x-www-form-urlencoded"
+        length = b"Content-Length: %d" % len(body)
+        lines = [line + b" HTTP/1.1", b"Host: kanal", b"Connection: close", kind, length, *headers]
+        writer.write(b"\r\n".join([*lines, b"", body]))
+        async with asyncio.timeout(DEADLINE):
+            answer = await reader.readline()
+        writer.close()
+        return int(answer.split()[1])
+
+    ours = b"Sec-Fetch-Site: same-origin"
+    async with visitor(shared_api.address) as anna:
+        await anna.sign_in()
+        [cookie] = anna.session.cookie_jar
+    session = f"Cookie: kanal={cookie.value}".encode()
+    foreign = b"X-Kanal-Token: \xff"
+    assert await status(b"GET /inbox", b"Cookie: kanal=\xff") == 303
+    assert await status(b"GET /sign-in", b"Accept-Language: \xff") == 200
+    assert await status(b"POST /sign-in", ours, b"User-Agent: \xff", body=right) == 303
+    assert await status(b"POST /sign-in", b"Origin: http://[", body=right) == 403
+    assert await status(b"POST /account", ours, session, foreign) == 403
+    assert await status(b"GET /join/%FF") == 404
