@@ -5,8 +5,6 @@ holds the address of what follows. The body keeps the form of every list.
 """
 
 from collections.abc import Sequence
-from functools import partial
-from itertools import takewhile
 from typing import Any, Literal
 
 import msgspec
@@ -109,9 +107,7 @@ async def causes(call: Call) -> web.Response:
     database, dates = call.context.database, call.context.dates
 
     def query(connection: Connection, views: Views) -> list[CauseAnswer]:
-        links = takewhile(
-            partial(_is_seen, connection, views), chain(connection, views, database, position)
-        )
+        links = chain(connection, views, database, position)
         return [_cause(connection, link, dates) for link in links]
 
     found = await call.read(query)
@@ -130,12 +126,6 @@ def _check_seen(connection: Connection, views: Views, filters: history.Filters) 
             raise CaseNotFound(case_id)
     if not named:
         raise NoRight(WHOLE_LOG)
-
-
-def _is_seen(connection: Connection, views: Views, link: Link) -> bool:
-    """For whoever does not see all cases: what is about one that they see."""
-    case_id: int = getattr(link.recorded.event, "case_id", 0)
-    return views.scope.sees_all or cases.find(connection, views, case_id) is not None
 
 
 def _cause(connection: Connection, link: Link, dates: Dates) -> CauseAnswer:

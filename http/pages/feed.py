@@ -48,7 +48,8 @@ class Feed:
         """Position behind which all that happened is in `_changes`."""
         self.position = 0
         self.closing = False
-        self._looking: set[asyncio.Event] = set()
+        self._looking: dict[asyncio.Event, int] = {}
+        """By whom: the staff's ids."""
         self._rung = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -74,20 +75,23 @@ class Feed:
                 self._loop.call_soon_threadsafe(self._rung.set)
 
     @contextmanager
-    def looking(self) -> Iterator[asyncio.Event]:
+    def looking(self, staff_id: int) -> Iterator[asyncio.Event]:
         """Set whenever there is news. Look once more before you wait: it may have come before."""
         event = asyncio.Event()
-        self._looking.add(event)
+        self._looking[event] = staff_id
         self._rung.set()
         try:
             yield event
         finally:
-            self._looking.discard(event)
+            del self._looking[event]
 
     @property
     def watched(self) -> int:
         """How many look."""
         return len(self._looking)
+
+    def watched_by(self, staff_id: int) -> int:
+        return sum(each == staff_id for each in self._looking.values())
 
     def since(self, position: int) -> News | None:
         """None if nothing happened behind that position."""

@@ -143,7 +143,8 @@ def _to_sign_in(request: web.Request, root: str) -> web.StreamResponse:
 
 def _refused(visit: Visit, error: Exception) -> web.StreamResponse:
     refused = refusal(error)
-    if refused is None or isinstance(error, web.HTTPException):
+    half_out = visit.request.writer.output_size > 0
+    if refused is None or half_out or isinstance(error, web.HTTPException):
         raise error
     return visit.page(
         "refused.html", status=refused.status, headers=refused.headers or {}, refused=refused

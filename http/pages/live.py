@@ -14,6 +14,8 @@ from sqlalchemy import Connection, select
 from kanal.delivery.tables import deliveries
 from kanal.delivery.typists import Typist
 from kanal.domain.errors import DomainError
+from kanal.eventlog.writer import LogUnavailable
+from kanal.http.errors import ApiError
 from kanal.http.fields import Fields, Id
 from kanal.http.pages.visit import Visit
 from kanal.http.pages.workspace import WORKSPACE
@@ -28,6 +30,8 @@ AGAIN_MILLISECONDS: Final = 2000
 """After which a browser connects again."""
 MAX_STREAMS: Final = 2000
 """In one process; each holds a connection."""
+MAX_OF_STAFF: Final = 30
+"""For one staff member, so that nobody takes all of them; pages that are not looked at have none."""
 LAST_SHOWN: Final = 100
 
 HEADERS: Final = {
@@ -60,42 +64,54 @@ class Company(msgspec.Struct):
 async def follow(visit: Visit) -> web.StreamResponse:
     asked = visit.asked(LiveQuery)
     request = visit.request
-    workspace = request.app[WORKSPACE]
-    feed = workspace.feed
-    if feed.closing or feed.watched >= MAX_STREAMS:
+    feed, staff_id = request.app[WORKSPACE].feed, visit.who.staff_id
+    full = feed.watched >= MAX_STREAMS or feed.watched_by(staff_id) >= MAX_OF_STAFF
+    if feed.closing or full:
         raise web.HTTPServiceUnavailable(headers={"Retry-After": "5"})
     last = request.headers.get("Last-Event-ID", "")
     position = int(last) if last.isascii() and last.isdecimal() and len(last) < 19 else asked.after
-    answer = web.StreamResponse(headers=HEADERS)
-    await answer.prepare(request)
-    await answer.write(f"retry: {AGAIN_MILLISECONDS}\n\n".encode())
-    seen = bool(asked.case) and await visit.read(cases.find, asked.case) is not None
-    around = Around(visit, asked.case) if seen else None
-    with feed.looking() as news_came, suppress(ConnectionError):
-        silent = 0
-        while not feed.closing:
-            wait = BEAT_SECONDS if around else BEAT_SECONDS * SILENCE_BEATS
-            try:
-                async with asyncio.timeout(wait):
-                    await news_came.wait()
-            except TimeoutError:
-                silent += 1
-            news_came.clear()
-            lines = []
-            if news := feed.since(position):
-                position = news.position
-                told = Message(sorted(news.cases & {asked.case}), news.everything)
-                lines.append(_event("change", told, position))
-            if around:
-                lines += await around.news()
-            if not lines and (silent >= SILENCE_BEATS or not around):
-                lines.append(": still here\n\n")
-            if lines:
-                silent = 0
-                if not await _still_seen(visit, asked.case if around else 0):
-                    break
-                await answer.write("".join(lines).encode())
+    with feed.looking(staff_id) as news_came:
+        seen = bool(asked.case) and await visit.read(cases.find, asked.case) is not None
+        answer = web.StreamResponse(headers=HEADERS)
+        await answer.prepare(request)
+        with suppress(ConnectionError, DomainError, ApiError, LogUnavailable):
+            await answer.write(f"retry: {AGAIN_MILLISECONDS}\n\n".encode())
+            await _tell(visit, answer, news_came, position, asked.case if seen else 0)
     return answer
+
+
+async def _tell(
+    visit: Visit, answer: web.StreamResponse, news_came: asyncio.Event, position: int, case_id: int
+) -> None:
+    """Until they are gone, or may not see it any more. `case_id`: one that they see, or 0.
+
+    Raises ConnectionError, and what Visit.read raises.
+    """
+    feed = visit.request.app[WORKSPACE].feed
+    around = Around(visit, case_id) if case_id else None
+    silent = 0
+    while not feed.closing and visit.request.transport is not None:
+        wait = BEAT_SECONDS if around else BEAT_SECONDS * SILENCE_BEATS
+        try:
+            async with asyncio.timeout(wait):
+                await news_came.wait()
+        except TimeoutError:
+            silent += 1
+        news_came.clear()
+        lines = []
+        if news := feed.since(position):
+            position = news.position
+            told = Message(sorted(news.cases & {case_id}), news.everything)
+            lines.append(_event("change", told, position))
+        if around:
+            lines += await around.news()
+        if not lines and (silent >= SILENCE_BEATS or not around):
+            lines.append(": still here\n\n")
+        if lines:
+            silent = 0
+            if not await visit.read(_sees, case_id):
+                return
+            await answer.write("".join(lines).encode())
 
 
 class Around:
@@ -152,16 +168,9 @@ def _states(connection: Connection, case_id: int) -> list[tuple[str, int]]:
     return [(f"{row.delivery_id} {row.state}", row.attempts) for row in rows]
 
 
-async def _still_seen(visit: Visit, case_id: int) -> bool:
-    """They are signed in, and see the case yet, if there is one."""
-
-    def query(connection: Connection, views: Views) -> bool:
-        return not case_id or cases.find(connection, views, case_id) is not None
-
-    try:
-        return await visit.read(query)
-    except DomainError:
-        return False
+def _sees(connection: Connection, views: Views, case_id: int) -> bool:
+    """The case yet, if there is one."""
+    return not case_id or cases.find(connection, views, case_id) is not None
 
 
 def _event(name: str, data: Any, position: int | None = None) -> str:

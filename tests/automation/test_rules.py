@@ -15,6 +15,7 @@ from kanal.automation.agenda import Agenda
 from kanal.automation.patterns import matches, wrong_pattern
 from kanal.automation.rules import MAX_DEPTH, MAX_MESSAGES, RuleRunner
 from kanal.bootstrap import Store, opened
+from kanal.domain.access import Scope
 from kanal.domain.actions import Action
 from kanal.domain.case_events import MessageAdded
 from kanal.domain.cases import CASES, change_case
@@ -122,6 +123,8 @@ async def test_a_rule_answers_and_its_events_say_why(data_dir: Path, database_ur
             assert [row.case_id for row in rows.fired(connection, views, 2)] == [2]
             links = list(chain(connection, views, store.database, caused[0].position))
             assert list(chain(connection, views, store.database, 10**9)) == []
+            blind = views.within(Scope(custom="none"))
+            assert list(chain(connection, blind, store.database, caused[0].position)) == []
         assert [link.recorded.position for link in links] == [caused[0].position, cause]
         assert [link.firing and link.firing.version for link in links] == [1, None]
         assert [(each.kind, each.who, each.old) for each in shown] == [

@@ -3,8 +3,8 @@
 import asyncio
 import re
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from typing import Any
 
 import pytest
@@ -12,6 +12,8 @@ from open_log import DEADLINE
 from served_api import Api
 from sqlalchemy import event
 from visiting import Visitor, visitor
+
+from kanal.http.pages.live import MAX_OF_STAFF
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -192,3 +194,87 @@ async def test_the_stream_tells_once_what_happened_behind_a_position(shared_api:
             f"id: {api.head()}",
             f'data: {{"cases":[{case_id}],"everything":false}}',
         ]
+
+
+@asynccontextmanager
+async def colleague(api: Api, name: str, **levels: str) -> AsyncIterator[tuple[Visitor, int]]:
+    """Signed in, with a role of their own; and their staff_id."""
+    made = await api.post("roles.json", {"role": {"title": name, "channels": levels}})
+    given = {"staff_email": f"{name}@example.com", "role_id": made["role"]["role_id"]}
+    staff_id = (await api.post("staff.json", {"staff": given}))["staff"]["staff_id"]
+    async with visitor(api.address) as anna, visitor(api.address) as joining:
+        await anna.sign_in()
+        await anna.get("/staff")
+        [link] = set(INVITATION.findall((await anna.post(f"/staff/{staff_id}/invitation")).text))
+        await joining.post(link, {"password": "a good password", "again": "a good password"})
+        await joining.get("/account")
+        yield joining, staff_id
+
+
+async def test_the_stream_tells_nothing_of_cases_that_are_not_seen(shared_api: Api) -> None:
+    api = shared_api
+    seen, hidden = await api.channel(title="Open"), await api.channel(title="Closed")
+    case_id = (await api.case(channel=f"cch{hidden}", user_custom_id="h"))["case_id"]
+    async with (
+        colleague(api, "curious", **{f"cch{seen}": "answer"}) as (curious, _),
+        visitor(api.address) as anna,
+    ):
+        await anna.sign_in()
+        path = f"{api.address}/live?after={api.head()}&case={case_id}"
+        async with (
+            anna.session.get(path) as hers,
+            curious.session.get(path) as stream,
+            asyncio.timeout(DEADLINE),
+        ):
+            await api.message(case_id)
+            while not (line := await hers.content.readline()).startswith(b"data:"):
+                assert line
+            while not (line := await stream.content.readline()).startswith(b"data:"):
+                assert line
+            assert b'"cases":[]' in line
+
+
+async def test_a_stream_ends_with_its_session_and_answers_nothing_else(shared_api: Api) -> None:
+    api = shared_api
+    channel = f"cch{await api.channel(title='Ended')}"
+    case_id = (await api.case(channel=channel, user_custom_id="e"))["case_id"]
+    async with (
+        colleague(api, "signed", **{channel: "answer"}) as (here, _),
+        colleague(api, "disabled", **{channel: "answer"}) as (disabled, staff_id),
+        visitor(api.address) as there,
+        asyncio.timeout(DEADLINE),
+    ):
+        await there.sign_in("signed@example.com", "a good password")
+        await there.get("/account")
+
+        async def opened(who: Visitor) -> Any:
+            stream = await who.session.get(f"{api.address}/live?after={api.head()}&case={case_id}")
+            assert (await stream.content.readline()).startswith(b"retry:")
+            return stream
+
+        stream = await opened(here)
+        await there.post("/account/sessions")
+        # Whose name the stream has not told yet comes to the case.
+        other = await opened(disabled)
+        assert b"<" not in await stream.read()
+        await api.put(f"staff/{staff_id}/disable.json")
+        assert b"<" not in await other.read()
+
+
+async def test_nobody_takes_the_streams_of_all(shared_api: Api) -> None:
+    api = shared_api
+    async with (
+        colleague(api, "many", cch1="see") as (many, _),
+        visitor(api.address) as anna,
+        AsyncExitStack() as streams,
+        asyncio.timeout(DEADLINE),
+    ):
+        await anna.sign_in()
+        path = f"{api.address}/live"
+        for _ in range(MAX_OF_STAFF):
+            stream = await streams.enter_async_context(many.session.get(path))
+            assert stream.status == 200
+        async with many.session.get(path) as full:
+            assert (full.status, full.headers["Retry-After"]) == (503, "5")
+        async with anna.session.get(path) as stream:
+            assert stream.status == 200
