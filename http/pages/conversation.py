@@ -27,6 +27,7 @@ from kanal.http.api import typing_calls
 from kanal.http.api.cases import CaseChanges, changing
 from kanal.http.api.messages import Texts, require_content, said
 from kanal.http.attachments import submit_with_files
+from kanal.http.errors import ApiError
 from kanal.http.fields import Content, Fields, Id, Text
 from kanal.http.ids import case_id_in, id_in
 from kanal.http.pages import sidebar
@@ -160,7 +161,7 @@ async def say(visit: Visit) -> web.StreamResponse:
     done = await submit_with_files(visit, given, command)
     added = msgspec.convert(done.result, AddedMessage) if done.repeated else done.result
     await visit.keep(partial(_forget_draft, staff_id=visit.who.staff_id, case_id=case_id))
-    return visit.see(f"/cases/{added.case_id}", done="sent" if given.kind == "reply" else "noted")
+    return await _after(visit, added.case_id, done="sent" if given.kind == "reply" else "noted")
 
 
 async def change(visit: Visit) -> web.StreamResponse:
@@ -181,7 +182,7 @@ async def change(visit: Visit) -> web.StreamResponse:
             given = await visit.given(CaseChanges)
             command = changing(case_id, given, visit.context.dates)
     await visit.submit(command)
-    return visit.see(f"/cases/{case_id}")
+    return await _after(visit, case_id)
 
 
 async def change_chat(visit: Visit) -> web.StreamResponse:
@@ -191,7 +192,7 @@ async def change_chat(visit: Visit) -> web.StreamResponse:
     if chosen.action in commands:
         command = partial(commands[chosen.action], case_id=case_id, staff_id=visit.who.staff_id)
         await visit.submit(command)
-    return visit.see(f"/cases/{case_id}")
+    return await _after(visit, case_id)
 
 
 class ChosenMacro(Fields):
@@ -204,18 +205,21 @@ async def apply_macro(visit: Visit) -> web.StreamResponse:
     macro_id = id_in(given.macro, MacroNotFound)
     command = await macro_calls.applying(visit, macro_id, case_id, visit.who.staff_id)
     await visit.submit(command)
-    return visit.see(f"/cases/{case_id}", done="applied")
+    return await _after(visit, case_id, done="applied")
 
 
 async def keep_draft(visit: Visit) -> web.StreamResponse:
+    """One that is too long leaves the former one in place."""
     case_id, given = _case_id(visit), await visit.given(Draft)
     staff_id = visit.who.staff_id
+    if len(given.content) > MAX_DRAFT:
+        raise ApiError(413, "draft_too_long", f"A draft may have {MAX_DRAFT} characters.")
     if await visit.read(cases.find, case_id) is None:
         raise CaseNotFound(case_id)
 
     def keep(connection: Connection) -> None:
         _forget_draft(connection, staff_id, case_id)
-        if given.content.strip() and len(given.content) <= MAX_DRAFT:
+        if given.content.strip():
             row = {"staff_id": staff_id, "case_id": case_id, "updated_at": now()}
             connection.execute(insert(drafts).values(row | given.model_dump()))
 
@@ -244,6 +248,13 @@ async def why(visit: Visit) -> web.StreamResponse:
     return visit.page(
         "why.html", sidebar=beside, message=row, causes=found, case_id=case_id, position=None
     )
+
+
+async def _after(visit: Visit, case_id: int, **query: str) -> web.StreamResponse:
+    """To the case, unless what was done took it out of one's own sight."""
+    if await visit.read(cases.find, case_id) is None:
+        return visit.see("/inbox", done=query.get("done", "changed"))
+    return visit.see(f"/cases/{case_id}", **query)
 
 
 def _case_id(visit: Visit) -> int:

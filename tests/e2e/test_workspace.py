@@ -9,11 +9,12 @@ import pytest
 import pytest_asyncio
 from browsing import PHONE, browser, staff_browser
 from delivering import LOOPBACK
-from playwright.async_api import Browser, Page, expect
+from playwright.async_api import Browser, Page, Route, expect
 from served_api import QUICK_HASHER, Api, caller, settings_of
 from webhook_receiver import Receiver, status
 
 from kanal.bootstrap import appoint_first_administrator, opened, running
+from kanal.http.pages.conversation import MAX_DRAFT
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(120)]
 
@@ -27,6 +28,18 @@ ATTACKS_IN_HTML = (
     + '<svg onload="document.title=1"></svg><form action="/sign-out"><button>press</button></form>'
     + '<style>body{display:none}</style><p style="position:fixed;inset:0" class="toast" id="composer">over all</p>'
 )
+GONE = "There is no such case, or it was deleted for good."
+HIDE = """() => {
+  window.streamsClosed = 0;
+  const close = EventSource.prototype.close;
+  EventSource.prototype.close = function () { window.streamsClosed++; close.call(this); };
+  Object.defineProperty(document, "hidden", { value: true, configurable: true });
+  document.dispatchEvent(new Event("visibilitychange"));
+}"""
+SHOW = """() => {
+  delete document.hidden;
+  document.dispatchEvent(new Event("visibilitychange"));
+}"""
 LONG = "Donaudampfschifffahrtsgesellschaft" * 6
 
 
@@ -86,8 +99,15 @@ async def test_a_customer_writes_staff_see_it_live_and_the_answer_goes_out(desk:
 
         await page.get_by_role("radio", name="Note").check()
         await page.fill("[data-content]", "Spoke with the courier")
+
+        async def typing_meanwhile(route: Route) -> None:
+            await page.locator("[data-content]").press_sequentially(", twice")
+            await route.continue_()
+
+        await page.route("**/say", typing_meanwhile)
         await page.get_by_role("button", name="Add note").click()
-        await expect(page.locator(".note")).to_contain_text("Spoke with the courier")
+        await expect(page.locator(".note .text")).to_have_text("Spoke with the courier")
+        await expect(page.locator("[data-content]")).to_have_value(", twice")
         await page.get_by_label("Priority").select_option("high")
         await expect(page.locator(".event").last).to_contain_text("Normal → High")
         assert (await api.get(f"cases/{case_id}.json"))["case"]["priority"] == "high"
@@ -97,6 +117,12 @@ async def test_a_customer_writes_staff_see_it_live_and_the_answer_goes_out(desk:
         await page.reload()
         await expect(page.locator("[data-content]")).to_have_value("Half a sentence")
         assert await page.locator("#messages .message").count() == 4
+        await page.fill("[data-content]", "x" * (MAX_DRAFT + 1))
+        await expect(page.locator("[data-draft-state]")).to_contain_text("Too long")
+
+        # Nobody is left looking at what is gone.
+        await api.call("DELETE", f"cases/{case_id}.json")
+        await expect(page.locator("#main")).to_have_text(GONE)
 
 
 async def test_a_lost_connection_misses_nothing_and_doubles_nothing(desk: Desk) -> None:
@@ -121,6 +147,13 @@ async def test_a_lost_connection_misses_nothing_and_doubles_nothing(desk: Desk) 
         await expect(here.locator("#messages .message")).to_have_count(4)
         await api.message(case_id, user_id=user_id, content="Back again")
         await expect(here.get_by_text("Back again")).to_have_count(1)
+
+        # A page that nobody looks at holds no connection.
+        await here.evaluate(HIDE)
+        assert await here.evaluate("streamsClosed") == 1
+        await api.message(case_id, user_id=user_id, content="Behind")
+        await here.evaluate(SHOW)
+        await expect(here.get_by_text("Behind")).to_have_count(1)
 
         # Anna's other browser is Anna: nobody else is here until Boris is.
         await there.context.clear_cookies()

@@ -55,7 +55,9 @@ function refresh() {
     try {
       const answer = await fetch(location.href, { headers: { "X-Kanal-Part": "1" } });
       if (answer.status === 401) return gone();
-      if (answer.ok) patch(await answer.text());
+      if (answer.status === 403 || answer.status === 404) unseen(await answer.text());
+      else if (answer.ok && body.hasAttribute("data-unseen")) location.reload();
+      else if (answer.ok) patch(await answer.text());
     } catch {
       // The stream of events tells that the connection is lost, and connects again.
     }
@@ -132,6 +134,19 @@ function toEnd() {
   if (main.scrollHeight > main.clientHeight) main.scrollTop = talk.offsetTop + talk.offsetHeight - main.offsetTop - main.clientHeight;
 }
 
+// What is not for this reader any more is not left on the screen.
+function unseen(text) {
+  const page = new DOMParser().parseFromString(text, "text/html");
+  const words = document.createElement("p");
+  words.className = "alert bad";
+  words.setAttribute("role", "alert");
+  words.textContent = page.querySelector("[data-reason]")?.textContent.trim() || body.dataset.failed;
+  const main = document.getElementById("main");
+  main.replaceChildren(...main.querySelectorAll("[data-toasts]"), words);
+  body.setAttribute("data-unseen", "");
+  document.title = page.title;
+}
+
 function gone() {
   toast(body.dataset.gone, true);
 }
@@ -142,19 +157,31 @@ function live() {
   const state = document.querySelector("[data-live-state]");
   const asked = new URLSearchParams({ after: body.dataset.position || "0", case: body.dataset.case || "0" });
   let lost = null;
+  let retry = null;
   let source = null;
+  const found = () => {
+    clearTimeout(lost);
+    lost = null;
+    state.hidden = true;
+  };
+  const stop = () => {
+    clearTimeout(retry);
+    source?.close();
+    source = null;
+  };
   const connect = () => {
+    stop();
+    // A browser has six connections to a host: pages that nobody looks at hold none, and ask later for what they missed.
+    if (document.hidden) return found();
     asked.set("after", body.dataset.position || "0");
     source = new EventSource(`${root}/live?${asked}`);
-    source.addEventListener("open", () => {
-      clearTimeout(lost);
-      lost = null;
-      state.hidden = true;
-    });
+    source.addEventListener("open", found);
     source.addEventListener("error", () => {
       lost ??= setTimeout(() => (state.hidden = false), 1500);
-      // A refusal ends the stream for good; the page may still be signed in, so it is tried again.
-      if (source.readyState === EventSource.CLOSED) setTimeout(connect, 5000);
+      if (source?.readyState !== EventSource.CLOSED) return;
+      // A refusal ends the stream for good; the page may still be signed in, so it asks, and tries again.
+      retry = setTimeout(connect, 5000);
+      refresh();
     });
     source.addEventListener("change", (event) => {
       const { cases, everything } = JSON.parse(event.data);
@@ -164,7 +191,8 @@ function live() {
     source.addEventListener("company", (event) => company(JSON.parse(event.data)));
   };
   connect();
-  addEventListener("pagehide", () => source.close());
+  document.addEventListener("visibilitychange", connect);
+  addEventListener("pagehide", stop);
   addEventListener("pageshow", (event) => event.persisted && (connect(), refresh()));
 }
 
@@ -345,6 +373,8 @@ function composer() {
   let typedAt = 0;
   let keeping = null;
   let unkept = false;
+  let sent = "";
+  let sentFiles = [];
 
   const kind = () => form.elements.kind.value;
   const named = () => (name.textContent = kind() === "note" ? name.dataset.note : name.dataset.reply);
@@ -352,18 +382,21 @@ function composer() {
     text.style.height = "auto";
     text.style.height = `${Math.min(text.scrollHeight + 2, GROWN)}px`;
   };
-  const keep = async () => {
+  // `leaving`: browsers send it also when the page is gone, but then 64 KiB at most.
+  const keep = async (leaving) => {
     unkept = false;
     const draft = new URLSearchParams({ token, kind: kind(), content: text.value });
-    const answer = await fetch(form.dataset.draft, { method: "POST", body: draft, headers: { "X-Kanal-Part": "1" }, keepalive: true }).catch(() => null);
+    const answer = await fetch(form.dataset.draft, { method: "POST", body: draft, headers: { "X-Kanal-Part": "1" }, keepalive: leaving }).catch(() => null);
     if (answer?.status === 401) gone();
-    state.textContent = answer?.ok && text.value.trim() ? state.dataset.kept : "";
+    if (!text.value.trim()) state.textContent = "";
+    else if (answer?.ok) state.textContent = state.dataset.kept;
+    else state.textContent = answer?.status === 413 ? state.dataset.tooLong : state.dataset.unkept;
   };
   const keepSoon = () => {
     unkept = true;
     state.textContent = "";
     clearTimeout(keeping);
-    keeping = setTimeout(keep, DRAFT_AFTER);
+    keeping = setTimeout(keep, DRAFT_AFTER, false);
   };
   const shown = () => {
     chosen.replaceChildren(...[...files.files].map((file, at) => {
@@ -402,19 +435,28 @@ function composer() {
     }
     if (event.target === files) shown();
   });
+  form.addEventListener("submit", () => {
+    if (form.classList.contains("busy")) return;
+    sent = text.value;
+    sentFiles = [...files.files];
+  });
   form.addEventListener("done", (event) => {
     clearTimeout(keeping);
     unkept = false;
     form.elements.once.value = event.detail.querySelector("[name=once]").value;
     form.elements.status.value = "";
-    text.value = "";
-    files.value = "";
     state.textContent = "";
+    // What was written or added meanwhile is not sent yet.
+    text.value = text.value.startsWith(sent) ? text.value.slice(sent.length) : text.value;
+    if (text.value.trim()) keepSoon();
+    const left = new DataTransfer();
+    [...files.files].filter((file) => !sentFiles.includes(file)).forEach((file) => left.items.add(file));
+    files.files = left.files;
     shown();
     grow();
     setTimeout(toEnd);
   });
-  addEventListener("pagehide", () => unkept && keep());
+  addEventListener("pagehide", () => unkept && keep(true));
 
   for (const area of [form, document.querySelector("[data-live-list]")]) {
     area.addEventListener("dragover", (event) => {

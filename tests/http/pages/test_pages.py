@@ -13,6 +13,7 @@ from served_api import Api
 from sqlalchemy import event
 from visiting import Visitor, visitor
 
+from kanal.http.pages.conversation import MAX_DRAFT
 from kanal.http.pages.live import MAX_OF_STAFF
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -197,9 +198,9 @@ async def test_the_stream_tells_once_what_happened_behind_a_position(shared_api:
 
 
 @asynccontextmanager
-async def colleague(api: Api, name: str, **levels: str) -> AsyncIterator[tuple[Visitor, int]]:
+async def colleague(api: Api, name: str, **role: Any) -> AsyncIterator[tuple[Visitor, int]]:
     """Signed in, with a role of their own; and their staff_id."""
-    made = await api.post("roles.json", {"role": {"title": name, "channels": levels}})
+    made = await api.post("roles.json", {"role": {"title": name, **role}})
     given = {"staff_email": f"{name}@example.com", "role_id": made["role"]["role_id"]}
     staff_id = (await api.post("staff.json", {"staff": given}))["staff"]["staff_id"]
     async with visitor(api.address) as anna, visitor(api.address) as joining:
@@ -239,8 +240,8 @@ async def test_a_stream_ends_with_its_session_and_answers_nothing_else(shared_ap
     channel = f"cch{await api.channel(title='Ended')}"
     case_id = (await api.case(channel=channel, user_custom_id="e"))["case_id"]
     async with (
-        colleague(api, "signed", **{channel: "answer"}) as (here, _),
-        colleague(api, "disabled", **{channel: "answer"}) as (disabled, staff_id),
+        colleague(api, "signed", channels={channel: "answer"}) as (here, _),
+        colleague(api, "disabled", channels={channel: "answer"}) as (disabled, staff_id),
         visitor(api.address) as there,
         asyncio.timeout(DEADLINE),
     ):
@@ -264,7 +265,7 @@ async def test_a_stream_ends_with_its_session_and_answers_nothing_else(shared_ap
 async def test_nobody_takes_the_streams_of_all(shared_api: Api) -> None:
     api = shared_api
     async with (
-        colleague(api, "many", cch1="see") as (many, _),
+        colleague(api, "many", channels={"cch1": "see"}) as (many, _),
         visitor(api.address) as anna,
         AsyncExitStack() as streams,
         asyncio.timeout(DEADLINE),
@@ -278,3 +279,32 @@ async def test_nobody_takes_the_streams_of_all(shared_api: Api) -> None:
             assert (full.status, full.headers["Retry-After"]) == (503, "5")
         async with anna.session.get(path) as stream:
             assert stream.status == 200
+
+
+async def test_a_draft_that_is_too_long_leaves_the_former_one(shared_api: Api) -> None:
+    channel = f"cch{await shared_api.channel(title='Drafts')}"
+    path = f"/cases/{(await shared_api.case(channel=channel, user_custom_id='d'))['case_id']}"
+    async with visitor(shared_api.address) as anna:
+        await anna.sign_in()
+        await anna.get(path)
+        assert (await anna.post(f"{path}/draft", {"content": "Kept so far"})).status == 200
+        too_long = await anna.post(f"{path}/draft", {"content": "x" * (MAX_DRAFT + 1)})
+        assert too_long.status == 413
+        assert ">Kept so far</textarea>" in (await anna.get(path)).text
+        assert (await anna.post(f"{path}/draft", {"content": " "})).status == 200
+        assert "Kept so far" not in (await anna.get(path)).text
+
+
+async def test_who_gives_a_case_out_of_sight_is_led_to_the_inbox(shared_api: Api) -> None:
+    api = shared_api
+    role = {"custom_channels": "answer", "cases": "own"}
+    async with colleague(api, "owning", **role) as (owning, staff_id):
+        channel = f"cch{await api.channel(title='Own')}"
+        case = await api.case(channel=channel, user_custom_id="o")
+        path = f"/cases/{case['case_id']}"
+        await api.put(f"{path[1:]}.json", {"case": {"staff_id": staff_id}})
+        assert (await owning.get(path)).status == 200
+        assert (await owning.post(f"{path}/change", {"priority": "high"})).path == path
+        given = await owning.post(f"{path}/change", {"staff_id": "1"})
+        assert (given.status, given.path) == (200, "/inbox?done=changed")
+        assert (await owning.get(path)).status == 404
