@@ -17,32 +17,43 @@ BOM: Final = "\ufeff"
 """By which Excel knows UTF-8."""
 
 
-def csv_answer(
-    name: str, header: Sequence[str], rows: AsyncIterable[Sequence[Cell]], *, bom: bool
+async def csv_answer(
+    name: str, header: Sequence[str], rows: AsyncIterator[Sequence[Cell]], *, bom: bool
 ) -> web.Response:
-    """`name`: of the file, without its ending."""
+    """`name`: of the file, without its ending. Raises what reading the first row does; later it cuts the answer off."""
+    first = await anext(rows, None)
     headers = {
         "Content-Type": "text/csv; charset=utf-8",
         "Content-Disposition": f'attachment; filename="{name}.csv"',
         "Cache-Control": "no-store",
     }
-    return web.Response(body=_pieces(header, rows, bom=bom), headers=headers)
+    return web.Response(body=_pieces(header, first, rows, bom=bom), headers=headers)
 
 
 async def _pieces(
-    header: Sequence[str], rows: AsyncIterable[Sequence[Cell]], *, bom: bool
+    header: Sequence[str],
+    first: Sequence[Cell] | None,
+    rows: AsyncIterable[Sequence[Cell]],
+    *,
+    bom: bool,
 ) -> AsyncIterator[bytes]:
     text = StringIO()
     writer = csv.writer(text, lineterminator="\r\n")
     text.write(BOM if bom else "")
     writer.writerow(header)
+    if first is not None:
+        writer.writerow(_harmless(first))
     async for row in rows:
-        writer.writerow([harmless(each) if isinstance(each, str) else each for each in row])
+        writer.writerow(_harmless(row))
         if text.tell() > PIECE:
             yield text.getvalue().encode()
             text.seek(0)
             text.truncate()
     yield text.getvalue().encode()
+
+
+def _harmless(row: Sequence[Cell]) -> list[Cell]:
+    return [harmless(each) if isinstance(each, str) else each for each in row]
 
 
 def harmless(text: str) -> str:

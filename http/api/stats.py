@@ -265,7 +265,7 @@ async def leaderboard(call: Call) -> web.StreamResponse:
     wanted = [key for key in _keys("staff", measured) if key in measured.names]
     items = [_leader(int(key), measured) for key in wanted if key in (asked.staff or wanted)]
     if _as_csv(call, asked):
-        return _table("stats_leaderboard", LeaderboardAnswer, _once(items), bom=asked.bom)
+        return await _table("stats_leaderboard", LeaderboardAnswer, _once(items), bom=asked.bom)
     return answer({str(at): LeaderAnswer(each) for at, each in enumerate(items)} or [])
 
 
@@ -291,7 +291,7 @@ async def satisfaction(call: Call) -> web.StreamResponse:
                     yield _shown_rating(row, dates)
                 number += 1
 
-        return _table("stats_satisfaction", SatisfactionAnswer, items(), bom=asked.bom)
+        return await _table("stats_satisfaction", SatisfactionAnswer, items(), bom=asked.bom)
     found = await call.read(query, page=page_of(asked))
     shown: dict[str, Any] = {
         str(at): _shown_rating(row, dates) for at, row in enumerate(found.rows)
@@ -316,7 +316,7 @@ async def by_channel(call: Call) -> web.StreamResponse:
         _row(key, by, measured, asked.hours, now, call.context.dates) for key in _keys(by, measured)
     ]
     if _as_csv(call, asked):
-        return _table("stats_channels", ChannelStatsAnswer, _once(items), bom=asked.bom)
+        return await _table("stats_channels", ChannelStatsAnswer, _once(items), bom=asked.bom)
     return answer(listing("stats", items, len(items)))
 
 
@@ -668,7 +668,7 @@ def _as_csv(call: Call, asked: StatsQuery) -> bool:
     return asked.format == "csv" or call.path("suffix").startswith(".csv")
 
 
-def _table(
+async def _table(
     name: str, shape: type[Struct], items: AsyncIterable[Struct], *, bom: bool
 ) -> web.Response:
     """What the answer has in objects stands in columns of its own: `first_response_median`."""
@@ -677,7 +677,7 @@ def _table(
         async for item in items:
             yield list(_cells(item))
 
-    return csv_answer(name, list(_columns(shape)), rows(), bom=bom)
+    return await csv_answer(name, list(_columns(shape)), rows(), bom=bom)
 
 
 async def _once(items: Iterable[Struct]) -> AsyncIterator[Struct]:

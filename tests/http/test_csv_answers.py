@@ -4,6 +4,8 @@ import csv
 from collections.abc import AsyncIterator
 from io import StringIO
 
+import pytest
+
 from kanal.http.csv_answers import BOM, PIECE, Cell, csv_answer
 
 CELLS: list[list[Cell]] = [
@@ -20,7 +22,7 @@ async def rows(count: int = 1) -> AsyncIterator[list[Cell]]:
 
 
 async def text_of(count: int = 1, *, bom: bool = False) -> list[bytes]:
-    answer = csv_answer("x", ["a", "b", "c", "d", "e"], rows(count), bom=bom)
+    answer = await csv_answer("x", ["a", "b", "c", "d", "e"], rows(count), bom=bom)
     assert answer.headers["Content-Disposition"] == 'attachment; filename="x.csv"'
     pieces = []
 
@@ -47,3 +49,12 @@ async def test_a_table_is_sent_in_pieces_and_begins_with_a_mark_if_asked() -> No
     text = b"".join(pieces).decode()
     assert text.startswith(f"{BOM}a,b")
     assert text.count("\r\n") == 1 + 3 * 5000 + 5000
+
+
+async def test_what_cannot_be_read_at_all_is_no_answer_that_has_begun() -> None:
+    async def refused() -> AsyncIterator[list[Cell]]:
+        raise PermissionError
+        yield []
+
+    with pytest.raises(PermissionError):
+        await csv_answer("x", ["a"], refused(), bom=False)
