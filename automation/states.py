@@ -34,8 +34,8 @@ class _Kept(NamedTuple):
     state: Any
 
 
-class LogStates:
-    """Loads inside of `reading` alone. What is loaded is as new as the log; `follow` keeps it so. Not for several threads at once."""
+class _Reader:
+    """Asks the database inside of `reading` alone."""
 
     def __init__(self, database: Database, stream_ids: StreamIds) -> None:
         self._database = database
@@ -51,6 +51,10 @@ class LogStates:
                 yield connection
             finally:
                 self._connection = None
+
+
+class LogStates(_Reader):
+    """Loads inside of `reading` alone. What is loaded is as new as the log; `follow` keeps it so. Not for several threads at once."""
 
     def load(self, aggregate: Aggregate[S], key: object) -> S:
         stream_id = self._stream_ids.of(aggregate, str(key))
@@ -97,7 +101,7 @@ class LogStates:
         self._kept.clear()
 
 
-class PastStates:
+class PastStates(_Reader):
     """As of a place of the log, which moves on with `follow`: all events that there are, one after the other.
 
     Loads inside of `reading` alone; in whichever of them, the answer is the same.
@@ -105,20 +109,8 @@ class PastStates:
 
     def __init__(self, database: Database, stream_ids: StreamIds, *, after: int) -> None:
         self.position = after
-        self._database = database
-        self._stream_ids = stream_ids
-        self._connection: Connection | None = None
-        self._kept: OrderedDict[str, _Kept] = OrderedDict()
+        super().__init__(database, stream_ids)
         self._ids: dict[tuple[str, str], UUID] = {}
-
-    @contextmanager
-    def reading(self) -> Iterator[Connection]:
-        with self._database.reading() as connection:
-            self._connection = connection
-            try:
-                yield connection
-            finally:
-                self._connection = None
 
     def load(self, aggregate: Aggregate[S], key: object) -> S:
         stream_id = self.id_of(aggregate, str(key))
