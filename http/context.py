@@ -125,6 +125,18 @@ class Caller(Protocol):
     ) -> Done[R]: ...
 
 
+def check_named_channel(request: web.Request, scope: Scope, right: Right) -> None:
+    """Of the channel in the path, if there is one. Raises ChannelNotFound, NoRightOnChannel."""
+    if "channel" in request.match_info:
+        scope.check(right, channel_id_in(request.match_info["channel"]))
+
+
+def check_named_user(request: web.Request, work: Work) -> None:
+    """Of the user in the path, if there is one. Raises UserNotFound, NoRightOnChannel."""
+    if "user" in request.match_info:
+        check_user(work, id_in(request.match_info["user"], UserNotFound))
+
+
 async def read_made(
     call: Caller,
     done: Done[Any],
@@ -218,8 +230,7 @@ class Call:
             )
             within = guarded(work, staff, self._right, limits)
             self._check(within.scope)
-            if "user" in self.request.match_info:
-                check_user(within, id_in(self.path("user"), UserNotFound))
+            check_named_user(self.request, within)
             return within
 
         return await self.context.writer.submit(
@@ -234,8 +245,7 @@ class Call:
 
     def _check(self, scope: Scope) -> None:
         check(scope, self._right, self.request.method)
-        if "channel" in self.request.match_info:
-            scope.check(self._right, channel_id_in(self.path("channel")))
+        check_named_channel(self.request, scope, self._right)
 
     async def _receipt(self) -> Receipt | None:
         key = self.request.headers.get("Idempotency-Key")

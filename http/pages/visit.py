@@ -8,16 +8,15 @@ from urllib.parse import urlencode, urlsplit
 from aiohttp import web
 from sqlalchemy import Connection
 
-from kanal.domain.access import Scope, check_user, guarded
-from kanal.domain.errors import NoRight, UserNotFound
+from kanal.domain.access import Scope, guarded
+from kanal.domain.errors import NoRight
 from kanal.domain.roles import BY_CHANNEL, Right
 from kanal.domain.staff import active_staff
 from kanal.domain.work import Work
 from kanal.eventlog.writer import Done, Receipt
 from kanal.http.body import Body, Limits, read_body
-from kanal.http.context import Context
+from kanal.http.context import Context, check_named_channel, check_named_user
 from kanal.http.fields import Fields, read_query
-from kanal.http.ids import channel_id_in, id_in
 from kanal.http.middleware import REQUEST_ID, SCHEME
 from kanal.http.pages import rendering, sessions, wording
 from kanal.http.pages.sessions import SignedIn
@@ -99,8 +98,7 @@ class Visit:
     def _check(self, scope: Scope) -> None:
         if self._right not in scope.rights:
             raise NoRight(self._right.value)
-        if "channel" in self.request.match_info:
-            scope.check(self._right, channel_id_in(self.path("channel")))
+        check_named_channel(self.request, scope, self._right)
 
     # -- writing -------------------------------------------------------------------------------
 
@@ -119,8 +117,7 @@ class Visit:
         def admit(work: Work) -> Work:
             within = guarded(work, active_staff(work, staff_id), self._right)
             self._check(within.scope)
-            if "user" in self.request.match_info:
-                check_user(within, id_in(self.path("user"), UserNotFound))
+            check_named_user(self.request, within)
             return within
 
         return await self.context.writer.submit(
