@@ -20,6 +20,7 @@ PAGES: Final = {
     "chat": "/cases/2",
     "nothing": "/inbox?view=mine",
     "found": "/inbox?q=refund&view=all",
+    "settings": "/settings",
     "channels": "/channels",
     "channel": "/channels/cch1",
     "new-channel": "/channels/new",

@@ -18,7 +18,7 @@ from kanal.http.body import Body, Limits, read_body
 from kanal.http.context import Context, check_named_channel, check_named_user
 from kanal.http.fields import Fields, read_query
 from kanal.http.middleware import REQUEST_ID, SCHEME
-from kanal.http.pages import rendering, sessions, wording
+from kanal.http.pages import rendering, sessions, settings_index, wording
 from kanal.http.pages.sessions import SignedIn
 from kanal.projections.read_model import Views
 
@@ -172,6 +172,7 @@ class Visit:
             "may_on": self.may_on,
             "Right": Right,
             "path": self.request.path,
+            "in_settings": settings_index.is_beneath(self.request.path),
             "done": self.request.query.get("done", ""),
         }
 

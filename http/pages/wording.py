@@ -20,6 +20,11 @@ MAX_WISHES: Final = 20
 """Languages of a browser that are looked at."""
 
 
+def N_(text: str) -> str:
+    """A sentence that stands in code and is translated where it is shown; the name is gettext's."""
+    return text
+
+
 @cache
 def translations(language: str) -> NullTranslations:
     file = FOLDER / f"{language}.po"

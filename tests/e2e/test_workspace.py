@@ -21,6 +21,8 @@ pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(120)
 AXE = Path(axe_playwright_python.__file__).with_name("axe.min.js").read_text()
 WCAG = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]
 CONTRAST = ["color-contrast"]
+OTHERS = ("/settings", "/channels/cch1", "/channels/new", "/staff", "/account")
+"""Pages that axe judges beside inbox and conversation."""
 ATTACK = "<script>document.title='caught'</script><img src=x onerror=\"document.title='caught'\">"
 ATTACKS_IN_HTML = (
     ATTACK
@@ -270,7 +272,7 @@ async def test_axe_finds_no_barrier_light_or_dark(desk: Desk) -> None:
     shown = f"/cases/{case['case_id']}"
     # In the dark nothing differs but colours.
     judged = {
-        "light": (WCAG, ("/inbox", shown, "/channels/cch1", "/channels/new", "/staff", "/account")),
+        "light": (WCAG, ("/inbox", shown, *OTHERS)),
         "dark": (CONTRAST, ("/inbox", shown, "/channels/cch1")),
     }
     async with staff_browser(desk.browser, api.address, bypass_csp=True) as page:

@@ -1,0 +1,94 @@
+"""/settings: everything that is administered, as cards; each page of administration has its entry in `SETTINGS`."""
+
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from aiohttp import web
+from sqlalchemy import Connection
+
+from kanal.domain.roles import Right
+from kanal.http.pages import sidebar
+from kanal.http.pages.sidebar import Sidebar
+from kanal.http.pages.wording import N_
+from kanal.projections.read_model import Views
+
+if TYPE_CHECKING:
+    from kanal.http.pages.visit import Visit
+
+
+class Entry(NamedTuple):
+    title: str
+    """As the next one: in English; templates translate it."""
+    sentence: str
+    path: str
+    """The entry is also of all pages beneath it."""
+    right: Right
+    """Without it the entry is not shown; the same that the page itself asks for."""
+    icon: str
+
+
+class Section(NamedTuple):
+    title: str
+    entries: tuple[Entry, ...]
+
+
+SETTINGS: Final = (
+    Section(
+        N_("Channels"),
+        (
+            Entry(
+                N_("Custom channels"),
+                N_("Webhook URLs, delivery, secrets, a test and code to copy."),
+                "/channels",
+                Right.SEE,
+                "channel",
+            ),
+        ),
+    ),
+    Section(
+        N_("People and rights"),
+        (
+            Entry(
+                N_("Staff"),
+                N_("Who works here, invitations, links for a new password."),
+                "/staff",
+                Right.SEE,
+                "people",
+            ),
+        ),
+    ),
+    Section(N_("Automation"), ()),
+    Section(
+        N_("Data"),
+        (
+            Entry(
+                N_("System"),
+                N_("The log, the read models behind it, what waits to go out."),
+                "/system",
+                Right.AUDIT,
+                "pulse",
+            ),
+        ),
+    ),
+)
+
+
+def is_beneath(path: str) -> bool:
+    """Whether it is the address of a page of administration."""
+    return any(
+        path == entry.path or path.startswith(f"{entry.path}/")
+        for section in SETTINGS
+        for entry in section.entries
+    )
+
+
+async def show(visit: "Visit") -> web.StreamResponse:
+    def query(connection: Connection, views: Views) -> Sidebar:
+        return sidebar.read(connection, views, visit.who.staff_id)
+
+    beside = await visit.read(query)
+    seen = [
+        Section(section.title, tuple(each for each in section.entries if visit.may(each.right)))
+        for section in SETTINGS
+    ]
+    sections = [section for section in seen if section.entries]
+    return visit.page("settings_index.html", sections=sections, sidebar=beside, position=None)
