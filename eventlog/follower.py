@@ -5,6 +5,7 @@ nothing. Whoever needs the model now calls `catch_up` and reads what was written
 """
 
 import asyncio
+import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import partial
@@ -23,6 +24,10 @@ PAUSE_SECONDS = 0.5
 """Between two steps while events come in: steps of many events cost a fraction of many steps."""
 CHUNK = 500
 """Events in one step, which is one of the writer's transactions: longer ones would hold up the commands behind it."""
+REST = 9
+"""Times as long as its last step took the follower rests while others write: replies and webhooks are waited for, figures are not."""
+MOST_REST_SECONDS = 2.0
+"""However long a step took, because it waited behind others."""
 
 log = structlog.get_logger(__name__)
 
@@ -80,38 +85,57 @@ class Follower:
         while True:
             await asyncio.sleep(PAUSE_SECONDS)
             try:
-                await self.catch_up()
+                await self._catch_up_beside_others()
             except Exception as error:  # noqa: BLE001 the next turn tries again
                 log.error("follower_failed", error=repr(error))
 
-    async def _step(self, head: int) -> bool:
-        """Whether all models have reached `head`."""
-        done = True
-        for model in await self._database.read(self._live):
-            if model.position >= head:
-                continue
-            done = False
-            step = await self._database.in_thread(partial(self._folded, model))
-            await self._writer.run(step)
-        return done
+    async def _catch_up_beside_others(self) -> None:
+        """Nobody waits for it, so it takes a small share of the time while others write."""
+        head = await self._database.read(self._database.head)
+        done = False
+        while not done:
+            began, orders = time.monotonic(), self._writer.carried_out
+            async with self._turn:
+                done = await self._step(head)
+            alone = self._writer.carried_out - orders <= 1  # the step's own
+            if not done and not alone:
+                await asyncio.sleep(min(REST * (time.monotonic() - began), MOST_REST_SECONDS))
 
-    def _folded(self, model: Following) -> Callable[[Connection], None]:
-        """The next step, ready to be stored."""
-        events = self._database.events_after(model.position, limit=CHUNK)
-        changes = Changes()
-        model.fold(changes, events)
+    async def _step(self, head: int) -> bool:
+        """Whether all models had reached `head`; else those that are farthest behind went a step on."""
+        behind = [model for model in await self._database.read(self._live) if model.position < head]
+        if not behind:
+            return True
+        last = min(model.position for model in behind)
+        models = [model for model in behind if model.position == last]
+        store = await self._database.in_thread(partial(self._folded, models, last))
+        await self._writer.run(store)
+        return False
+
+    def _folded(self, models: Sequence[Following], position: int) -> Callable[[Connection], None]:
+        """The next step of models that are at that position, ready to be stored."""
+        events = self._database.events_after(position, limit=CHUNK)
+        folded = []
+        for model in models:
+            changes = Changes()
+            model.fold(changes, events)
+            with self._database.reading() as connection:
+                # If another follower goes on before it is stored, the position tells.
+                changes.read_ahead(connection)
+            folded.append((model, changes))
 
         def store(connection: Connection) -> None:
-            moved = connection.execute(
-                update(generations)
-                .where(
-                    generations.c.name == model.name,
-                    generations.c.generation == model.generation,
-                    generations.c.position == model.position,
+            for model, changes in folded:
+                moved = connection.execute(
+                    update(generations)
+                    .where(
+                        generations.c.name == model.name,
+                        generations.c.generation == model.generation,
+                        generations.c.position == position,
+                    )
+                    .values(position=events[-1].position)
                 )
-                .values(position=events[-1].position)
-            )
-            if moved.rowcount:
-                changes.flush(connection)
+                if moved.rowcount:
+                    changes.flush(connection)
 
         return store

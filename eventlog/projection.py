@@ -55,8 +55,10 @@ class Advance(Protocol):
     """Goes on with some events from rows that say what was before, for what cannot be told from the events alone."""
 
     def __call__(
-        self, connection: Connection, events: Sequence[Recorded], *, bulk: bool
-    ) -> None: ...
+        self, changes: "Changes", connection: Connection, events: Sequence[Recorded]
+    ) -> None:
+        """Reads rows on the connection; what shall be written goes into the changes."""
+        ...
 
 
 class Changes:
@@ -71,8 +73,18 @@ class Changes:
         self._advances: defaultdict[Table, list[Recorded]] = defaultdict(list)
 
     def advance(self, table: Table, recorded: Recorded) -> None:
-        """The table's `Advance` gets it in the flush, with all others of the transaction in their order."""
+        """The table's `Advance` gets it, in the flush at the latest, with all others of the transaction in their order."""
         self._advances[table].append(recorded)
+
+    def read_ahead(self, connection: Connection) -> None:
+        """Let the advances read now, on any connection, so that the flush only writes.
+
+        The caller sees to it that nobody else changes their tables until then.
+        """
+        for table, events in self._advances.items():
+            advance: Advance = table.info[ADVANCE]
+            advance(self, connection, events)
+        self._advances.clear()
 
     def insert(self, table: Table, row: Row) -> None:
         """`row` has a value for every column that the database does not compute."""
@@ -93,8 +105,11 @@ class Changes:
         for changes in self._tables.values():
             changes.flush(connection, bulk=bulk)
         for table, events in self._advances.items():
+            # Not kept: another try may find other rows.
             advance: Advance = table.info[ADVANCE]
-            advance(connection, events, bulk=bulk)
+            advanced = Changes()
+            advance(advanced, connection, events)
+            advanced.flush(connection, bulk=bulk)
 
     def _of(self, table: Table) -> "_TableChanges":
         changes = self._tables.get(table)

@@ -222,6 +222,8 @@ class Writer:
         """Of the last event that this writer has seen."""
         self.failing: str | None = None
         """Why the last batch could not be stored; None while all is well."""
+        self.carried_out = 0
+        """Orders so far: whoever sees it grow is not alone."""
         self._inline = tuple(inline)
         events = database.events
         self._stream = (
@@ -361,6 +363,7 @@ class Writer:
                 _resolve(orders, [error])
                 return
         self.failing = None
+        self.carried_out += len(orders)
         self._adopt(batch, events)
         _resolve(
             orders,

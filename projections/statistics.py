@@ -5,6 +5,7 @@ the transaction that stores the figures. Days are those of the account's zone, s
 """
 
 import json
+import operator
 import zlib
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
@@ -41,6 +42,8 @@ CACHED_SLOTS: Final = 50_000
 """Over a year."""
 
 NOTHING: Final[Row] = dict.fromkeys(SUMS, 0) | dict.fromkeys(TEXTS, "")
+COLUMNS: Final = tuple(NOTHING)
+NO_FIGURES: Final[Figures] = Counter()
 
 _encoder = msgspec.json.Encoder()
 _case = msgspec.json.Decoder(Measured)
@@ -177,7 +180,11 @@ _zone = cache(ZoneInfo)
 
 
 def advance(
-    tables: Tables, zone: str, connection: Connection, events: Sequence[Recorded], *, bulk: bool
+    tables: Tables,
+    zone: str,
+    changes: Changes,
+    connection: Connection,
+    events: Sequence[Recorded],
 ) -> None:
     case_ids = {getattr(recorded.event, "case_id", ACCOUNT) for recorded in events}
     stored = _rows(connection, tables["stat_cases"], {"case_id": [ACCOUNT, *case_ids]})
@@ -190,7 +197,6 @@ def advance(
     reading = Reading(account, cases)
     for recorded in events:
         reading.read(recorded)
-    changes = Changes()
     if any(isinstance(recorded.event, OF_ACCOUNT) for recorded in events):
         _store(changes, tables["stat_cases"], (ACCOUNT,), known is not None, _state(account))
     for case_id, case in cases.items():
@@ -206,7 +212,6 @@ def advance(
     for of_day, figures in more.items():
         months[of_day._replace(unit=month_of(of_day.unit))].update(figures)
     _store_sums(connection, changes, tables["stat_months"], months)
-    changes.flush(connection, bulk=bulk)
 
 
 def _state(state: Account | Measured) -> Row:
@@ -278,33 +283,30 @@ def _store_slots(
     stored = _rows(connection, table, {"case_id": turned})
     others = [case_id for case_id in reading.figures if case_id not in turned]
     stored += _rows(connection, table, {"case_id": others, "slot": touched})
-    places: defaultdict[int, dict[Place, Figures]] = defaultdict(dict)
+    places: defaultdict[int, dict[Place, Row]] = defaultdict(dict)
     for row in stored:
         place = Place(row["slot"], row["group_id"], row["staff_id"])
-        places[row["case_id"]][place] = figures_of(row)
+        places[row["case_id"]][place] = row
     days: defaultdict[SumKey, Figures] = defaultdict(Counter)
     for case_id in {*turned, *reading.figures}:
         case, before = cases[case_id], places[case_id]
         added: Mapping[Place, Figures] = reading.figures.get(case_id, {})
-        for place in {*before, *added}:
-            if case_id not in turned and place not in added:
-                continue
-            old = before.get(place, Counter())
-            new = old.copy()
-            new.update(added.get(place, {}))
+        for place in {*before, *added} if case_id in turned else added:
             key = (place.slot, case_id, place.group_id, place.staff_id)
-            row = {"channel": case.channel, "hidden": not case.visible, **columns_of(new)}
-            row |= {"slot": place.slot, "case_id": case_id}
-            row |= {"group_id": place.group_id, "staff_id": place.staff_id}
-            kept = any(new.values()) and not case.deleted
+            more = added.get(place, NO_FIGURES)
+            row = _sum_of(before.get(place, NOTHING), more)
+            kept = not case.deleted and _has_figures(row)
+            row |= {"channel": case.channel, "hidden": not case.visible}
+            row |= dict(zip(("slot", "case_id", "group_id", "staff_id"), key, strict=True))
             _store(changes, table, key, place in before, row if kept else None)
             day = days[
                 SumKey(day_of(place.slot, zone), case.channel, place.group_id, place.staff_id)
             ]
             if case.visible:
-                day.update(new)
-            if case_id in shown_before:
-                day.subtract(old)
+                counted = case_id in shown_before or place not in before
+                day.update(more if counted else _figures_of(row))
+            elif case_id in shown_before:
+                day.subtract(_figures_of(before.get(place, NOTHING)))
     return {key: figures for key, figures in days.items() if any(figures.values())}
 
 
@@ -317,32 +319,40 @@ def _store_sums(
         for row in _rows(connection, table, wanted)
     }
     for key, figures in more.items():
-        new = figures_of(stored[key]) if key in stored else Counter()
-        new.update(figures)
-        row = key._asdict() | columns_of(new)
-        _store(changes, table, key, key in stored, row if any(new.values()) else None)
+        row = _sum_of(stored.get(key, NOTHING), figures)
+        row |= key._asdict()
+        _store(changes, table, key, key in stored, row if _has_figures(row) else None)
 
 
-def figures_of(row: Mapping[str, Any]) -> Figures:
+def _sum_of(row: Row, more: Figures) -> Row:
+    """The row's figures and those. Of the same figures always the same: texts are sorted."""
+    new = row.copy()
+    listed: dict[str, Figures] = {}
+    for key, amount in more.items():
+        if isinstance(key, tuple):
+            listed.setdefault(key[0], Counter())[key[1]] = amount
+        else:
+            new[key] += amount
+    for name, characters in listed.items():
+        if min(characters.values()) < 0:
+            characters.update(Counter(new[name]))
+            new[name] = ""
+        # Sorted already but for what is added, which costs a fraction of counting all of it.
+        text = new[name] + "".join(map(operator.mul, characters.keys(), characters.values()))
+        new[name] = "".join(sorted(text))
+    return new
+
+
+def _has_figures(row: Row) -> bool:
+    return any(map(row.__getitem__, COLUMNS))
+
+
+def _figures_of(row: Row) -> Figures:
     figures: Figures = Counter({name: row[name] for name in SUMS if row[name]})
     for name in TEXTS:
-        for character in row[name]:
-            figures[name, character] += 1
+        for character, amount in Counter(row[name]).items():
+            figures[name, character] = amount
     return figures
-
-
-def columns_of(figures: Figures) -> Row:
-    """Of the same figures always the same."""
-    row = NOTHING.copy()
-    listed: defaultdict[str, list[str]] = defaultdict(list)
-    for key, amount in figures.items():
-        if isinstance(key, tuple):
-            listed[key[0]].append(key[1] * amount)
-        else:
-            row[key] = amount
-    for name, texts in listed.items():
-        row[name] = "".join(sorted(texts))
-    return row
 
 
 def _rows(

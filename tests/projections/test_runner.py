@@ -18,7 +18,7 @@ from kanal.domain.groups import create_group
 from kanal.domain.stream import Recorded
 from kanal.eventlog.follower import Follower
 from kanal.eventlog.tables import generations
-from kanal.projections import groups, runner
+from kanal.projections import groups, history, runner
 from kanal.projections.cases import find
 from kanal.projections.registry import CORE, FOLLOWED
 from kanal.projections.runner import Difference, Inline, Rebuild, build_missing, following, views
@@ -95,11 +95,13 @@ class Unlucky:
 
 
 @contextmanager
-def open_desk(database_url: str, data_dir: Path, models: Any = MODELS) -> Iterator[Desk]:
+def open_desk(
+    database_url: str, data_dir: Path, models: Any = MODELS, followed: Sequence[str] = ("history",)
+) -> Iterator[Desk]:
     inlines: list[Inline] = []
 
     def inline(database: Any) -> list[Any]:
-        inlines.append(Inline([model for model in models if model.name != "history"], database))
+        inlines.append(Inline([model for model in models if model.name not in followed], database))
         return [*inlines, Unlucky()]
 
     with open_log(database_url, data_dir, inline=inline) as log:
@@ -364,6 +366,49 @@ async def test_several_followers_of_one_model_fold_each_event_once(
     await asyncio.to_thread(play, desk.log.do, 40)
     await asyncio.gather(*(desk.follower().catch_up() for _ in range(3)))
     assert desk.rows(1, ["history"]) == desk.expected(["history"])
+
+
+async def test_figures_that_several_followers_read_ahead_are_stored_once(
+    database_url: str, data_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("kanal.eventlog.follower.CHUNK", 7)
+    names = ["history", "statistics"]
+    with open_desk(database_url, data_dir, followed=names) as desk:
+        await asyncio.to_thread(play, desk.log.do, 40)
+        await asyncio.gather(*(desk.follower().catch_up() for _ in range(3)))
+        assert desk.rows(1, names) == desk.expected(names)
+
+
+async def test_a_follower_rests_while_others_write_but_for_those_who_ask(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("kanal.eventlog.follower.CHUNK", 7)
+    monkeypatch.setattr("kanal.eventlog.follower.PAUSE_SECONDS", 0)
+    monkeypatch.setattr("kanal.eventlog.follower.REST", 1_000_000_000)
+    monkeypatch.setattr("kanal.eventlog.follower.MOST_REST_SECONDS", 1_000_000_000)
+    await asyncio.to_thread(play, desk.log.do, 40)
+    writer = desk.log.writer
+
+    class Busy:
+        """The writer, with work of somebody else's before each order."""
+
+        async def run(self, task: Any) -> Any:
+            await writer.run(lambda _: None)
+            return await writer.run(task)
+
+        @property
+        def carried_out(self) -> int:
+            return writer.carried_out
+
+    busy: Any = Busy()
+    follower = Follower(desk.log.database, busy, lambda c: following(c, [history.PROJECTION]))
+    follower.start()
+    behind = await follower.lag() - 7
+    await until(lambda: len(desk.rows(1, ["history"])["history.history"]) > 0)
+    assert await follower.lag() == behind
+    await follower.catch_up()
+    assert await follower.lag() == 0
+    await follower.close()
 
 
 async def test_a_follower_follows_by_itself(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
