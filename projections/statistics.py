@@ -350,7 +350,8 @@ def _has_figures(row: Row) -> bool:
 def _figures_of(row: Row) -> Figures:
     figures: Figures = Counter({name: row[name] for name in SUMS if row[name]})
     for name in TEXTS:
-        for character, amount in Counter(row[name]).items():
+        text: str = row[name]
+        for character, amount in Counter(text).items():
             figures[name, character] = amount
     return figures
 
