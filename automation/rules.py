@@ -333,6 +333,8 @@ def _cut(work: Work, **loop: Any) -> Outcome:
     return Outcome()
 
 
+_STORED_POSITION: Final = select(installation.c.value).where(installation.c.name == POSITION)
+
+
 def _stored_position(connection: Connection) -> str | None:
-    query = select(installation.c.value).where(installation.c.name == POSITION)
-    return connection.scalar(query)
+    return connection.scalar(_STORED_POSITION)

@@ -14,6 +14,7 @@ from sqlalchemy import (
     Connection,
     Row,
     and_,
+    bindparam,
     func,
     literal,
     or_,
@@ -59,6 +60,28 @@ HEAD_COLUMNS: Final[list[Any]] = [
     deliveries.c[name] for name in Delivery.__struct_fields__ if name not in ("body", "attempt_id")
 ]
 """In the order of `Delivery`'s first fields; the body follows where it is wanted."""
+
+# Made once, as each reply or webhook runs them: building a statement costs more than running it.
+_CLOCK: Final = text("SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint")
+_LANES_OF: Final = select(*LANE_COLUMNS).where(
+    lanes.c.channel_id.in_(bindparam("channel_ids", expanding=True))
+)
+_HEADS: Final = and_(
+    deliveries.c.channel_id == bindparam("channel_id"), deliveries.c.state == PENDING
+)
+_DUE_HEADS: Final = (
+    select(*HEAD_COLUMNS)
+    .where(_HEADS, deliveries.c.due_at <= bindparam("now"))
+    .order_by(deliveries.c.due_at)
+    .limit(bindparam("limit"))
+)
+_NEXT_HEAD: Final = select(func.min(deliveries.c.due_at)).where(
+    _HEADS, deliveries.c.due_at > bindparam("now")
+)
+_INSERT_NEW: Final[dict[str, Any]] = {
+    name: dialect.insert(deliveries).on_conflict_do_nothing(index_elements=["delivery_id"])
+    for name, dialect in (("sqlite", sqlite), ("postgresql", postgresql))
+}
 
 
 class LeaseLost(Exception):
@@ -170,8 +193,7 @@ def database_now(connection: Connection, now: int) -> int:
     """Where processes of several hosts share lanes, the database's clock is the one that counts."""
     if connection.dialect.name != "postgresql":
         return now
-    query = text("SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint")
-    return int(connection.scalar(query) or now)
+    return int(connection.scalar(_CLOCK) or now)
 
 
 # -- lanes ---------------------------------------------------------------------------------------
@@ -256,8 +278,8 @@ def read_lanes(connection: Connection, channel_ids: Collection[int]) -> list[Cla
 
 
 def lane_rows(connection: Connection, channel_ids: Collection[int]) -> dict[int, LaneRow]:
-    query = select(*LANE_COLUMNS).where(lanes.c.channel_id.in_(channel_ids))
-    return {row[0]: _lane_row(row) for row in connection.execute(query)}
+    rows = connection.execute(_LANES_OF, {"channel_ids": list(channel_ids)})
+    return {row[0]: _lane_row(row) for row in rows}
 
 
 def new_lane(
@@ -340,12 +362,9 @@ def _lane_row(row: Row[Any]) -> LaneRow:
 
 def due_heads(connection: Connection, channel_id: int, now: int, limit: int) -> Heads:
     """The oldest heads of the channel's cases, without their bodies."""
-    due_at = deliveries.c.due_at
-    own = and_(deliveries.c.channel_id == channel_id, deliveries.c.state == PENDING)
-    query = select(*HEAD_COLUMNS).where(own, due_at <= now).order_by(due_at).limit(limit)
-    due = [Delivery(*row) for row in connection.execute(query)]
-    later = select(func.min(due_at)).where(own, due_at > now)
-    return Heads(due, None if len(due) == limit else connection.scalar(later))
+    of = {"channel_id": channel_id, "now": now}
+    due = [Delivery(*row) for row in connection.execute(_DUE_HEADS, of | {"limit": limit})]
+    return Heads(due, None if len(due) == limit else connection.scalar(_NEXT_HEAD, of))
 
 
 # -- deliveries ----------------------------------------------------------------------------------
@@ -403,9 +422,7 @@ def new_delivery(
 
 def insert_new(connection: Connection, rows: list[dict[str, Any]]) -> None:
     """An id that is there already was enqueued before, and stays as it is."""
-    dialect: Any = postgresql if connection.dialect.name == "postgresql" else sqlite
-    statement = dialect.insert(deliveries).on_conflict_do_nothing(index_elements=["delivery_id"])
-    connection.execute(statement, rows)
+    connection.execute(_INSERT_NEW[connection.dialect.name], rows)
 
 
 # -- attempts ------------------------------------------------------------------------------------

@@ -22,6 +22,7 @@ from sqlalchemy import (
     Text,
     TypeDecorator,
     Uuid,
+    bindparam,
     func,
     select,
 )
@@ -38,6 +39,8 @@ READER_THREADS = 4
 """Reads are short; more threads only queue on the interpreter's lock."""
 LOG_SECTION = 2000
 """Events read from the log at once: few round trips, and memory stays flat."""
+NO_END = 2**62
+"""Beyond every position."""
 
 
 def driver_error(error: Exception) -> BaseException:
@@ -101,6 +104,13 @@ class Database(ABC):
             Column("topic", Text, key="name"),
             Column("state", LargeBinary, key="body"),
         )
+        position = self.events.c.position
+        self._section = (  # made once: followers ask for it all the time
+            select(self.events)
+            .where(position > bindparam("after"), position <= bindparam("upto"))
+            .order_by(position)
+            .limit(bindparam("most"))
+        )
 
     def close(self) -> None:
         self._threads.shutdown()
@@ -145,11 +155,8 @@ class Database(ABC):
         upto: int | None = None,
     ) -> list[Recorded]:
         """As `events_after`, of what this connection's moment has."""
-        events = self.events
-        query = select(events).where(events.c.position > position)
-        if upto is not None:
-            query = query.where(events.c.position <= upto)
-        return self.decoded(connection, query.order_by(events.c.position).limit(limit))
+        bounds = {"after": position, "upto": NO_END if upto is None else upto, "most": limit}
+        return self.decoded(connection, self._section, bounds)
 
     def streams(
         self,

@@ -121,8 +121,7 @@ class Changes:
 class _TableChanges:
     def __init__(self, table: Table) -> None:
         self._table = table
-        self._key_names = [column.name for column in table.primary_key.columns]
-        self._names = [column.name for column in table.columns if column.computed is None]
+        self._key_names, self._names = _names_of(table)
         self._inserts: dict[Key, Row] = {}
         self._updates: dict[Key, Row] = {}
         self._deletes: dict[Key, None] = {}
@@ -228,6 +227,17 @@ class _TableChanges:
         }[kind]
         pick = _picking(columns)
         return sql, lambda rows: tuple(map(list, zip(*map(pick, rows), strict=True)))
+
+
+def _names_of(table: Table) -> tuple[list[str], list[str]]:
+    """Of the key's columns, and of all that are stored. Looked up once for each table."""
+    found: tuple[list[str], list[str]] | None = table.info.get("names")
+    if found is None:
+        found = table.info["names"] = (
+            [column.name for column in table.primary_key.columns],
+            [column.name for column in table.columns if column.computed is None],
+        )
+    return found
 
 
 _Compiled = tuple[str, Callable[[list[Row]], Any]]
