@@ -26,6 +26,8 @@ CHUNK = 500
 """Events in one step, which is one of the writer's transactions: longer ones would hold up the commands behind it."""
 REST = 9
 """Times as long as its last step took the follower rests while others write: replies and webhooks are waited for, figures are not."""
+TOO_FAR = 5_000
+"""Events behind the log from which on it does not rest; a process that is 10,000 behind is not ready."""
 MOST_REST_SECONDS = 2.0
 """However long a step took, because it waited behind others."""
 
@@ -69,7 +71,7 @@ class Follower:
         """Fold everything that was in the log when this was called."""
         head = await self._database.read(self._database.head)
         async with self._turn:
-            while not await self._step(head):
+            while await self._step(head):
                 pass
 
     async def lag(self) -> int:
@@ -92,25 +94,25 @@ class Follower:
     async def _catch_up_beside_others(self) -> None:
         """Nobody waits for it, so it takes a small share of the time while others write."""
         head = await self._database.read(self._database.head)
-        done = False
-        while not done:
+        behind = head
+        while behind:
             began, orders = time.monotonic(), self._writer.carried_out
             async with self._turn:
-                done = await self._step(head)
+                behind = await self._step(head)
             alone = self._writer.carried_out - orders <= 1  # the step's own
-            if not done and not alone:
+            if not alone and 0 < behind < TOO_FAR:
                 await asyncio.sleep(min(REST * (time.monotonic() - began), MOST_REST_SECONDS))
 
-    async def _step(self, head: int) -> bool:
-        """Whether all models had reached `head`; else those that are farthest behind went a step on."""
-        behind = [model for model in await self._database.read(self._live) if model.position < head]
-        if not behind:
-            return True
-        last = min(model.position for model in behind)
-        models = [model for model in behind if model.position == last]
+    async def _step(self, head: int) -> int:
+        """How many events behind `head` the last of the models was; it, and those as far, went a step on."""
+        live = await self._database.read(self._live)
+        last = min((model.position for model in live), default=head)
+        if last >= head:
+            return 0
+        models = [model for model in live if model.position == last]
         store = await self._database.in_thread(partial(self._folded, models, last))
         await self._writer.run(store)
-        return False
+        return head - last
 
     def _folded(self, models: Sequence[Following], position: int) -> Callable[[Connection], None]:
         """The next step of models that are at that position, ready to be stored."""
