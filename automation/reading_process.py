@@ -2,6 +2,7 @@
 
 import asyncio
 import sys
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Final
 
@@ -10,6 +11,7 @@ import structlog
 AT_ONCE: Final = 2
 """In one process of Kanal: each may take a processor for a minute, and with a million events 550 to 900 MB."""
 LONGEST_SECONDS: Final = 300.0
+CHUNK: Final = 64 * 1024
 
 log = structlog.get_logger(__name__)
 
@@ -28,8 +30,12 @@ class ReadingProcesses:
         self._seconds = seconds
         self.under_way = 0
 
-    async def run(self, module: str, job: bytes) -> bytes:
-        """What the module writes when it is given the job in one line. Cancelled, it ends the process.
+    async def run(
+        self, module: str, job: bytes, told: Callable[[bytes], None] = lambda _: None
+    ) -> bytes:
+        """What the module writes last when it is given the job in one line. Cancelled, it ends the process.
+
+        `told`: is called with each line that it writes before.
 
         Raises TooManyReaders, ReadingTookTooLong.
         """
@@ -37,11 +43,11 @@ class ReadingProcesses:
             raise TooManyReaders
         self.under_way += 1
         try:
-            return await self._run(module, job)
+            return await self._run(module, job, told)
         finally:
             self.under_way -= 1
 
-    async def _run(self, module: str, job: bytes) -> bytes:
+    async def _run(self, module: str, job: bytes, told: Callable[[bytes], None]) -> bytes:
         pipe = asyncio.subprocess.PIPE
         process = await asyncio.create_subprocess_exec(
             sys.executable, "-m", module, stdin=pipe, stdout=pipe, stderr=pipe
@@ -54,7 +60,7 @@ class ReadingProcesses:
                 # Standard input stays open: whoever reads ends when it is closed, also by our death.
                 process.stdin.write(job + b"\n")
                 found, complaint = await asyncio.gather(
-                    process.stdout.read(), process.stderr.read()
+                    _last_line(process.stdout, told), process.stderr.read()
                 )
                 status = await process.wait()
         except TimeoutError:
@@ -70,3 +76,15 @@ class ReadingProcesses:
             )
             raise RuntimeError(f"{module} ended with status {status}")
         return found
+
+
+async def _last_line(output: asyncio.StreamReader, told: Callable[[bytes], None]) -> bytes:
+    """It may be longer than a reader takes for a line."""
+    kept: list[bytes] = []
+    while chunk := await output.read(CHUNK):
+        *ends, begun = chunk.split(b"\n")
+        for end in ends:
+            told(b"".join([*kept, end]))
+            kept.clear()
+        kept.append(begun)
+    return b"".join(kept)

@@ -1,6 +1,7 @@
 """What-if: what a rule would have done in the last days of the log, found out without doing anything.
 
-A process of its own reads one job as JSON from standard input and writes what it found to standard output. Nothing but the
+A process of its own reads one job as JSON from standard input and writes to standard output, line by line, how far it has come,
+and in the end what it found. Nothing but the
 log's events counts, each state as it was when the cause's command had ended, so the same log and the same job have the same
 answer.
 """
@@ -10,7 +11,7 @@ import os
 import sys
 import threading
 from collections import defaultdict, deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from functools import partial
 from itertools import islice
@@ -222,16 +223,19 @@ class WhatIf:
         self._chains: dict[int, tuple[str, ...]] = {}
         """Of what rules did in the log: the rules that led to it, the last one first."""
 
-    def find(self) -> Findings:
+    def find(self, told: Callable[[float], None] = lambda _: None) -> Findings:
+        """`told`: is called with the share of the log that was gone through."""
         with closing(self._memory):
-            self._go_through()
+            self._go_through(told)
         return self._findings()
 
-    def _go_through(self) -> None:
+    def _go_through(self, told: Callable[[float], None]) -> None:
+        begin = self._states.position
         while events := self._read():
             with self._states.reading() as connection:
                 for recorded in events:
                     self._take(connection, recorded)
+            told((self._states.position - begin) / (self._upto - begin))
         with self._states.reading() as connection:
             self._ask_all(connection)
             self._come_due(connection, self._until + 1)
@@ -416,8 +420,13 @@ def main() -> None:
     job = msgspec.json.decode(sys.stdin.buffer.readline(), type=Job)
     threading.Thread(target=_end_with_the_asker, daemon=True).start()
     with closing(opened_to_read(job.database)) as database:
-        findings = WhatIf(database, migrate(database), job).find()
+        findings = WhatIf(database, migrate(database), job).find(_tell)
     sys.stdout.buffer.write(msgspec.json.encode(findings))
+
+
+def _tell(share: float) -> None:
+    sys.stdout.buffer.write(f"{share:.3f}\n".encode())
+    sys.stdout.buffer.flush()
 
 
 def _end_with_the_asker() -> None:

@@ -349,7 +349,28 @@ def try_rule(
     `change` counts for rules of the kind `changed`, `text` is that of the last message of the kind, `times` as in `fire_rule`.
     Raises RuleNotFound, CaseNotFound.
     """
-    rule = existing_rule(work, rule_id)
+    return try_draft(
+        work,
+        rule=existing_rule(work, rule_id),
+        case_id=case_id,
+        change=change,
+        text=text,
+        matches=matches,
+        times=times,
+    )
+
+
+def try_draft(
+    work: Work,
+    *,
+    rule: Rule,
+    case_id: int,
+    change: Change,
+    text: str,
+    matches: Matches,
+    times: Mapping[int, int] = MappingProxyType({}),
+) -> list[Verdict]:
+    """As `try_rule`, of one that need not be kept. Raises CaseNotFound."""
     case = existing_case(work, case_id)
     if rule.kind == "incoming":
         cause = Cause(0, case_id, "user_message", case.user_wrote, "user", text)

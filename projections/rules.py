@@ -106,6 +106,7 @@ def define(metadata: MetaData, name: Names) -> Iterable[Table]:
         flag("stopped"),
         number("at"),
         Index(f"{firings}_case", "case_id", "rule_id", "at"),
+        Index(f"{firings}_rule", "rule_id", "position"),
     )
 
 
@@ -153,7 +154,7 @@ def fold(changes: Changes, tables: Tables, recorded: Recorded) -> None:
 
 PROJECTION = ReadModel(
     name="rules",
-    version=3,
+    version=4,
     handles=dict.fromkeys((*OF_RULES, RuleFired, RuleLoopCut), fold),
     define=define,
 )
@@ -183,6 +184,14 @@ def fired(connection: Connection, views: Views, case_id: int) -> list[FiringRow]
     firings = views.rules["rule_firings"]
     query = columns_of(firings, FiringRow).where(firings.c.case_id == case_id)
     return [FiringRow._make(row) for row in connection.execute(query.order_by(firings.c.position))]
+
+
+def fired_by(connection: Connection, views: Views, rule_id: int, limit: int) -> list[FiringRow]:
+    """The newest first."""
+    firings = views.rules["rule_firings"]
+    query = columns_of(firings, FiringRow).where(firings.c.rule_id == rule_id)
+    newest = query.order_by(firings.c.position.desc()).limit(limit)
+    return [FiringRow._make(row) for row in connection.execute(newest)]
 
 
 def fired_for(

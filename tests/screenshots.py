@@ -26,6 +26,21 @@ PAGES: Final = {
     "new-channel": "/channels/new",
     "staff": "/staff",
     "account": "/account",
+    "rules": "/rules",
+    "rule": "/rules/1",
+    "rule-editor": "/rules/1/edit",
+    "new-rule": "/rules/new?kind=timed",
+    "macros": "/macros",
+    "macro-editor": "/macros/1",
+    "labels": "/labels",
+    "fields": "/fields",
+    "field": "/fields/1",
+    "groups": "/groups",
+    "group": "/groups/1",
+    "hours": "/hours",
+    "hours-form": "/hours/1",
+    "targets": "/targets",
+    "target": "/targets/1",
     "system": "/system",
     "refused": "/cases/999",
 }
@@ -70,6 +85,7 @@ async def fill(api: Api, receiver: Receiver) -> None:
     await api.put("staff/1.json", {"staff": {"staff_full_name": "Anna Ivanova"}})
     colleague = {"staff_email": "boris@example.com", "staff_full_name": "Boris Petrov"}
     await api.post("staff.json", {"staff": colleague})
+    await automate(api)
     for number in range(18):
         name, subject, words = PEOPLE[number % len(PEOPLE)]
         case = await api.case(
@@ -94,6 +110,34 @@ async def fill(api: Api, receiver: Receiver) -> None:
     receiver.then(status(500), status(500))
     await api.message(1, content="It arrives tomorrow before noon.")
     await receiver.wait_for(1)
+
+
+async def automate(api: Api) -> None:
+    """What Kanal does by itself, and what that names."""
+    field = {"title": "Tariff", "field_type": "select", "field_level": "user"}
+    field["field_data"] = {"1": "Basic", "2": "Gold"}  # type: ignore[assignment]
+    await api.post("custom_fields.json", {"custom_field": field})
+    week = {day: ["09:00-18:00"] for day in ("mon", "tue", "wed", "thu", "fri")}
+    hours = {"title": "Weekdays", "zone": "Europe/Berlin", "hours": week, "holidays": ["01-01"]}
+    await api.post("business_hours.json", {"business_hours": hours})
+    target = {"title": "Urgent", "priorities": ["critical"], "first_response_minutes": 30}
+    await api.post("response_targets.json", {"response_target": target})
+    reply = {"action_type": "email_to_user", "action_destination": "Thank you, [user_name]!"}
+    label = {"action_type": "add_labels", "action_destination": [1]}
+    note = {"action_type": "add_note", "content": "Nobody has answered yet."}
+    macro = {"title": "Close with thanks", "actions": [reply, label], "shared": True}
+    await api.post("macros.json", {"macro": macro})
+    money = {"field": "text", "operator": "contains", "value": "refund"}
+    new = {"field": "first_message", "operator": "is", "value": True}
+    gold = {"field": "cf_1", "operator": "is", "value": "2"}
+    conditions = {"all": [money, {"any": [new, gold]}]}
+    for rule in (
+        {"kind": "incoming", "title": "Refunds", "conditions": conditions, "actions": [label]},
+        {"kind": "incoming", "title": "Gold", "channels": ["cch1"], "actions": [reply]},
+        {"kind": "timed", "since": "unanswered", "after_minutes": 240, "actions": [note]},
+    ):
+        await api.post("rules.json", {"rule": {"title": "Slow", "active": False, **rule}})
+    await api.put("rules/1/enable.json")
 
 
 async def take(

@@ -4,6 +4,7 @@ import contextlib
 import re
 from collections.abc import AsyncIterator
 from html import unescape
+from html.parser import HTMLParser
 from io import BytesIO
 from typing import Any, NamedTuple
 from urllib.parse import urlencode
@@ -25,6 +26,66 @@ class Seen(NamedTuple):
     @property
     def words(self) -> str:
         return unescape(self.text)
+
+
+class _Form(HTMLParser):
+    """What a browser would send of the form with that address, before anybody typed."""
+
+    def __init__(self, action: str) -> None:
+        super().__init__()
+        self.fields: list[tuple[str, str]] = []
+        self._action = action
+        self._within = False
+        self._select = self._text = ""
+        self._begun = ""
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        given = dict(attrs)
+        name, value = given.get("name") or "", given.get("value") or ""
+        if tag == "form":
+            self._within = given.get("action") == self._action
+        elif not self._within:
+            return
+        elif tag == "select":
+            self._select = name
+        elif tag == "option" and self._select:
+            known = [each for each, _ in self.fields]
+            if "selected" in given or self._select not in known:
+                self.fields = [pair for pair in self.fields if pair[0] != self._select]
+                self.fields.append((self._select, value))
+        elif tag == "textarea":
+            self._text, self._begun = name, ""
+        elif tag == "input" and name not in ("", "token"):
+            self.fields += [(name, value)] if _sent(given) else []
+
+    def handle_data(self, data: str) -> None:
+        self._begun += data
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag == "textarea" and self._text:
+            self.fields.append((self._text, self._begun.removeprefix("\n")))
+            self._text = ""
+        elif tag == "select":
+            self._select = ""
+        elif tag == "form":
+            self._within = False
+
+
+def _sent(input_: dict[str, str | None]) -> bool:
+    return input_.get("type") not in ("checkbox", "radio") or "checked" in input_
+
+
+def form_in(seen: Seen, action: str) -> dict[str, Any]:
+    """Its fields; of those whose names end with `[]`, a list."""
+    form = _Form(action)
+    form.feed(seen.text)
+    fields: dict[str, Any] = {}
+    for name, value in form.fields:
+        if name.endswith("[]"):
+            fields.setdefault(name, []).append(value)
+        else:
+            fields[name] = value
+    return fields
 
 
 class Visitor:

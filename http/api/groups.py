@@ -9,7 +9,7 @@ from msgspec import Struct
 from kanal.domain import groups
 from kanal.domain.errors import GroupNotFound
 from kanal.http.answers import Date, answer, empty, listing
-from kanal.http.context import Call
+from kanal.http.context import Call, Caller
 from kanal.http.contract import Empty, Listed, One, Takes, contract
 from kanal.http.dates import Dates
 from kanal.http.errors import ApiError
@@ -113,16 +113,21 @@ async def delete(call: Call) -> web.Response:
     given, asked = await call.given(GroupReplacement), call.asked(GroupReplacement)
     replacement = given.replace_group_id or asked.replace_group_id
     await _read(call, group_id)
-    in_use = await call.read(unclosed, group_id=group_id, limit=1)
-    if in_use and not replacement:
+    await check_replacement(call, group_id, replacement)
+    await call.submit(partial(groups.delete_group, group_id=group_id, replace_group_id=replacement))
+    return empty()
+
+
+async def check_replacement(caller: Caller, group_id: int, replace_group_id: int) -> None:
+    """Raises ApiError if there are cases for which a group has to be named."""
+    in_use = await caller.read(unclosed, group_id=group_id, limit=1)
+    if in_use and not replace_group_id:
         raise ApiError(
             400,
             "replacement_required",
             "There are cases in this group that are not closed: name the group that gets them as replace_group_id.",
             fields={"replace_group_id": "is required"},
         )
-    await call.submit(partial(groups.delete_group, group_id=group_id, replace_group_id=replacement))
-    return empty()
 
 
 def shown(row: GroupRow, dates: Dates) -> GroupAnswer:

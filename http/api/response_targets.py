@@ -112,7 +112,7 @@ async def show(call: Call) -> web.Response:
 )
 async def create(call: Call) -> web.Response:
     given = await call.given(NewResponseTarget)
-    done = await call.submit(partial(add_response_target, target=Target(**_changes(given))))
+    done = await call.submit(partial(add_response_target, target=target_of(given)))
     return await _answer(call, done.result, 201)
 
 
@@ -134,6 +134,10 @@ async def change(call: Call) -> web.Response:
 async def delete(call: Call) -> web.Response:
     await call.submit(partial(delete_response_target, response_target_id=_target_id(call)))
     return empty()
+
+
+def target_of(given: NewResponseTarget) -> Target:
+    return Target(**_changes(given))
 
 
 def _changes(given: ResponseTargetChanges) -> dict[str, Any]:

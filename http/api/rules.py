@@ -216,7 +216,7 @@ async def test(call: Call) -> web.Response:
     given = await call.given(RuleTest)
     case_id = case_id_in(given.case_id)
     text = await call.read(_last_text, rule_id, case_id)
-    times = await call.context.database.in_thread(partial(_times, call.context, case_id))
+    times = await call.context.database.in_thread(partial(times_of_case, call.context, case_id))
     command = partial(
         rules.try_rule,
         rule_id=rule_id,
@@ -278,7 +278,7 @@ def _last_text(connection: Connection, views: Views, rule_id: int, case_id: int)
     return (row.content or plain_text(row.content_html)) if row else ""
 
 
-def _times(context: Context, case_id: int) -> dict[int, int]:
+def times_of_case(context: Context, case_id: int) -> dict[int, int]:
     """Of the case's events that conditions count from."""
     states = LogStates(context.database, context.stream_ids)
     with states.reading():

@@ -1,6 +1,7 @@
 """/api/rules/what_if: what a rule would have done in the last days. Kanal's own."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Annotated, Final, Self
 
@@ -19,7 +20,7 @@ from kanal.domain.errors import NoRight, WrongRule
 from kanal.domain.rules import Draft, RuleKind
 from kanal.http.answers import Date, answer
 from kanal.http.api.rules import RuleChanges, changes_of
-from kanal.http.context import Call
+from kanal.http.context import Call, Caller
 from kanal.http.contract import One, Takes, contract
 from kanal.http.dates import Dates
 from kanal.http.errors import ApiError
@@ -118,23 +119,13 @@ class WhatIfAnswer(Struct):
 async def ask(call: Call) -> web.Response:
     """In a process of its own, which only reads."""
     given = await call.given(WhatIfFields)
-    await call.read(_check_sees_all)
+    await call.read(check_sees_all)
     draft = await _draft(call, given)
-    database = call.context.database
-    job = Job(
-        database=database.address,
-        draft=draft.rule,
-        live=draft.live,
-        before=draft.before,
-        days=given.days,
-        upto=await database.read(database.head),
-        limit=given.limit,
-    )
-    findings = msgspec.json.decode(await _found(call, job), type=Findings)
+    findings = await found(call, draft, given.days, given.limit, partial(_still_there, call))
     return answer({"what_if": _shown(draft, findings, call.context.dates)})
 
 
-def _check_sees_all(_: Connection, views: Views) -> None:
+def check_sees_all(_: Connection, views: Views) -> None:
     """Raises NoRight."""
     if not views.scope.sees_all:
         raise NoRight("see all cases")
@@ -154,16 +145,42 @@ async def _draft(call: Call, given: WhatIfFields) -> Draft:
     return msgspec.convert(done.result, Draft)  # of a repeated request it is plain values
 
 
-async def _found(call: Call, job: Job) -> bytes:
+async def _still_there(call: Call, _: float) -> None:
     """Raises ApiError."""
-    run = call.context.reading_processes.run(what_if.__name__, msgspec.json.encode(job))
+    if call.request.transport is None:
+        raise ApiError(503, "what_if_cancelled", "The caller did not wait for the answer.")
+
+
+async def found(
+    call: Caller,
+    draft: Draft,
+    days: int,
+    limit: int,
+    look: Callable[[float], Awaitable[None]],
+) -> Findings:
+    """`look` hears again and again how far it has come, and ends it by raising something. Raises ApiError."""
+    database = call.context.database
+    job = Job(
+        database=database.address,
+        draft=draft.rule,
+        live=draft.live,
+        before=draft.before,
+        days=days,
+        upto=await database.read(database.head),
+        limit=limit,
+    )
+    shares = [0.0]
+
+    def told(line: bytes) -> None:
+        shares[:] = [float(line)]
+
+    run = call.context.reading_processes.run(what_if.__name__, msgspec.json.encode(job), told)
     reading = asyncio.create_task(run)
     try:
         while not reading.done():
             await asyncio.wait({reading}, timeout=LOOK_SECONDS)
-            if call.request.transport is None:
-                raise ApiError(503, "what_if_cancelled", "The caller did not wait for the answer.")
-        return reading.result()
+            await look(*shares)
+        return msgspec.json.decode(reading.result(), type=Findings)
     except TooManyReaders:
         again = {"Retry-After": str(AGAIN_SECONDS)}
         sentence = (

@@ -55,10 +55,16 @@ def page(
     status: int = 200,
     headers: Mapping[str, str] = {},
 ) -> web.Response:
-    text = environment(language).get_template(template).render(values, language=language)
     return web.Response(
-        text=text, status=status, content_type="text/html", headers={**HEADERS, **headers}
+        text=rendered(template, values, language),
+        status=status,
+        content_type="text/html",
+        headers={**HEADERS, **headers},
     )
+
+
+def rendered(template: str, values: Mapping[str, Any], language: str) -> str:
+    return environment(language).get_template(template).render(values, language=language)
 
 
 @cache

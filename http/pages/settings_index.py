@@ -54,12 +54,65 @@ SETTINGS: Final = (
                 Right.SEE,
                 "people",
             ),
+            Entry(
+                N_("Groups"),
+                N_("Teams, and who gets their cases when one goes."),
+                "/groups",
+                Right.SEE,
+                "group",
+            ),
         ),
     ),
-    Section(N_("Automation"), ()),
+    Section(
+        N_("Automation"),
+        (
+            Entry(
+                N_("Rules"),
+                N_("What Kanal does by itself, tried before it is switched on."),
+                "/rules",
+                Right.SEE,
+                "bolt",
+            ),
+            Entry(
+                N_("Macros"),
+                N_("Several things at once, chosen below a conversation."),
+                "/macros",
+                Right.SEE,
+                "send",
+            ),
+            Entry(
+                N_("Business hours"),
+                N_("When you work, and on which days you do not."),
+                "/hours",
+                Right.SEE,
+                "clock",
+            ),
+            Entry(
+                N_("Response targets"),
+                N_("By when customers are to be answered."),
+                "/targets",
+                Right.SEE,
+                "flag",
+            ),
+        ),
+    ),
     Section(
         N_("Data"),
         (
+            Entry(
+                N_("Labels"),
+                N_("Short words that are put on cases."),
+                "/labels",
+                Right.SEE,
+                "label",
+            ),
+            Entry(
+                N_("Custom fields"),
+                N_("What you want to know of customers and cases."),
+                "/fields",
+                Right.SEE,
+                "note",
+            ),
             Entry(
                 N_("System"),
                 N_("The log, the read models behind it, what waits to go out."),

@@ -21,7 +21,10 @@ pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(120)
 AXE = Path(axe_playwright_python.__file__).with_name("axe.min.js").read_text()
 WCAG = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]
 CONTRAST = ["color-contrast"]
-OTHERS = ("/settings", "/channels/cch1", "/channels/new", "/staff", "/account")
+OTHERS = (
+    *("/settings", "/channels/cch1", "/channels/new", "/staff", "/account"),
+    *("/rules", "/rules/new?kind=timed", "/macros/new", "/hours/new", "/targets/new", "/labels"),
+)
 """Pages that axe judges beside inbox and conversation."""
 ATTACK = "<script>document.title='caught'</script><img src=x onerror=\"document.title='caught'\">"
 ATTACKS_IN_HTML = (
@@ -331,6 +334,57 @@ async def test_what_a_rule_sent_says_why_and_a_macro_does_several_things(desk: D
         await expect(page.locator(".note")).to_contain_text("Closed by hand")
         await expect(page.locator("#talk-head")).to_contain_text("Closed")
     await api.call("DELETE", f"rules/{made['rule']['rule_id']}.json")
+
+
+async def test_a_rule_is_put_together_and_tried_without_leaving_the_page(desk: Desk) -> None:
+    api = desk.api
+    case = await api.case(user_custom_id="tried", content="Is my parcel lost?", subject="Parcel")
+    async with staff_browser(desk.browser, api.address, bypass_csp=True) as page:
+        await page.goto("/rules/new")
+        await page.get_by_label("What the rule is called").fill("Parcels")
+        await page.get_by_label("Text of the message", exact=True).fill("parcel")
+        await page.get_by_role("button", name="Condition", exact=True).click()
+        field = page.get_by_label("What is asked").nth(1)
+        await expect(field).to_be_focused()
+        await field.select_option("status")
+        await page.get_by_label("Waiting").check()
+        await page.get_by_label("What is done").select_option("email_to_user")
+        text = page.get_by_label("Text of the message", exact=True).nth(1)
+        await text.fill("We look for it, ")
+        await page.get_by_text("Put in something of the case").click()
+        await page.get_by_role("button", name="customer’s name").click()
+        await expect(text).to_have_value("We look for it, [user_name]")
+
+        await page.get_by_label("On one case").fill(str(case["case_number"]))
+        await page.get_by_role("button", name="Test", exact=True).click()
+        await expect(page.locator(".condition .verdict.good")).to_have_count(1)
+        await expect(page.locator(".condition .verdict.bad")).to_have_count(1)
+        assert await _barriers(page, WCAG) == []
+        await page.get_by_label("Waiting").uncheck()
+        await page.get_by_label("Open", exact=True).check()
+        await page.get_by_role("button", name="What would it have done?").click()
+        await expect(page.locator(".findings .run").last).to_contain_text("We look for it,")
+        assert await _barriers(page, WCAG) == []
+
+        await page.get_by_role("button", name="Save", exact=True).click()
+        await expect(page.locator(".sentence")).to_contain_text("Status is Open")
+        rule_id = int(page.url.rsplit("/", 1)[-1].partition("?")[0])
+        other = {"kind": "incoming", "title": "Other", "active": False}
+        made = await api.post(
+            "rules.json", {"rule": {**other, "actions": [{"action_type": "stop"}]}}
+        )
+        await page.goto("/rules")
+        grips = page.locator("[data-grip]")
+        await grips.nth(1).hover()
+        await page.mouse.down()
+        await grips.nth(0).hover()
+        await page.mouse.move(0, 0)
+        async with page.expect_response("**/rules/order"):
+            await page.mouse.up()
+        order = [each["rule_id"] for each in await api.items("rules.json", "rule")]
+        assert order == [made["rule"]["rule_id"], rule_id]
+        for each in order:
+            await api.call("DELETE", f"rules/{each}.json")
 
 
 async def test_without_a_script_one_reads_and_answers(desk: Desk) -> None:

@@ -1,0 +1,118 @@
+"""/fields: what an account wants to know of its customers and cases."""
+
+from functools import partial
+from typing import Any, Final, get_args
+
+from aiohttp import web
+
+from kanal.domain import custom_fields as domain
+from kanal.domain.custom_fields import FieldLevel, FieldType
+from kanal.domain.errors import CustomFieldNotFound
+from kanal.http.api.custom_fields import CustomFieldChanges, NewCustomField
+from kanal.http.ids import id_in
+from kanal.http.pages.action_forms import mapping, word
+from kanal.http.pages.form_errors import NO_FAULTS, Faults
+from kanal.http.pages.settings_forms import kept, shown
+from kanal.http.pages.visit import Visit
+from kanal.projections import custom_fields as read
+
+TYPES: Final[tuple[str, ...]] = get_args(FieldType)
+LEVELS: Final[tuple[str, ...]] = get_args(FieldLevel)
+OPTION: Final = "o"
+"""Before an option's key in a name: names that are all numbers would be a list."""
+
+
+async def show_all(visit: Visit) -> web.StreamResponse:
+    return await shown(visit, "custom_fields.html")
+
+
+async def form(visit: Visit) -> web.StreamResponse:
+    return await _new(visit, NO_FAULTS, {})
+
+
+async def create(visit: Visit) -> web.StreamResponse:
+    typed = await _typed(visit)
+
+    async def keep() -> None:
+        given = NewCustomField.read(typed, visit.context)
+        command = partial(
+            domain.create_field,
+            title=given.title,
+            field_type=given.field_type,
+            field_level=given.field_level,
+            options=given.field_data,
+        )
+        await visit.submit(command)
+
+    return await kept(visit, keep(), "/fields", partial(_new, visit, typed=typed))
+
+
+async def edit(visit: Visit) -> web.StreamResponse:
+    return await _form(visit, NO_FAULTS, None)
+
+
+async def change(visit: Visit) -> web.StreamResponse:
+    typed = await _typed(visit)
+
+    async def keep() -> None:
+        wanted = {"title": typed["title"], "field_data": typed["field_data"]}
+        given = CustomFieldChanges.read(wanted, visit.context)
+        command = partial(
+            domain.change_field,
+            field_id=_field_id(visit),
+            title=given.title,
+            options=given.field_data,
+        )
+        await visit.submit(command)
+
+    return await kept(visit, keep(), "/fields", partial(_form, visit, typed=typed))
+
+
+async def change_state(visit: Visit) -> web.StreamResponse:
+    action = word((await visit.body()).fields.get("action"))
+    commands = {
+        "enable": domain.enable_field,
+        "disable": domain.disable_field,
+        "delete": domain.delete_field,
+    }
+    if action in commands:
+        await visit.submit(partial(commands[action], field_id=_field_id(visit)))
+    return visit.see("/fields", done="deleted" if action == "delete" else "saved")
+
+
+async def _typed(visit: Visit) -> dict[str, Any]:
+    """As callers of the API write it. Further options have the next free numbers as their keys."""
+    fields = (await visit.body()).fields
+    options = {
+        key.removeprefix(OPTION): word(title).strip()
+        for key, title in mapping(fields.get("options")).items()
+        if word(title).strip()
+    }
+    more = [line.strip() for line in word(fields.get("more")).splitlines() if line.strip()]
+    numbers = [int(key) for key in options if key.isdecimal()]
+    for number, title in enumerate(more, start=max(numbers, default=0) + 1):
+        options[str(number)] = title
+    return {
+        "title": word(fields.get("title")).strip(),
+        "field_type": word(fields.get("field_type")),
+        "field_level": word(fields.get("field_level")),
+        "field_data": options,
+    }
+
+
+async def _new(visit: Visit, faults: Faults, typed: dict[str, Any]) -> web.StreamResponse:
+    return await shown(
+        visit, "custom_field.html", faults, row=None, typed=typed, types=TYPES, levels=LEVELS
+    )
+
+
+async def _form(visit: Visit, faults: Faults, typed: dict[str, Any] | None) -> web.StreamResponse:
+    row = await visit.read(read.find, _field_id(visit))
+    if row is None:
+        raise CustomFieldNotFound(visit.path("field"))
+    values = typed or {"title": row.title, "field_data": row.options}
+    return await shown(visit, "custom_field.html", faults, row=row, typed=values)
+
+
+def _field_id(visit: Visit) -> int:
+    return id_in(visit.path("field"), CustomFieldNotFound)

@@ -1,0 +1,162 @@
+"""Pages of macros, labels, custom fields, groups, business hours and response targets: made, refused beside the input, changed, gone."""
+
+import re
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+import pytest_asyncio
+from served_api import Api
+from visiting import Visitor, form_in, visitor
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+
+@pytest.fixture(scope="module")
+def shared_database_url() -> str:
+    """What these pages ask of either database the tests of the API ask."""
+    return ""
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def anna(shared_api: Api) -> AsyncIterator[Visitor]:
+    async with visitor(shared_api.address) as anna:
+        await anna.sign_in()
+        yield anna
+
+
+async def last(api: Api, path: str, entity: str) -> dict[str, Any]:
+    *_, item = await api.items(f"{path}.json", entity)
+    return dict(item)
+
+
+async def test_a_label_is_added_renamed_refused_and_deleted(shared_api: Api, anna: Visitor) -> None:
+    await anna.get("/labels")
+    assert "refund" in (await anna.post("/labels", {"label_title": "refund"})).words
+    again = await anna.post("/labels", {"label_title": "Refund"})
+    assert (again.status, "There is such a label already." in again.words) == (400, True)
+    assert 'value="Refund"' in again.text
+    await anna.post("/labels/1", {"label_title": "money back"})
+    assert (await last(shared_api, "labels", "label"))["label_title"] == "money back"
+    empty = await anna.post("/labels/1", {"label_title": ""})
+    assert (empty.status, "This is needed." in empty.words) == (400, True)
+    assert "money back" not in (await anna.post("/labels/1/delete")).words
+    assert (await anna.get("/labels/1")).status == 404
+
+
+async def test_a_choice_has_options_that_keep_their_keys(shared_api: Api, anna: Visitor) -> None:
+    await anna.get("/fields/new")
+    fields = {"title": "Tariff", "field_type": "select", "field_level": "user"}
+    refused = await anna.post("/fields", fields)
+    assert (refused.status, "A choice needs at least one option." in refused.words) == (400, True)
+    assert 'value="Tariff"' in refused.text
+    await anna.post("/fields", {**fields, "more": "Basic\nGold\n"})
+    given = form_in(await anna.get("/fields/1"), "/fields/1")
+    assert (given["options[o1]"], given["options[o2]"]) == ("Basic", "Gold")
+    await anna.post("/fields/1", {**given, "options[o1]": "", "more": "Platinum"})
+    field = await last(shared_api, "custom_fields", "custom_field")
+    assert field["field_data"] == {"2": "Gold", "3": "Platinum"}
+    await anna.post("/fields/1/state", {"action": "disable"})
+    assert not (await last(shared_api, "custom_fields", "custom_field"))["active"]
+    await anna.post("/fields/1/state", {"action": "delete"})
+    assert await shared_api.items("custom_fields.json", "custom_field") == []
+
+
+async def test_a_group_hands_its_cases_over_when_it_goes(shared_api: Api, anna: Visitor) -> None:
+    api = shared_api
+    await api.channel()
+    await anna.get("/groups/new")
+    for title in ("Sales", "Support"):
+        await anna.post("/groups", {"group_title": title, "group_signature": "Bye"})
+    case = await api.case()
+    await api.put(f"cases/{case['case_id']}.json", {"case": {"group_id": 1}})
+    await anna.post("/groups/1", {"group_title": "Sales team"})
+    refused = await anna.post("/groups/1/state", {"action": "delete", "replace_group_id": "0"})
+    assert (refused.status, "say which group gets them" in refused.words) == (400, True)
+    assert (await anna.post("/groups/1/state", {"action": "disable"})).path == "/groups?done=saved"
+    assert not (await api.get("groups/1.json"))["group"]["active"]
+    await anna.post("/groups/1/state", {"action": "delete", "replace_group_id": "2"})
+    titles = [group["group_title"] for group in await api.items("groups.json", "group")]
+    assert titles == ["Support"]
+
+
+async def test_business_hours_are_typed_as_people_write_them(
+    shared_api: Api, anna: Visitor
+) -> None:
+    given = form_in(await anna.get("/hours/new"), "/hours")
+    wrong = {**given, "title": "Ours", "zone": "Mars", "hours[mon]": "nine", "holidays": "someday"}
+    refused = await anna.post("/hours", wrong)
+    assert refused.status == 400
+    assert form_in(refused, "/hours") == wrong
+    assert refused.text.count('class="field-error"') == 3
+    await anna.post("/hours", {**given, "title": "Ours", "holidays": "2026-12-25\n01-01"})
+    hours = await last(shared_api, "business_hours", "business_hours")
+    assert (hours["hours"]["mon"], hours["hours"]["sun"]) == (["09:00-18:00"], [])
+    assert hours["holidays"] == ["01-01", "2026-12-25"]
+    path = f"/hours/{hours['business_hours_id']}"
+    given = form_in(await anna.get(path), path)
+    await anna.post(path, {**given, "holidays": "", "hours[mon]": "10:00-12:00, 13:00-15:00"})
+    hours = await last(shared_api, "business_hours", "business_hours")
+    assert (hours["holidays"], hours["hours"]["mon"]) == ([], ["10:00-12:00", "13:00-15:00"])
+    await anna.post(f"{path}/delete")
+    assert await shared_api.items("business_hours.json", "business_hours") == []
+
+
+async def test_a_response_target_is_in_minutes_hours_or_days(
+    shared_api: Api, anna: Visitor
+) -> None:
+    given = form_in(await anna.get("/targets/new"), "/targets")
+    assert (await anna.post("/targets", {**given, "title": "Urgent"})).status == 400
+    typed = {**given, "title": "Urgent", "first_response": "2", "first_response_unit": "hours"}
+    refused = await anna.post("/targets", {**typed, "resolution": "soon"})
+    assert (refused.status, "This must be a whole number." in refused.words) == (400, True)
+    await anna.post("/targets", {**typed, "priorities[]": ["high", "critical"]})
+    target = await last(shared_api, "response_targets", "response_target")
+    assert (target["first_response_minutes"], target["priorities"]) == (120, ["high", "critical"])
+    path = f"/targets/{target['response_target_id']}"
+    given = form_in(await anna.get(path), path)
+    assert (given["first_response"], given["first_response_unit"]) == ("2", "hours")
+    given.pop("priorities[]")
+    await anna.post(path, {**given, "first_response": "3", "hours": "clock"})
+    target = await last(shared_api, "response_targets", "response_target")
+    assert (target["first_response_minutes"], target["priorities"]) == (180, [])
+    await anna.post(f"{path}/delete")
+    assert await shared_api.items("response_targets.json", "response_target") == []
+
+
+async def test_a_macro_is_put_together_like_a_rule(shared_api: Api, anna: Visitor) -> None:
+    given = form_in(await anna.get("/macros/new"), "/macros")
+    more = await anna.post("/macros/draft", {**given, "title": "Thanks", "edit": "add-action:"})
+    given = form_in(more, "/macros")
+    typed = {**given, "actions[1][type]": "status", "actions[1][choice]": "closed"}
+    refused = await anna.post("/macros", typed)
+    assert (refused.status, "Write the text of the message." in refused.words) == (400, True)
+    await anna.post("/macros", {**typed, "actions[0][text]": "Thank you!", "shared": "1"})
+    found = (await shared_api.get("macros.json"))["common"]["0"]["data"]
+    [(macro_id, macro)] = found.items()
+    assert [each["action_destination"] for each in macro["actions"]] == ["Thank you!", "3"]
+    path = f"/macros/{macro_id}"
+    given = form_in(await anna.get(path), path)
+    await anna.post(path, {**given, "title": "Many thanks"})
+    assert "Many thanks" in (await anna.get("/macros")).words
+    await anna.post(f"{path}/delete")
+    assert (await shared_api.get("macros.json"))["common"] == []
+
+
+async def test_who_may_not_change_settings_is_neither_offered_it_nor_let(
+    shared_api: Api, anna: Visitor
+) -> None:
+    role = {"title": "Looks", "custom_channels": "see", "standard_channels": "see"}
+    made = await shared_api.post("roles.json", {"role": role})
+    given = {"staff_email": "looks@example.com", "role_id": made["role"]["role_id"]}
+    staff_id = (await shared_api.post("staff.json", {"staff": given}))["staff"]["staff_id"]
+    await anna.get("/staff")
+    invited = await anna.post(f"/staff/{staff_id}/invitation")
+    [link] = set(re.findall(r"/join/[\w-]+", invited.text))
+    async with visitor(shared_api.address) as looks:
+        await looks.post(link, {"password": "a good password", "again": "a good password"})
+        for path in ("rules", "macros", "labels", "fields", "groups", "hours", "targets"):
+            shown = await looks.get(f"/{path}")
+            assert (shown.status, f"/{path}/new" in shown.text) == (200, False)
+            assert (await looks.post(f"/{path}", {"title": "x"})).status == 403
+            assert (await looks.get(f"/{path}/1/edit")).status in (403, 404)
