@@ -53,6 +53,7 @@ class ChannelCreated(Event, frozen=True):
     chat_offer_seconds: int = CHAT_OFFER_SECONDS
     chat_limit: int = 0
     webhook: WebhookOptions = DEFAULTS
+    undo_seconds: int = 0
 
 
 class ChannelChanged(Event, frozen=True):
@@ -68,6 +69,7 @@ class ChannelChanged(Event, frozen=True):
     chat_offer_seconds: int = CHAT_OFFER_SECONDS
     chat_limit: int = 0
     webhook: WebhookOptions = DEFAULTS
+    undo_seconds: int = 0
 
 
 class ChannelWasDisabled(Event, frozen=True):
@@ -137,6 +139,8 @@ class Channel(Struct, frozen=True):
     chat_limit: int = 0
     """Whoever has so many chats is offered none of this channel's; 0: no limit."""
     webhook: WebhookOptions = DEFAULTS
+    undo_seconds: int = 0
+    """So long a reply that is written in the workspace waits and can be taken back."""
     active: bool = False
     deleted: bool = False
     secrets: tuple[Secret, ...] = ()
@@ -156,6 +160,7 @@ def evolve(channel: Channel, event: Event) -> Channel:
                 chat_offer_seconds=event.chat_offer_seconds,
                 chat_limit=event.chat_limit,
                 webhook=event.webhook,
+                undo_seconds=event.undo_seconds,
                 active=True,
                 secrets=(Secret(event.secret_fingerprint),),
             )
@@ -170,6 +175,7 @@ def evolve(channel: Channel, event: Event) -> Channel:
                 chat_offer_seconds=event.chat_offer_seconds,
                 chat_limit=event.chat_limit,
                 webhook=event.webhook,
+                undo_seconds=event.undo_seconds,
             )
         case ChannelSecretMade():
             until = event.others_expire_at
@@ -220,6 +226,7 @@ def create_channel(
     chat_offer_seconds: int = CHAT_OFFER_SECONDS,
     chat_limit: int = 0,
     webhook: Mapping[str, Any] = {},
+    undo_seconds: int = 0,
     secret_fingerprint: str,
     restricted: bool = False,
 ) -> int:
@@ -240,6 +247,7 @@ def create_channel(
             chat_offer_seconds=chat_offer_seconds,
             chat_limit=chat_limit,
             webhook=options,
+            undo_seconds=undo_seconds,
             secret_fingerprint=secret_fingerprint,
         ),
     )
@@ -260,8 +268,8 @@ def restrict_channel(work: Work, *, channel_id: int, restricted: bool) -> int:
 def change_channel(
     work: Work, *, channel_id: int, webhook: Mapping[str, Any] = {}, **changes: Any
 ) -> int:
-    """`webhook`: any options of WebhookOptions; `changes`: any of title, webhook_url, channel_type, icon and the options of
-    chats. What stays the same is no event. Raises WebhookUrlRequired.
+    """`webhook`: any options of WebhookOptions; `changes`: any of title, webhook_url, channel_type, icon, undo_seconds and
+    the options of chats. What stays the same is no event. Raises WebhookUrlRequired.
     """
     channel = existing_channel(work, channel_id)
     changed = replace(channel, webhook=replace(channel.webhook, **webhook), **changes)
@@ -280,6 +288,7 @@ def change_channel(
                 chat_offer_seconds=changed.chat_offer_seconds,
                 chat_limit=changed.chat_limit,
                 webhook=changed.webhook,
+                undo_seconds=changed.undo_seconds,
             ),
         )
     return channel_id

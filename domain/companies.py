@@ -280,6 +280,19 @@ def join_named_company(work: Work, user_id: int, name: str) -> None:
     _join(work, work.load(USERS, user_id), company_id, "name")
 
 
+def put_into_company(work: Work, *, user_id: int, name: str) -> int:
+    """By hand: into the company of that name, made if there is none; "" takes the user out of theirs. Raises UserNotFound."""
+    user = existing_user(work, user_id)
+    if folded(name):
+        company_id = work.load(COMPANY_NAMES, folded(name)) or create_company(
+            work, name=name.strip()
+        )
+        _join(work, user, company_id, "hand")
+    elif user.company_id:
+        work.record(USERS, user_id, UserLeftCompany(user_id=user_id, company_id=user.company_id))
+    return user_id
+
+
 def join_company_of_domain(work: Work, user_id: int, email: str) -> None:
     """`email`: normalised. Nothing happens if no company has its domain."""
     company_id = work.load(COMPANY_DOMAINS, email.rpartition("@")[2])

@@ -29,12 +29,13 @@ from kanal.domain.custom_fields import GivenValues, read_values
 from kanal.domain.errors import CreatedInFuture
 from kanal.domain.files import FileRef, NewFile, numbered
 from kanal.domain.groups import GROUPS, active_group, group_after
-from kanal.domain.identities import Conflict, Identification, find_or_register
+from kanal.domain.identities import Conflict, Identification, find_or_register, known_as
 from kanal.domain.message_events import (
     MESSAGES,
     MessageFilesAwaited,
     MessageScheduled,
     Pending,
+    StatusAfterwards,
     Texts,
     about,
 )
@@ -166,6 +167,17 @@ def open_case(
     return OpenedCase(case_id, added.message_id, identified.user_id, identified.conflicts)
 
 
+def open_case_with(
+    work: Work, *, user_id: int, staff_id: int, subject: str = "", **said: Unpack[Said]
+) -> OpenedCase:
+    """Staff begin a conversation with somebody they know, where that profile is known.
+
+    Raises UserNotFound, ChannelDisabled, ChannelDeleted, StaffNotFound, StaffNotActive.
+    """
+    who = known_as(existing_user(work, user_id))
+    return open_case(work, who=who, staff_id=staff_id, subject=subject, **said)
+
+
 def _group_of(work: Work, company: Company | None) -> int:
     """The company's default group or whichever has its cases by now; none if that is not active."""
     if not company or not company.details.default_group:
@@ -262,7 +274,7 @@ def add_delayed(work: Work, case: Case, message_id: int, pending: Pending, texts
     )
     if pending.send_at:
         # What only waited for files counted as an answer when it was written.
-        set_status(work, case, "waiting", by=f"staff:{pending.staff_id}")
+        set_status(work, case, pending.status or "waiting", by=f"staff:{pending.staff_id}")
 
 
 def schedule(
@@ -273,6 +285,7 @@ def schedule(
     staff_id: int = 0,
     rule_id: int = 0,
     send_at: int = 0,
+    status: StatusAfterwards = "",
     **said: Unpack[Said],
 ) -> AddedMessage:
     """A message that waits until `send_at` and until its files have been fetched. Raises CreatedInFuture."""
@@ -291,6 +304,7 @@ def schedule(
         rule_id=rule_id,
         attachments=attachments,
         awaits_files=bool(urls),
+        status=status,
     )
     work.record(MESSAGES, message_id, scheduled)
     _await_files(work, case, message_id, urls, attachments)

@@ -79,6 +79,7 @@
     ├── TargetWithoutTime
     ├── CreatedInFuture
     ├── MessageNotRateable
+    ├── MessageIsSent
     ├── LastAdministrator
     ├── LastOwner
     ├── RoleFixed
@@ -734,6 +735,13 @@ class MessageNotRateable(DomainError):
         super().__init__(
             f"Message {message_id} cannot be rated: only replies of staff that have been sent can."
         )
+
+
+class MessageIsSent(DomainError):
+    code = "message_is_sent"
+
+    def __init__(self, message_id: int) -> None:
+        super().__init__(f"Message {message_id} has gone out already.")
 
 
 class LastAdministrator(DomainError):

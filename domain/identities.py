@@ -24,6 +24,7 @@ from kanal.domain.stream import Aggregate
 from kanal.domain.users import (
     USERS,
     MessengerType,
+    User,
     UserDetails,
     UserIdentityChanged,
     UserRegistered,
@@ -272,6 +273,16 @@ def delete_user(work: Work, *, user_id: int) -> int:
     work.record(IDENTITIES, user.key, released)
     work.record(USERS, user_id, UserWasDeleted(user_id, fields=tuple(user.values)))
     return user_id
+
+
+def known_as(user: User) -> Identification:
+    """By what a profile is known, and nothing that would change or link it."""
+    if user.type == "custom":
+        return Identification(channel_id=user.channel_id, external_id=user.identity)
+    normalised = user.key.partition("/")[2]
+    if user.type == "email" or user.type == "phone":
+        return _holder_of(Contact(user.type, user.identity, normalised, normaliser=""))
+    return Identification(messengers=(MessengerId(user.type, user.identity, normalised),))
 
 
 def _free(work: Work, claim: Claim) -> None:

@@ -1,5 +1,7 @@
 """What can happen to a message once it is there: the events of its own stream, and the state that they make."""
 
+from typing import Literal
+
 from msgspec import Struct
 from msgspec.structs import replace
 
@@ -8,6 +10,9 @@ from kanal.domain.cases import Case
 from kanal.domain.event import Event
 from kanal.domain.files import FileRef, MissedFile
 from kanal.domain.stream import Aggregate
+
+StatusAfterwards = Literal["", "open", "waiting", "closed"]
+"""What a case becomes when a reply that has waited is sent; "": waiting, as after any reply."""
 
 
 class MessageEvent(Event, frozen=True):
@@ -40,6 +45,7 @@ class MessageScheduled(MessageEvent, frozen=True):
     attachments: tuple[FileRef, ...] = ()
     awaits_files: bool = False
     """It is not sent before they are settled; `message.files_awaited.1` comes with it."""
+    status: StatusAfterwards = ""
 
 
 class MessageFilesAwaited(MessageEvent, frozen=True):
@@ -129,6 +135,7 @@ class Pending(Struct, frozen=True):
     kind: MessageKind = "staff_reply"
     rule_id: int = 0
     attachments: tuple[FileRef, ...] = ()
+    status: StatusAfterwards = ""
 
 
 class Message(Struct, frozen=True):
@@ -161,6 +168,7 @@ def evolve(message: Message, event: Event) -> Message:
                 kind=event.kind,
                 rule_id=event.rule_id,
                 attachments=event.attachments,
+                status=event.status,
             )
             return Message(pending=pending, texts=Texts(event.content, event.content_html))
         case MessageFilesAwaited():

@@ -9,8 +9,18 @@ from typing import Any, Unpack
 
 from msgspec import Struct
 
-from kanal.domain.case_events import MessageKind, Rating
-from kanal.domain.cases import CASES, Case, existing_case, news, receiving_case, writable_case
+from kanal.domain.case_events import MessageKind, Rating, Status
+from kanal.domain.cases import (
+    CASES,
+    Case,
+    existing_case,
+    news,
+    receiving_case,
+    set_status,
+    writable_case,
+)
+from kanal.domain.channels import CHANNELS
+from kanal.domain.chats import staff_replied
 from kanal.domain.conversation import (
     AddedMessage,
     Said,
@@ -18,7 +28,7 @@ from kanal.domain.conversation import (
     add_staff_reply,
     schedule,
 )
-from kanal.domain.errors import MessageNotFound, MessageNotRateable
+from kanal.domain.errors import MessageIsSent, MessageNotFound, MessageNotRateable
 from kanal.domain.files import MAX_TOTAL, MB, MissedFile, NewFile, numbered
 from kanal.domain.message_events import (
     MESSAGES,
@@ -29,6 +39,7 @@ from kanal.domain.message_events import (
     MessageFilesFetched,
     MessageRated,
     MessageSent,
+    Pending,
     Texts,
     about,
 )
@@ -36,6 +47,7 @@ from kanal.domain.staff import active_staff
 from kanal.domain.webhook_options import News
 from kanal.domain.work import Work
 
+SECOND = 1_000_000
 CASE_DELETED = "The case was deleted before the message was sent."
 TOO_LARGE_TOGETHER = f"the files of one message together may have {MAX_TOTAL // MB} MB"
 
@@ -65,6 +77,72 @@ def schedule_staff_reply(
     return schedule(work, case, "staff_reply", staff_id=staff_id, send_at=send_at, **said)
 
 
+def reply_with_undo(
+    work: Work, *, case_id: int, staff_id: int, status: Status | None = None, **said: Unpack[Said]
+) -> AddedMessage:
+    """A reply that waits for as long as its channel says, during which its author may take it back; at once where that is
+    no time. A chat is taken at once in either case: somebody is there.
+
+    `status`: what the case becomes when it is sent, waiting if it is not said.
+    Raises CaseNotFound, StaffNotFound, StaffNotActive, CreatedInFuture.
+    """
+    case = receiving_case(work, case_id)
+    channel = work.load(CHANNELS, case.channel_id) if case.channel_id else None
+    if not channel or not channel.undo_seconds:
+        added = add_staff_reply(work, case_id=case_id, staff_id=staff_id, **said)
+        if status:
+            set_status(work, work.load(CASES, added.case_id), status)
+        return added
+    active_staff(work, staff_id)
+    send_at = work.now + channel.undo_seconds * SECOND
+    added = schedule(
+        work, case, "staff_reply", staff_id=staff_id, send_at=send_at, status=status or "", **said
+    )
+    staff_replied(work, work.load(CASES, case.case_id), staff_id)
+    return added
+
+
+class TakenBack(Struct, frozen=True):
+    """What its author gets of a reply that is not sent."""
+
+    texts: Texts
+    files: int
+    """How many it had or waited for."""
+
+
+def take_back(work: Work, *, case_id: int, message_id: int, staff_id: int) -> TakenBack:
+    """By the author of a reply that waits. Raises CaseNotFound, MessageNotFound, MessageIsSent."""
+    case, pending, message = _own_waiting(work, case_id, message_id, staff_id)
+    whose: dict[str, Any] = {**about(case, message_id)}
+    work.record(MESSAGES, message_id, MessageDeleted(**whose))
+    files = len(pending.attachments) + len(message.awaited)
+    return TakenBack(message.texts or Texts("", ""), files)
+
+
+def send_now(work: Work, *, case_id: int, message_id: int, staff_id: int) -> int:
+    """Its author does not wait any longer; what waits for files goes on waiting for these.
+
+    Raises CaseNotFound, MessageNotFound, MessageIsSent.
+    """
+    _, _, message = _own_waiting(work, case_id, message_id, staff_id)
+    if not message.awaited:
+        _send(work, message_id, message)
+    return case_id
+
+
+def _own_waiting(
+    work: Work, case_id: int, message_id: int, staff_id: int
+) -> tuple[Case, Pending, Message]:
+    case = writable_case(work, case_id)
+    message = existing_message(work, message_id)
+    pending = message.pending
+    if not pending:
+        raise MessageIsSent(message_id)
+    if (pending.case_id, pending.staff_id) != (case_id, staff_id):
+        raise MessageNotFound(message_id)
+    return case, pending, message
+
+
 def send_scheduled(work: Work, *, message_id: int) -> bool:
     """Send what has waited long enough and has its files, and say whether it was sent just now.
 
@@ -73,8 +151,14 @@ def send_scheduled(work: Work, *, message_id: int) -> bool:
     sent there. Its author may be disabled by now: who wrote it was active.
     """
     message = work.load(MESSAGES, message_id)
+    if not message.pending or message.awaited or work.now < message.pending.send_at:
+        return False
+    return _send(work, message_id, message)
+
+
+def _send(work: Work, message_id: int, message: Message) -> bool:
     pending, texts = message.pending, message.texts
-    if not pending or not texts or message.awaited or work.now < pending.send_at:
+    if not pending or not texts:
         return False
     case = work.load(CASES, pending.case_id)
     merged_into = work.load(CASES, case.parent_case_id) if case.parent_case_id else case

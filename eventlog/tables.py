@@ -112,8 +112,11 @@ preferences = Table(
     Column("staff_id", BigInteger, primary_key=True, autoincrement=False),
     Column("language", Text, nullable=False),
     Column("theme", Text, nullable=False),
+    Column("alerts", Text, nullable=False, server_default="sound title"),
 )
-"""How a staff member wants the workspace to look; "" leaves it to the browser."""
+"""How a staff member wants the workspace to look; "" leaves it to the browser. `alerts`: words for what tells of news while
+they look elsewhere.
+"""
 
 drafts = Table(
     "drafts",

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
-from typing import TypeVar
+from typing import Final, NamedTuple, TypeVar
 
 import msgspec
 
@@ -21,6 +21,18 @@ from kanal.http.fields import Addresses, Fields, NoFiles
 from kanal.projections.files import Attached
 
 R = TypeVar("R")
+
+
+class FileLimits(NamedTuple):
+    most: int
+    """How many."""
+    file: int
+    """Octets of one."""
+    together: int
+
+
+LIMITS: Final = FileLimits(MAX_COUNT, MAX_FILE, MAX_TOTAL)
+"""Of one message."""
 
 
 class WithFiles(Fields):

@@ -749,6 +749,17 @@ def unclosed(
     return list(connection.scalars(query))
 
 
+def merged_into(connection: Connection, views: Views, case: CaseRow) -> list[int]:
+    """Ids of the cases that this one took in, of those that the views' scope sees: they are of the same user."""
+    cases = views.cases["cases"]
+    query = select(cases.c.case_id).where(
+        cases.c.user_id == case.user_id,
+        cases.c.parent_case_id == case.case_id,
+        *cases_seen(cases.c, views.scope),
+    )
+    return list(connection.scalars(query.order_by(cases.c.case_id)))
+
+
 def amounts_of_cases(
     connection: Connection, views: Views, user_ids: Sequence[int]
 ) -> dict[int, int]:

@@ -39,6 +39,7 @@ class ChannelRow(NamedTuple):
     chat_offer_seconds: int
     chat_limit: int
     webhook: WebhookOptions
+    undo_seconds: int
     active: bool
     deleted: bool
     """Its cases are still there, so the row stays."""
@@ -59,6 +60,7 @@ def define(metadata: MetaData, name: Names) -> Iterable[Table]:
         number("chat_offer_seconds"),
         number("chat_limit"),
         text("webhook"),
+        number("undo_seconds"),
         flag("active"),
         flag("deleted"),
         number("created_at"),
@@ -81,6 +83,7 @@ def fold(changes: Changes, tables: Tables, recorded: Recorded) -> None:
                 "chat_offer_seconds": event.chat_offer_seconds,
                 "chat_limit": event.chat_limit,
                 "webhook": stored(event.webhook),
+                "undo_seconds": event.undo_seconds,
                 "active": True,
                 "deleted": False,
                 "created_at": at,
@@ -97,6 +100,7 @@ def fold(changes: Changes, tables: Tables, recorded: Recorded) -> None:
                 "chat_offer_seconds": event.chat_offer_seconds,
                 "chat_limit": event.chat_limit,
                 "webhook": stored(event.webhook),
+                "undo_seconds": event.undo_seconds,
                 "updated_at": at,
             }
             changes.update(channels, (event.channel_id,), settings)
@@ -111,7 +115,7 @@ def fold(changes: Changes, tables: Tables, recorded: Recorded) -> None:
 
 PROJECTION = ReadModel(
     name="channels",
-    version=3,
+    version=4,
     handles=dict.fromkeys(
         (
             ChannelCreated,
@@ -133,6 +137,16 @@ def find(connection: Connection, views: Views, channel_id: int) -> ChannelRow | 
         channels.c.channel_id == channel_id, *channel_seen(channels.c.channel_id, views.scope)
     )
     return one(connection, query, _row)
+
+
+def of_ids(connection: Connection, views: Views, channel_ids: Iterable[int]) -> list[ChannelRow]:
+    """As `find`, of several."""
+    channels = views.channels["channels"]
+    query = columns_of(channels, ChannelRow).where(
+        channels.c.channel_id.in_(list(channel_ids)),
+        *channel_seen(channels.c.channel_id, views.scope),
+    )
+    return [_row(row) for row in connection.execute(query)]
 
 
 def listed(connection: Connection, views: Views) -> list[ChannelRow]:

@@ -246,6 +246,22 @@ def last(
     return one(connection, query.order_by(messages.c.message_id.desc()).limit(1), MessageRow._make)
 
 
+def replies_behind(
+    connection: Connection, views: Views, case_ids: Sequence[int], position: int, staff_id: int
+) -> list[MessageRow]:
+    """What other staff have answered in these cases behind that position of the log, what waits for its time among it."""
+    messages = views.messages["messages"]
+    query = columns_of(messages, MessageRow).where(
+        messages.c.case_id.in_(case_ids),
+        messages.c.position > position,
+        messages.c.kind == "staff_reply",
+        messages.c.staff_id != staff_id,
+        messages.c.deleted.is_(False),
+    )
+    rows = connection.execute(query.order_by(messages.c.message_id))
+    return [MessageRow._make(row) for row in rows]
+
+
 def excerpts(connection: Connection, views: Views, case_ids: Sequence[int]) -> dict[int, Excerpt]:
     """Of the last messages of these cases, notes among them; each is found along the index, however long its case is."""
     if not case_ids:

@@ -3,7 +3,19 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, Connection, Index, MetaData, Table, false, func, select
+from sqlalchemy import (
+    ColumnElement,
+    CompoundSelect,
+    Connection,
+    Index,
+    MetaData,
+    Select,
+    Table,
+    false,
+    func,
+    select,
+    union_all,
+)
 
 from kanal.domain.case_events import MessageAdded
 from kanal.domain.custom_fields import Values
@@ -29,20 +41,22 @@ from kanal.domain.users import (
 from kanal.eventlog.projection import Changes, Tables
 from kanal.projections import companies, custom_fields
 from kanal.projections.access import channel_seen
-from kanal.projections.links import having_contact
+from kanal.projections.links import PHONE_PUNCTUATION, having_contact
 from kanal.projections.read_model import (
     Found,
     Names,
     Page,
     ReadModel,
     Views,
+    among,
     columns_of,
     counted,
     flag,
     number,
     text,
 )
-from kanal.projections.search import between
+from kanal.projections.search import MARK, between
+from kanal.projections.trigrams import SHORTEST, containing, searchable
 
 FEW = 5000
 """So few users are found by their filters and then sorted. Left to itself SQLite would rather walk through all users in the
@@ -133,6 +147,7 @@ def define(metadata: MetaData, name: Names) -> Iterable[Table]:
             }.items()
         ],
     )
+    yield searchable(name("user_names"), metadata)
     # Users who are deleted for good and whose cases are not yet.
     yield Table(
         name("leaving_cases"),
@@ -170,6 +185,7 @@ def fold(changes: Changes, tables: Tables, recorded: Recorded) -> None:
                 "custom_fields": custom_fields.NO_VALUES,
             }
             changes.insert(users, row)
+            _fold_name(changes, tables, event.user_id, event.full_name)
         case UserChanged():
             details = {
                 "full_name": event.full_name,
@@ -179,6 +195,8 @@ def fold(changes: Changes, tables: Tables, recorded: Recorded) -> None:
                 "updated_at": at,
             }
             changes.update(users, (event.user_id,), details)
+            changes.delete(tables["user_names"], (event.user_id,))
+            _fold_name(changes, tables, event.user_id, event.full_name)
         case UserFieldsChanged():
             values = {"custom_fields": custom_fields.stored(event.values), "updated_at": at}
             changes.update(users, (event.user_id,), values)
@@ -200,15 +218,21 @@ def fold(changes: Changes, tables: Tables, recorded: Recorded) -> None:
             changes.update(users, (event.user_id,), restored)
         case UserWasDeleted():
             changes.delete(users, (event.user_id,))
+            changes.delete(tables["user_names"], (event.user_id,))
             leaving = {"user_id": event.user_id, "position": recorded.position}
             changes.insert(tables["leaving_cases"], leaving)
         case UserCasesDeleted():
             changes.delete(tables["leaving_cases"], (event.user_id,))
 
 
+def _fold_name(changes: Changes, tables: Tables, user_id: int, full_name: str) -> None:
+    if full_name:
+        changes.insert(tables["user_names"], {"rowid": user_id, "content": full_name.casefold()})
+
+
 PROJECTION = ReadModel(
     name="users",
-    version=6,
+    version=7,
     handles=dict.fromkeys(
         (
             MessageAdded,
@@ -259,6 +283,32 @@ def of_ids(connection: Connection, views: Views, user_ids: Sequence[int]) -> lis
         users.c.user_id.in_(user_ids), *channel_seen(users.c.channel_id, views.scope)
     )
     return _as_of_now(connection, views, list(map(_row, connection.execute(query))))
+
+
+def meant(connection: Connection, views: Views, words: str, limit: int) -> list[UserRow]:
+    """Whom somebody may mean by a part of a name, an e-mail or a phone, or by a whole external id; the newest first.
+
+    Nobody by less than three characters, which no index finds, unless they are an external id.
+    """
+    users, names = views.users["users"], views.users["user_names"]
+    wanted = words.strip().strip(MARK)
+    ids: list[Select[Any] | CompoundSelect[Any]] = [
+        select(users.c.user_id).where(users.c.identity == wanted)
+    ]
+    if len(wanted) >= SHORTEST:
+        texts = containing(connection, names, wanted.casefold())
+        ids.append(select(texts.rowid).where(texts.found))
+        ids.append(having_contact(connection, views, "email", [wanted]).ids)
+    digits = PHONE_PUNCTUATION.sub("", wanted)
+    if len(digits) >= SHORTEST and digits.removeprefix("+").isdecimal():
+        ids.append(having_contact(connection, views, "phone", [digits]).ids)
+    query = columns_of(users, UserRow).where(
+        among(users.c.user_id, union_all(*ids)),
+        users.c.deleted.is_(False),
+        *channel_seen(users.c.channel_id, views.scope),
+    )
+    rows = connection.execute(query.order_by(users.c.user_id.desc()).limit(limit))
+    return _as_of_now(connection, views, list(map(_row, rows)))
 
 
 class Known(NamedTuple):

@@ -50,6 +50,8 @@ from kanal.projections.read_model import Views
 MAX_COUNT = 1_000_000
 """Minutes or chats: two years, and more than anybody has."""
 MAX_OFFER_SECONDS = 3600
+MAX_UNDO_SECONDS = 60
+"""Whoever thinks for longer writes a draft."""
 MAX_RATE = 60_000
 """In a minute: more than one process sends."""
 
@@ -61,6 +63,7 @@ OPTIONS = frozenset(WebhookOptions.__struct_fields__)
 
 Count = Annotated[Id, Field(le=MAX_COUNT)]
 Seconds = Annotated[Id, Field(ge=1, le=MAX_OFFER_SECONDS)]
+UndoSeconds = Annotated[Id, Field(le=MAX_UNDO_SECONDS)]
 
 
 def _headers(value: object) -> dict[str, str]:
@@ -126,6 +129,7 @@ class ChannelFields(Fields):
     chat_idle_minutes: Count | None = None
     chat_offer_seconds: Seconds | None = None
     chat_limit: Count | None = None
+    undo_seconds: UndoSeconds | None = None
     webhook_typing: Flag | None = None
     webhook_order: Order | None = None
     webhook_replies: Flag | None = None
@@ -200,6 +204,8 @@ class ChannelAnswer(Struct):
     """Kanal's own, as the next three (domain/channels.py)."""
     chat_offer_seconds: int
     chat_limit: int
+    undo_seconds: int
+    """Kanal's own: how long a reply that is written in the workspace can be taken back."""
     webhook_typing: bool
     """Kanal's own, as all that begin so (domain/webhook_options.py)."""
     webhook_order: Order
@@ -437,6 +443,7 @@ def shown(
         chat_idle_minutes=row.chat_idle_minutes,
         chat_offer_seconds=row.chat_offer_seconds,
         chat_limit=row.chat_limit,
+        undo_seconds=row.undo_seconds,
         restricted=restricted,
         **{f"{OPTION}{name}": value for name, value in options.items()},
     )

@@ -322,7 +322,7 @@ async def change(call: Call) -> web.Response:
 async def link(call: Call) -> web.Response:
     user_id, given = _user_id(call), await call.given(LinkedWith)
     if given.user_id:
-        return await _submit(call, partial(_link, user_id=user_id, other_id=given.user_id))
+        return await _submit(call, partial(link_profiles, user_id=user_id, other_id=given.user_id))
     if not given.user_email and not given.user_phone:
         sentence = "user_id, user_email or user_phone is required"
         raise ApiError(400, "invalid_parameters", f"{sentence}.", fields={"user_id": sentence})
@@ -337,7 +337,7 @@ async def link(call: Call) -> web.Response:
 )
 async def unlink(call: Call) -> web.Response:
     other_id = (await call.given(UnlinkedFrom)).user_id
-    return await _submit(call, partial(_unlink, user_id=_user_id(call), other_id=other_id))
+    return await _submit(call, partial(unlink_profiles, user_id=_user_id(call), other_id=other_id))
 
 
 @contract("Put a profile among the deleted ones", One("user", UserAnswer))
@@ -514,12 +514,14 @@ def _at_home(command: Callable[[Work], R], channel_id: int, work: Work) -> R:
     return command(work)
 
 
-def _link(work: Work, *, user_id: int, other_id: int) -> bool:
+def link_profiles(work: Work, *, user_id: int, other_id: int) -> bool:
+    """By hand, both of whom the caller may answer. Raises UserNotFound, NoRightOnChannel."""
     check_user(work, other_id)
     return link_users(work, user_id=user_id, other_id=other_id)
 
 
-def _unlink(work: Work, *, user_id: int, other_id: int) -> int:
+def unlink_profiles(work: Work, *, user_id: int, other_id: int) -> int:
+    """As `link_profiles`."""
     check_user(work, other_id)
     return unlink_users(work, user_id=user_id, other_id=other_id)
 

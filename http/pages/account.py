@@ -7,7 +7,7 @@ from aiohttp import web
 from sqlalchemy import Connection
 
 from kanal.http.errors import ApiError
-from kanal.http.fields import Fields, Text
+from kanal.http.fields import Fields, Flag, Text
 from kanal.http.middleware import REMOTE
 from kanal.http.pages import passwords, sessions, sidebar, wording
 from kanal.http.pages.sessions import SessionRow
@@ -20,6 +20,14 @@ from kanal.projections.read_model import Views
 class Preferences(Fields):
     language: Text = ""
     theme: Literal["light", "dark"] | None = None
+
+
+class Alerts(Fields):
+    """Each is off unless it is ticked."""
+
+    sound: Flag = False
+    title: Flag = False
+    notice: Flag = False
 
 
 class NewPassword(Fields):
@@ -66,6 +74,13 @@ async def change(visit: Visit) -> web.StreamResponse:
             theme=given.theme or "",
         )
     )
+    return visit.see("/account", done="saved")
+
+
+async def change_alerts(visit: Visit) -> web.StreamResponse:
+    given = await visit.given(Alerts)
+    wanted = " ".join(name for name in sessions.ALERTS if getattr(given, name))
+    await visit.keep(partial(sessions.prefer, staff_id=visit.who.staff_id, alerts=wanted))
     return visit.see("/account", done="saved")
 
 

@@ -17,8 +17,12 @@ from kanal.domain import cases as domain
 from kanal.domain import chats as chat_commands
 from kanal.domain.case_events import Status
 from kanal.domain.cases import CASES
-from kanal.domain.conversation import AddedMessage, add_note, add_staff_reply
+from kanal.domain.conversation import AddedMessage, add_note
+from kanal.domain.custom_fields import key_of
 from kanal.domain.errors import CaseNotFound, MacroNotFound, MessageNotFound
+from kanal.domain.message_events import MessageScheduled
+from kanal.domain.messages import TakenBack, reply_with_undo, send_now, take_back
+from kanal.domain.plain_text import plain_text
 from kanal.domain.work import Work
 from kanal.eventlog.tables import drafts
 from kanal.http.answers import empty
@@ -26,13 +30,14 @@ from kanal.http.api import macros as macro_calls
 from kanal.http.api import typing_calls
 from kanal.http.api.cases import CaseChanges, changing
 from kanal.http.api.messages import Texts, require_content, said
-from kanal.http.attachments import submit_with_files
+from kanal.http.attachments import LIMITS, submit_with_files
 from kanal.http.errors import ApiError
 from kanal.http.fields import Content, Fields, Id, Text
 from kanal.http.ids import case_id_in, id_in
 from kanal.http.pages import sidebar
 from kanal.http.pages.sidebar import Sidebar
 from kanal.http.pages.visit import Visit, now
+from kanal.http.pages.ways_out import WayOut, ways_out
 from kanal.projections import (
     cases,
     changelog,
@@ -50,6 +55,7 @@ from kanal.projections.cases import CaseFilter, CaseRow
 from kanal.projections.causes import Link, chain
 from kanal.projections.changelog import RULES, Change
 from kanal.projections.channels import ChannelRow
+from kanal.projections.custom_fields import CustomFieldRow
 from kanal.projections.files import Attached
 from kanal.projections.macros import MacroRow
 from kanal.projections.messages import MessageRow
@@ -63,11 +69,6 @@ OTHER_CASES: Final = 10
 MAX_DRAFT: Final = 100_000
 """Characters; a longer text is not kept until it is sent."""
 
-WayOut = Literal[
-    "", "merged", "no_channel", "deleted", "disabled", "no_url", "silent", "paused", "failing"
-]
-"""Why a reply may not reach anybody, or not soon."""
-
 
 def _word(value: object) -> str:
     return value if isinstance(value, str) else ""
@@ -76,6 +77,8 @@ def _word(value: object) -> str:
 class NewWords(Texts):
     kind: Literal["reply", "note"] = "reply"
     status: Status | None = None
+    seen: Id = 0
+    """The position of the log up to which its writer saw the case; 0: they do not say."""
 
 
 class Draft(Fields):
@@ -85,6 +88,15 @@ class Draft(Fields):
 
 class CaseAction(Fields):
     action: Annotated[str, BeforeValidator(_word)] = ""
+    back: Id = 0
+    """The case whose page the form stands on, if it is not the one that is changed."""
+
+
+class ChosenCase(Fields):
+    into: Text = ""
+    """One that is proposed."""
+    number: Text = ""
+    """Any other one: its number or id. It counts before the one proposed."""
 
 
 class ConversationQuery(Fields):
@@ -109,7 +121,8 @@ class Person(NamedTuple):
     contacts: Mapping[int, Mapping[Any, str]]
     company: str
     cases: list[CaseRow]
-    total: int
+    others: int
+    """How many cases of the person there are beside this one."""
 
 
 class Conversation(NamedTuple):
@@ -122,38 +135,40 @@ class Conversation(NamedTuple):
     way_out: WayOut
     rules: dict[int, str]
     macros: list[MacroRow]
-    fields: dict[str, str]
-    """Titles of custom fields by key."""
+    fields: dict[str, CustomFieldRow]
+    """Custom fields by key."""
+    merged: list[int]
+    """Ids of the cases that this one took in."""
     draft: Draft
     sidebar: Sidebar
     position: int
+    older: int
+    """Pages back from the newest messages."""
 
 
 async def show(visit: Visit) -> web.StreamResponse:
-    case_id = _case_id(visit)
     asked = visit.asked(ConversationQuery)
-    found = await visit.read(_found, visit, case_id, asked.older)
-    return visit.page(
-        "conversation.html",
-        found=found,
-        case=found.case,
-        sidebar=found.sidebar,
-        position=found.position,
-        older=asked.older,
-        has_older=(asked.older + 1) * SHOWN < found.total,
-        once=secrets.token_hex(16),
-    )
+    return await _page(visit, await visit.read(_found, visit, _case_id(visit), asked.older))
 
 
 async def say(visit: Visit) -> web.StreamResponse:
+    """Whoever answers what somebody else has answered meanwhile is told so first, and sends it a second time or not."""
     case_id = _case_id(visit)
     given = await visit.given(NewWords)
     require_content(await visit.body(), given)
-    add: Callable[..., AddedMessage] = add_note if given.kind == "note" else add_staff_reply
+    is_reply = given.kind == "reply"
+    if is_reply and given.seen:
+        found = await visit.read(_found, visit, case_id, 0)
+        meanwhile = await visit.read(_meanwhile, found.case, given.seen, visit.who.staff_id)
+        if meanwhile:
+            return await _page(visit, found, meanwhile=meanwhile, given=given)
     texts = await said(given)
 
     def command(work: Work, **brought: Any) -> AddedMessage:
-        added = add(work, case_id=case_id, staff_id=visit.who.staff_id, **texts, **brought)
+        who = {"case_id": case_id, "staff_id": visit.who.staff_id}
+        if is_reply:
+            return reply_with_undo(work, **who, status=given.status, **texts, **brought)
+        added = add_note(work, **who, **texts, **brought)
         if given.status:
             domain.change_case(work, case_id=case_id, status=given.status)
         return added
@@ -161,7 +176,35 @@ async def say(visit: Visit) -> web.StreamResponse:
     done = await submit_with_files(visit, given, command)
     added = msgspec.convert(done.result, AddedMessage) if done.repeated else done.result
     await visit.keep(partial(_forget_draft, staff_id=visit.who.staff_id, case_id=case_id))
-    return await _after(visit, added.case_id, done="sent" if given.kind == "reply" else "noted")
+    waits = any(isinstance(each.event, MessageScheduled) for each in done.events)
+    word = "noted" if not is_reply else "waits" if waits else "sent"
+    return await _after(visit, added.case_id, done=word)
+
+
+async def undo(visit: Visit) -> web.StreamResponse:
+    """A reply that waits is not sent; its text comes before what its author has begun since."""
+    case_id, message_id = _case_id(visit), _message_id(visit)
+    staff_id = visit.who.staff_id
+
+    def command(work: Work) -> TakenBack:
+        return take_back(work, case_id=case_id, message_id=message_id, staff_id=staff_id)
+
+    def keep(connection: Connection, taken: TakenBack) -> None:
+        words = taken.texts.content or plain_text(taken.texts.content_html)
+        begun = _draft(connection, staff_id, case_id).content
+        content = "\n\n".join(filter(str.strip, (words, begun)))
+        _keep_draft(connection, staff_id, case_id, Draft(kind="reply", content=content))
+
+    done = await visit.submit(command, beside=keep)
+    return await _after(visit, case_id, done="undone_files" if done.result.files else "undone")
+
+
+async def send(visit: Visit) -> web.StreamResponse:
+    """What waits, at once."""
+    case_id, message_id = _case_id(visit), _message_id(visit)
+    command = partial(send_now, case_id=case_id, message_id=message_id, staff_id=visit.who.staff_id)
+    await visit.submit(command)
+    return await _after(visit, case_id, done="sent")
 
 
 async def change(visit: Visit) -> web.StreamResponse:
@@ -174,15 +217,19 @@ async def change(visit: Visit) -> web.StreamResponse:
             command = partial(domain.trash_case, case_id=case_id)
         case "restore":
             command = partial(domain.restore_case, case_id=case_id)
+        case "merge":
+            into = await visit.given(ChosenCase)
+            parent = case_id_in((into.number or into.into).strip().removeprefix("#"))
+            command = partial(domain.merge_case, case_id=case_id, parent_case_id=parent)
         case "unmerge":
             command = partial(domain.unmerge_case, case_id=case_id)
         case "take":
             command = partial(domain.change_case, case_id=case_id, staff_id=visit.who.staff_id)
         case _:
-            given = await visit.given(CaseChanges)
+            given = await visit.changed(CaseChanges, emptied=("subject",))
             command = changing(case_id, given, visit.context.dates)
     await visit.submit(command)
-    return await _after(visit, case_id)
+    return await _after(visit, chosen.back or case_id)
 
 
 async def change_chat(visit: Visit) -> web.StreamResponse:
@@ -217,13 +264,7 @@ async def keep_draft(visit: Visit) -> web.StreamResponse:
     if await visit.read(cases.find, case_id) is None:
         raise CaseNotFound(case_id)
 
-    def keep(connection: Connection) -> None:
-        _forget_draft(connection, staff_id, case_id)
-        if given.content.strip():
-            row = {"staff_id": staff_id, "case_id": case_id, "updated_at": now()}
-            connection.execute(insert(drafts).values(row | given.model_dump()))
-
-    await visit.keep(keep)
+    await visit.keep(partial(_keep_draft, staff_id=staff_id, case_id=case_id, draft=given))
     return empty()
 
 
@@ -235,7 +276,7 @@ async def tell_typing(visit: Visit) -> web.StreamResponse:
 async def why(visit: Visit) -> web.StreamResponse:
     """Why a rule's message was sent: what caused it, and what caused that."""
     case_id = _case_id(visit)
-    message_id = id_in(visit.path("message"), MessageNotFound)
+    message_id = _message_id(visit)
 
     def query(connection: Connection, views: Views) -> tuple[Sidebar, MessageRow, list[Link]]:
         row = messages.find(connection, views, case_id, message_id)
@@ -259,6 +300,44 @@ async def _after(visit: Visit, case_id: int, **query: str) -> web.StreamResponse
 
 def _case_id(visit: Visit) -> int:
     return case_id_in(visit.path("case"))
+
+
+def _message_id(visit: Visit) -> int:
+    return id_in(visit.path("message"), MessageNotFound)
+
+
+async def _page(
+    visit: Visit,
+    found: Conversation,
+    *,
+    meanwhile: Sequence[MessageRow] = (),
+    given: NewWords | None = None,
+) -> web.StreamResponse:
+    """`meanwhile`: answers of others that its writer did not know of, and what they have written: `given`."""
+    draft = Draft(kind=given.kind, content=given.content) if given else found.draft
+    return visit.page(
+        "conversation.html",
+        status=400 if meanwhile else 200,
+        found=found,
+        case=found.case,
+        sidebar=found.sidebar,
+        position=found.position,
+        older=found.older,
+        has_older=(found.older + 1) * SHOWN < found.total,
+        meanwhile=meanwhile,
+        draft=draft,
+        afterwards=given.status if given else None,
+        limits=LIMITS,
+        now=now(),
+        once=secrets.token_hex(16),
+    )
+
+
+def _meanwhile(
+    connection: Connection, views: Views, case: CaseRow, seen: int, staff_id: int
+) -> list[MessageRow]:
+    receiving = [case.case_id, case.parent_case_id] if case.parent_case_id else [case.case_id]
+    return messages.replies_behind(connection, views, receiving, seen, staff_id)
 
 
 def _found(
@@ -287,12 +366,14 @@ def _found(
         rules={rule.rule_id: rule.title for rule in rules.listed(connection, views)},
         macros=macros.visible(connection, views, staff_id),
         fields={
-            f"cf_{row.field_id}": row.title
+            key_of(row.field_id): row
             for row in custom_fields.listed(connection, views, sidebar.EVERY).rows
         },
+        merged=cases.merged_into(connection, views, case),
         draft=_draft(connection, staff_id, case_id),
         sidebar=sidebar.read(connection, views, staff_id),
         position=position,
+        older=older,
     )
 
 
@@ -331,6 +412,7 @@ def _person(connection: Connection, views: Views, case: CaseRow) -> Person:
     profiles.sort(key=lambda row: ids.index(row.user_id))
     wanted = CaseFilter(user_id=ids, show_active_chats=True)
     found = cases.listed(connection, views, wanted, Page(limit=OTHER_CASES))
+    listed = not (case.deleted or case.spam or case.parent_case_id)
     names = companies.names_of(connection, views, [user.company_id] if user else [])
     return Person(
         user=user,
@@ -338,7 +420,7 @@ def _person(connection: Connection, views: Views, case: CaseRow) -> Person:
         contacts=links.contacts_of(connection, views, ids),
         company=names.get(user.company_id, "") if user else "",
         cases=[row for row in found.rows if row.case_id != case.case_id],
-        total=found.total,
+        others=found.total - listed,
     )
 
 
@@ -347,14 +429,7 @@ def _way_out(connection: Connection, case: CaseRow, channel: ChannelRow | None) 
         return "merged"
     if channel is None:
         return "no_channel"
-    if channel.deleted:
-        return "deleted"
-    if not channel.webhook.replies:
-        return "silent"
-    if not channel.webhook_url and not channel.webhook.polling:
-        return "no_url"
-    state = overview.of_channels(connection, [channel.channel_id])[channel.channel_id].state
-    return "" if state == "ok" else state
+    return ways_out(connection, [channel])[channel.channel_id]
 
 
 def _draft(connection: Connection, staff_id: int, case_id: int) -> Draft:
@@ -363,6 +438,14 @@ def _draft(connection: Connection, staff_id: int, case_id: int) -> Draft:
     )
     row = connection.execute(query).first()
     return Draft(kind=row.kind, content=row.content) if row else Draft()
+
+
+def _keep_draft(connection: Connection, staff_id: int, case_id: int, draft: Draft) -> None:
+    """In place of the former one; an empty one is none."""
+    _forget_draft(connection, staff_id, case_id)
+    if draft.content.strip():
+        row = {"staff_id": staff_id, "case_id": case_id, "updated_at": now()}
+        connection.execute(insert(drafts).values(row | draft.model_dump()))
 
 
 def _forget_draft(connection: Connection, staff_id: int, case_id: int) -> None:

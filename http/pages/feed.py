@@ -12,6 +12,7 @@ from typing import Final, NamedTuple
 
 import structlog
 
+from kanal.domain.case_events import MessageAdded
 from kanal.domain.stream import Recorded
 from kanal.eventlog.database import Database
 
@@ -29,11 +30,15 @@ class Change(NamedTuple):
     position: int
     case_id: int
     """0 for what is not about one case."""
+    by_user: bool
+    """A user wrote in it."""
 
 
 class News(NamedTuple):
     position: int
     cases: frozenset[int]
+    written_in: frozenset[int]
+    """Those in which a user wrote."""
     everything: bool
     """More happened than is remembered: any case may have changed."""
 
@@ -101,8 +106,10 @@ class Feed:
         everything = position < self._begun or (
             len(self._changes) == REMEMBERED and position < first - 1
         )
-        cases = frozenset(each.case_id for each in self._changes if each.position > position)
-        return News(self.position, cases - {0}, everything)
+        new = [each for each in self._changes if each.position > position]
+        cases = frozenset(each.case_id for each in new)
+        written_in = frozenset(each.case_id for each in new if each.by_user)
+        return News(self.position, cases - {0}, written_in, everything)
 
     async def _follow(self) -> None:
         while True:
@@ -142,4 +149,6 @@ class Feed:
 
 
 def _change(recorded: Recorded) -> Change:
-    return Change(recorded.position, getattr(recorded.event, "case_id", 0))
+    event = recorded.event
+    by_user = isinstance(event, MessageAdded) and event.kind == "user_message"
+    return Change(recorded.position, getattr(event, "case_id", 0), by_user)

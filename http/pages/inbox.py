@@ -20,7 +20,7 @@ from kanal.http.fields import Fields, Id, Text
 from kanal.http.pages import sidebar
 from kanal.http.pages.sidebar import Sidebar
 from kanal.http.pages.visit import Visit
-from kanal.projections import cases, chats, filters, messages, users
+from kanal.projections import cases, chats, filters, links, messages, users
 from kanal.projections.cases import CaseFilter, CaseRow, Sort
 from kanal.projections.chats import ChatFilter
 from kanal.projections.keyset import After
@@ -44,7 +44,11 @@ LINE: Final = 160
 MOST_SEARCHED: Final = 200
 PHONE: Final = re.compile(r"\+?[\d\s().-]{5,}")
 NUMBER: Final = re.compile(r"#?(\d{1,18})")
+NUMBERED: Final = re.compile(r"[1-9][0-9]{0,17}")
+"""The id that a view may name."""
 ID_MARK: Final = "id:"
+NOBODY: Final = (0,)
+"""Whose cases there are none of."""
 
 
 def _several(value: object) -> object:
@@ -92,6 +96,8 @@ class Shown(NamedTuple):
     next: After | None
     sidebar: Sidebar
     position: int
+    whose: str
+    """Name of the person whose cases these are, "" for a list of another kind."""
 
 
 async def show(visit: Visit) -> web.StreamResponse:
@@ -185,10 +191,13 @@ def _shown(
         wanted = _searched(query) if query else _wanted(connection, views, visit, asked.view)
         listed = cases.listed(connection, views, wanted, Page(limit=ROWS), asked.sort, after)
         rows, total, end = listed.rows, listed.total, listed.end
-    people = users.known(connection, views, (row.user_id for row in rows))
+    kind, _, value = asked.view.partition(":")
+    owner = int(value) if kind == "person" and NUMBERED.fullmatch(value) else 0
+    people = users.known(connection, views, [owner, *(row.user_id for row in rows)])
     excerpts = messages.excerpts(connection, views, [row.case_id for row in rows])
     shown = [Row(row, people.get(row.user_id), excerpts.get(row.case_id)) for row in rows]
-    return Shown(shown, total, end, beside, position)
+    whose = people[owner].name if owner in people else ""
+    return Shown(shown, total, end, beside, position, whose)
 
 
 def _wanted(connection: Connection, views: Views, visit: Visit, view: str) -> CaseFilter:
@@ -204,9 +213,15 @@ def _wanted(connection: Connection, views: Views, visit: Visit, view: str) -> Ca
             return unclosed._replace(status=(kind,))
         case "channel":
             return unclosed._replace(channel=(value,))
-        case "group" if value.isdecimal():
+        case "group" if NUMBERED.fullmatch(value):
             return unclosed._replace(group_id=(int(value),))
-        case "label" if value.isdecimal():
+        case "person" if NUMBERED.fullmatch(value):
+            person = links.linked_users(connection, views, [int(value)])[int(value)]
+            found = users.seen(connection, views, person or [int(value)])
+            return CaseFilter(
+                user_id=tuple(found) or NOBODY, show_active_chats=True, show_merged_cases=True
+            )
+        case "label" if NUMBERED.fullmatch(value):
             return unclosed._replace(status=(), labels=(int(value),))
         case "spam":
             return CaseFilter(spam=True, show_active_chats=True)
@@ -214,7 +229,7 @@ def _wanted(connection: Connection, views: Views, visit: Visit, view: str) -> Ca
             return CaseFilter(deleted=True, show_active_chats=True)
         case "all":
             return CaseFilter(show_active_chats=True)
-        case "filter" if value.isdecimal():
+        case "filter" if NUMBERED.fullmatch(value):
             row = filters.find(connection, views, int(value), visit.who.staff_id)
             if row is not None:
                 conditions = for_staff(row.parsed(), visit.who.staff_id)

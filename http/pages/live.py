@@ -16,10 +16,10 @@ from kanal.delivery.typists import Typist
 from kanal.domain.errors import DomainError
 from kanal.eventlog.writer import LogUnavailable
 from kanal.http.errors import ApiError
-from kanal.http.fields import Fields, Id
+from kanal.http.fields import Fields, Flag, Id
 from kanal.http.pages.visit import Visit
 from kanal.http.pages.workspace import WORKSPACE
-from kanal.projections import cases
+from kanal.projections import cases, users
 from kanal.projections.read_model import Views
 
 BEAT_SECONDS: Final = 1.0
@@ -45,6 +45,8 @@ HEADERS: Final = {
 class LiveQuery(Fields):
     after: Id = 0
     case: Id = 0
+    watch: Flag = False
+    """Whoever asks looks elsewhere and is told from now on what customers write to them."""
 
 
 class Message(msgspec.Struct):
@@ -52,6 +54,18 @@ class Message(msgspec.Struct):
 
     cases: list[int]
     everything: bool
+
+
+class Arrival(msgspec.Struct):
+    """A customer wrote in a case of one's own, or in one that nobody has."""
+
+    case_id: int
+    name: str
+    subject: str
+
+
+class Arrivals(msgspec.Struct):
+    cases: list[Arrival]
 
 
 class Company(msgspec.Struct):
@@ -70,20 +84,28 @@ async def follow(visit: Visit) -> web.StreamResponse:
         raise web.HTTPServiceUnavailable(headers={"Retry-After": "5"})
     last = request.headers.get("Last-Event-ID", "")
     position = int(last) if last.isascii() and last.isdecimal() and len(last) < 19 else asked.after
+    if asked.watch and not position:
+        position = await visit.read(lambda connection, _: visit.context.database.head(connection))
     with feed.looking(staff_id) as news_came:
         seen = bool(asked.case) and await visit.read(cases.find, asked.case) is not None
         answer = web.StreamResponse(headers=HEADERS)
         await answer.prepare(request)
         with suppress(ConnectionError, DomainError, ApiError, LogUnavailable):
             await answer.write(f"retry: {AGAIN_MILLISECONDS}\n\n".encode())
-            await _tell(visit, answer, news_came, position, asked.case if seen else 0)
+            case_id = asked.case if seen else 0
+            await _tell(visit, answer, news_came, position, case_id, asked.watch)
     return answer
 
 
 async def _tell(
-    visit: Visit, answer: web.StreamResponse, news_came: asyncio.Event, position: int, case_id: int
+    visit: Visit,
+    answer: web.StreamResponse,
+    news_came: asyncio.Event,
+    position: int,
+    case_id: int,
+    watch: bool,
 ) -> None:
-    """Until they are gone, or may not see it any more. `case_id`: one that they see, or 0.
+    """Until they are gone, or may not see it any more. `case_id`: one that they see, or 0. `watch`: see LiveQuery.
 
     Raises ConnectionError, and what Visit.read raises.
     """
@@ -103,6 +125,8 @@ async def _tell(
             position = news.position
             told = Message(sorted(news.cases & {case_id}), news.everything)
             lines.append(_event("change", told, position))
+            if watch and (arrived := await visit.read(_arrived, visit, news.written_in)):
+                lines.append(_event("arrived", Arrivals(arrived)))
         if around:
             lines += await around.news()
         if not lines and (silent >= SILENCE_BEATS or not around):
@@ -150,6 +174,25 @@ class Around:
         if missing := set(others) - self._names.keys():
             self._names |= await self._visit.read(_names_of, missing)
         return sorted(self._names.get(each, "") for each in others)
+
+
+def _arrived(
+    connection: Connection, views: Views, visit: Visit, case_ids: frozenset[int]
+) -> list[Arrival]:
+    """Of these cases those that are for them to answer."""
+    if not case_ids:
+        return []
+    rows = cases.of_ids(connection, views, sorted(case_ids))
+    own = [
+        row
+        for row in rows
+        if row.staff_id in (visit.who.staff_id, 0) and not (row.spam or row.deleted)
+    ]
+    names = users.known(connection, views, [row.user_id for row in own])
+    return [
+        Arrival(row.case_id, names[row.user_id].name if row.user_id in names else "", row.subject)
+        for row in own
+    ]
 
 
 def _names_of(connection: Connection, views: Views, staff_ids: set[int]) -> dict[int, str]:

@@ -17,6 +17,7 @@ from jinja2.runtime import Context
 from kanal.domain.cases import case_number
 from kanal.http.ids import channel_key
 from kanal.http.pages import wording
+from kanal.http.pages.outcomes import spoken
 
 HERE: Final = Path(__file__).parent
 STATIC: Final = HERE / "static"
@@ -89,6 +90,7 @@ def environment(language: str) -> Environment:
         "colour": colour,
         "initials": initials,
         "octets": octets,
+        "spoken": spoken,
         "case_number": case_number,
         "channel_key": channel_key,
     }

@@ -19,6 +19,10 @@ LIFETIME: Final = 30 * DAY
 SEEN_EVERY: Final = 600 * 1_000_000
 """Writing down each request would cost more than the request."""
 INVITATION_LIFETIME: Final = 3 * DAY
+ALERTS: Final = ("sound", "title", "notice")
+"""What may tell of news while nobody looks: a tone, a number in the title, a notification of the browser's."""
+FIRST_ALERTS: Final = "sound title"
+"""Until somebody decides; a browser has to be asked before it notifies."""
 MAX_AGENT: Final = 200
 """Characters that are kept of what a browser says it is."""
 
@@ -34,6 +38,8 @@ class SignedIn(NamedTuple):
     language: str
     """"" as the browser likes."""
     theme: str
+    alerts: str
+    """Those of ALERTS that are wanted, with blanks between."""
     seen_at: int
     scope: Scope
     """At the moment of reading."""
@@ -78,6 +84,7 @@ def find(connection: Connection, views: Views, session_id: str, now: int) -> Sig
             staff.c.full_name,
             func.coalesce(preferences.c.language, ""),
             func.coalesce(preferences.c.theme, ""),
+            func.coalesce(preferences.c.alerts, FIRST_ALERTS),
             sessions.c.seen_at,
             staff.c.role_id,
         )
@@ -199,7 +206,11 @@ def invited(connection: Connection, views: Views, invitation_id: str, now: int) 
     return connection.scalar(query) or 0
 
 
-def prefer(connection: Connection, staff_id: int, language: str, theme: str) -> None:
-    connection.execute(delete(preferences).where(preferences.c.staff_id == staff_id))
-    row = {"staff_id": staff_id, "language": language, "theme": theme}
-    connection.execute(insert(preferences).values(row))
+def prefer(connection: Connection, staff_id: int, **wishes: str) -> None:
+    """`wishes`: any columns of preferences; the others stay."""
+    own = preferences.c.staff_id == staff_id
+    if connection.scalar(select(preferences.c.staff_id).where(own)):
+        connection.execute(update(preferences).where(own).values(**wishes))
+    else:
+        row = {"language": "", "theme": "", "alerts": FIRST_ALERTS, **wishes}
+        connection.execute(insert(preferences).values(staff_id=staff_id, **row))

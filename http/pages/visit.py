@@ -1,7 +1,7 @@
 """One request of whoever is signed in: what page handlers read, write and answer with, as Call is for the API."""
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Concatenate, Final, ParamSpec, TypeVar
 from urllib.parse import urlencode, urlsplit
 
@@ -54,9 +54,32 @@ class Visit:
         """The query. Raises ApiError."""
         return model.read(read_query(self.request), self.context)
 
-    async def given(self, model: type[F]) -> F:
-        """The form. Raises ApiError."""
-        return model.read((await self.body()).fields, self.context)
+    async def given(self, model: type[F], *, emptied: Iterable[str] = ()) -> F:
+        """The form. `emptied`: fields that count as given when nothing is in them any more. Raises ApiError."""
+        fields = (await self.body()).fields
+        given = model.read(fields, self.context)
+        none_left = {name: "" for name in emptied if fields.get(name) == ""}
+        return given.model_copy(update=none_left) if none_left else given
+
+    async def changed(self, model: type[F], *, emptied: Iterable[str] = ()) -> F:
+        """The form, without what is as the page showed it: its fields `was[...]` say what that was. So a page that is some
+        minutes old takes back nothing of what others changed meanwhile.
+
+        Of custom fields those that were emptied are `delete_custom_fields`. Raises ApiError.
+        """
+        fields = dict((await self.body()).fields)
+        was = fields.pop("was", None)
+        was = was if isinstance(was, dict) else {}
+        kept = {name: value for name, value in fields.items() if was.get(name) != value}
+        values, before = fields.get("custom_fields"), was.get("custom_fields")
+        if isinstance(values, dict):
+            before = before if isinstance(before, dict) else {}
+            new = {key: value for key, value in values.items() if before.get(key) != value}
+            kept["custom_fields"] = {key: value for key, value in new.items() if value != ""}
+            kept["delete_custom_fields"] = [key for key, value in new.items() if value == ""]
+        given = model.read(kept, self.context)
+        none_left = {name: "" for name in emptied if kept.get(name) == ""}
+        return given.model_copy(update=none_left) if none_left else given
 
     async def body(self) -> Body:
         """Raises ApiError."""

@@ -43,22 +43,26 @@ from kanal.domain.cases import (
     trash_case,
     unmerge_case,
 )
+from kanal.domain.channels import disable_channel
 from kanal.domain.conversation import (
     add_note,
     add_rule_message,
     add_staff_reply,
     add_user_message,
     open_case,
+    open_case_with,
 )
 from kanal.domain.errors import (
     CannotMerge,
     CaseNotFound,
+    ChannelDisabled,
     GroupNotFound,
     StaffNotActive,
     StaffNotFound,
     UserHasNoAccess,
     UserNotFound,
 )
+from kanal.domain.identities import IDENTITIES, find_or_register
 from kanal.domain.staff import disable_staff
 
 ABOUT = {"case_id": 1, "user_id": 1, "channel_id": APP}
@@ -153,6 +157,24 @@ def test_the_custom_channel_decides_then_the_caller_then_the_identity(
 ) -> None:
     story = desk().when(open_case, who=who, channel=channel)
     assert story.recorded(CaseOpened)[0].channel == expected
+
+
+def test_staff_begin_where_a_profile_is_known_and_change_nothing_of_it() -> None:
+    story = desk()
+    known = [
+        (person(" u\u00e9 ", mail="Own@example.com"), "cch1"),
+        (person(mail="Some.Body@Example.com"), "email"),
+        (person(tel="+7 916 123-45-67"), "call"),
+    ]
+    for who, channel in known:
+        user_id = story.given(find_or_register, who=who).load(IDENTITIES, who.claim().key)
+        story.when(open_case_with, user_id=user_id, staff_id=ANNA, subject="Hi", content="x")
+        story.then_named("case.opened.1", "case.message_added.1")
+        [opened] = story.recorded(CaseOpened)
+        assert (opened.user_id, opened.channel, opened.status) == (user_id, channel, "waiting")
+    story.when(open_case_with, user_id=9, staff_id=ANNA, content="x").refused(UserNotFound)
+    story.given(disable_channel, channel_id=APP)
+    story.when(open_case_with, user_id=1, staff_id=ANNA, content="x").refused(ChannelDisabled)
 
 
 def test_nothing_goes_out_for_a_case_that_is_not_on_a_custom_channel() -> None:

@@ -14,6 +14,7 @@ from kanal.domain.companies import (
     create_company,
     delete_company,
     disable_company,
+    put_into_company,
     restore_company,
 )
 from kanal.domain.conversation import open_case
@@ -154,3 +155,18 @@ def test_what_users_of_a_blocked_company_open_is_spam() -> None:
 @pytest.mark.parametrize("command", [block_company, disable_company, change_company])
 def test_an_unknown_company_is_refused(command: Any) -> None:
     desk().when(command, company_id=7).refused(CompanyNotFound)
+
+
+def test_by_hand_a_user_is_put_into_a_company_by_its_name_and_taken_out() -> None:
+    story = desk().given(find_or_register, who=named("u", "Acme"))
+    story.given(create_company, name="Beta")
+    story.given(put_into_company, user_id=1, name=" bETA ")
+    assert company_of(story, 1) == 2
+    # Named again by a program, as it did before, it stays where staff put it.
+    story.when(find_or_register, who=named("u", "Acme")).then()
+    story.when(put_into_company, user_id=1, name="Beta").then()
+    story.given(put_into_company, user_id=1, name="Gamma")
+    assert company_of(story, 1) == 3
+    story.given(put_into_company, user_id=1, name="")
+    assert company_of(story, 1) == 0
+    story.when(put_into_company, user_id=1, name=" ").then()

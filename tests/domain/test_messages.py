@@ -8,12 +8,13 @@ from story import ANNA, APP, BORIS, Story, desk, person
 from kanal.domain import cases, conversation
 from kanal.domain.case_events import MessageAdded, MessageKind
 from kanal.domain.cases import CASES
-from kanal.domain.channels import delete_channel, disable_channel
+from kanal.domain.channels import change_channel, delete_channel, disable_channel
 from kanal.domain.conversation import CLOCK_SKEW
 from kanal.domain.errors import (
     CaseNotFound,
     CreatedInFuture,
     DomainError,
+    MessageIsSent,
     MessageNotFound,
     MessageNotRateable,
     StaffNotActive,
@@ -29,16 +30,21 @@ from kanal.domain.messages import (
     MessageRated,
     MessageSent,
     Original,
+    TakenBack,
     Texts,
     delete_message,
     edit_message,
     rate_message,
+    reply_with_undo,
     schedule_staff_reply,
+    send_now,
     send_scheduled,
+    take_back,
 )
 from kanal.domain.staff import disable_staff
 
-HOUR = 3600 * 1_000_000
+SECOND = 1_000_000
+HOUR = 3600 * SECOND
 DAY = 24 * HOUR
 WHOSE = {"case_id": 1, "user_id": 1, "channel_id": APP}
 
@@ -79,6 +85,51 @@ def waiting(hours: int = 1) -> Story:
 def later(story: Story, hours: int) -> Story:
     story.now += hours * HOUR
     return story
+
+
+# -- taken back ----------------------------------------------------------------------------------
+
+
+def undoing(**reply: Any) -> Story:
+    """Message 2, Anna's reply, goes out in ten seconds."""
+    story = conversation_of().given(change_channel, channel_id=APP, undo_seconds=10)
+    return story.given(reply_with_undo, case_id=1, staff_id=ANNA, content="Oops", **reply)
+
+
+def test_a_reply_waits_as_long_as_its_channel_says_and_is_sent_then() -> None:
+    story = conversation_of()
+    story.when(reply_with_undo, case_id=1, staff_id=ANNA, content="At once", status="closed")
+    story.then_named("case.message_added.1", "case.status_changed.1", "case.status_changed.1")
+    story = undoing(status="closed")
+    assert story.load(CASES, 1).status == "open"
+    story.when(send_scheduled, message_id=2).then()
+    story.now += 10 * SECOND
+    story.when(send_scheduled, message_id=2)
+    assert story.recorded(MessageAdded)[0].content == "Oops"
+    assert story.load(CASES, 1).status == "closed"
+
+
+def test_its_author_takes_it_back_or_sends_it_at_once_and_nobody_else_does() -> None:
+    own = {"case_id": 1, "message_id": 2, "staff_id": ANNA}
+    story = undoing().when(take_back, **own)
+    story.then(MessageDeleted(**WHOSE, message_id=2))
+    assert story.result == TakenBack(Texts("Oops", ""), files=0)
+    story.when(take_back, **own).refused(MessageNotFound)
+    story.now += 10 * SECOND
+    story.when(send_scheduled, message_id=2).then()
+    story = undoing().when(send_now, **own)
+    assert story.load(CASES, 1).status == "waiting"
+    story.when(send_now, **own).refused(MessageIsSent)
+    story.when(take_back, **own).refused(MessageIsSent)
+    for command in (take_back, send_now):
+        undoing().when(command, **own | {"staff_id": BORIS}).refused(MessageNotFound)
+
+
+def test_a_chat_is_taken_although_its_first_reply_can_be_taken_back() -> None:
+    story = desk().given(change_channel, channel_id=APP, channel_type="sync", undo_seconds=5)
+    story.given(conversation.open_case, who=person("u"), content="Hi")
+    story.when(reply_with_undo, case_id=1, staff_id=BORIS, content="Hello")
+    story.then_named("message.scheduled.1", "case.assigned.1", "case.chat_accepted.1")
 
 
 # -- back-dated ----------------------------------------------------------------------------------

@@ -273,9 +273,13 @@ async def test_axe_finds_no_barrier_light_or_dark(desk: Desk) -> None:
     await api.call("POST", f"cases/{case['case_id']}/note.json", {"note": {"content": "Noted"}})
     await api.message(case["case_id"], content="Answered")
     shown = f"/cases/{case['case_id']}"
+    talking = (
+        *("/cases/new?q=maria", f"/cases/new?user={case['user_id']}"),
+        f"/people/{case['user_id']}/link?q=maria",
+    )
     # In the dark nothing differs but colours.
     judged = {
-        "light": (WCAG, ("/inbox", shown, *OTHERS)),
+        "light": (WCAG, ("/inbox", shown, *talking, *OTHERS)),
         "dark": (CONTRAST, ("/inbox", shown, "/channels/cch1")),
     }
     async with staff_browser(desk.browser, api.address, bypass_csp=True) as page:

@@ -44,7 +44,8 @@ def created(log: Log, title: str = "App") -> int:
 def test_a_channel_shows_its_latest_settings(log: Log, connection: Connection) -> None:
     created(log)
     at = log.now
-    log.do(change_channel, channel_id=1, title="Приложение", icon="fa-bullhorn")
+    changes = {"title": "Приложение", "icon": "fa-bullhorn", "undo_seconds": 7}
+    log.do(change_channel, channel_id=1, **changes)
     log.do(disable_channel, channel_id=1)
     assert folded_at_once(connection, log.events).ask(channels.find, 1) == channels.ChannelRow(
         channel_id=1,
@@ -56,6 +57,7 @@ def test_a_channel_shows_its_latest_settings(log: Log, connection: Connection) -
         chat_offer_seconds=30,
         chat_limit=0,
         webhook=WebhookOptions(),
+        undo_seconds=7,
         active=False,
         deleted=False,
         created_at=at,

@@ -166,3 +166,37 @@ def test_many_and_few_users_are_found_alike(
     pages = [models.ask(users.listed, wanted, Page(n, 2)) for n in (1, 2, 3)]
     assert [[row.user_id for row in page.rows] for page in pages] == [[1, 4], [5], []]
     assert [page.total for page in pages] == [3, 3, 3]
+
+
+def test_whom_somebody_may_mean_is_found_by_parts_of_names_and_contacts_and_whole_ids(
+    log: Log, connection: Connection
+) -> None:
+    def known(external_id: str, name: str, mail: str = "", tel: str = "", channel: int = 1) -> None:
+        contacts = {
+            "email": email(mail) if mail else None,
+            "phone": phone(tel) if tel else None,
+        }
+        details = {"full_name": name}
+        log.do(
+            find_or_register,
+            who=Identification(
+                channel_id=channel, external_id=external_id, details=details, **contacts
+            ),
+        )
+
+    known("17", "Мария Соколова", mail="maria@example.com")
+    known("x", "Former Name", tel="+7 916 123-45-67", channel=2)
+    known("y", "Somebody Else")
+    known("z", "Gone")
+    log.do(change_user, user_id=2, full_name="Mario Rossi")
+    log.do(disable_user, user_id=4)
+    models = folded_at_once(connection, log.events)
+
+    def meant(words: str) -> list[int]:
+        return [row.user_id for row in models.ask(users.meant, words, 20)]
+
+    assert meant("СОКОЛ") == meant(" maria@EXAMPLE ") == meant("17") == [1]
+    assert meant("mari") == [2, 1]
+    assert meant("916 123-45") == [2]
+    assert meant("former") == meant("gone") == meant("so") == meant("^x^y") == []
+    assert meant("som") == [3]

@@ -18,6 +18,7 @@ if (token) {
   menu();
   select();
   composer();
+  for (const form of document.querySelectorAll("[data-with-files]")) chooser(form);
   toasts();
   document.addEventListener("click", (event) => {
     if (event.target.closest("[data-help]")) help();
@@ -69,7 +70,8 @@ function refresh() {
   return refreshing;
 }
 
-function patch(text) {
+// `own`: the form of this page that was answered so.
+function patch(text, own = null) {
   const page = new DOMParser().parseFromString(text, "text/html");
   if (page.body.hasAttribute("data-refused")) return toast(page.querySelector("[data-reason]")?.textContent, true);
   const list = document.querySelector("[data-live-list]");
@@ -78,8 +80,8 @@ function patch(text) {
   for (const part of page.querySelectorAll("[data-live]")) {
     const here = document.getElementById(part.id);
     if (!here || here.isEqualNode(part)) continue;
-    if (here.hasAttribute("data-keep-focus") && here.contains(document.activeElement) && document.activeElement.tagName === "SELECT") continue;
-    replace(here, part);
+    if (!own && here.hasAttribute("data-keep-focus") && here.contains(document.activeElement) && isInUse(document.activeElement)) continue;
+    replace(here, part, own);
   }
   for (const fresh of page.querySelectorAll("[data-live-list]")) {
     const here = document.getElementById(fresh.id);
@@ -88,21 +90,54 @@ function patch(text) {
   document.title = page.title;
   body.dataset.position = page.body.dataset.position || body.dataset.position;
   if (list && atEnd) toEnd();
+  document.dispatchEvent(new CustomEvent("patched", { detail: page }));
 }
 
-function replace(here, part) {
+// A menu that may be open, or what is being typed.
+function isInUse(control) {
+  return control.tagName === "SELECT" || (control.matches("input, textarea") && control.value !== control.defaultValue);
+}
+
+function replace(here, part, own) {
   const checked = new Set([...here.querySelectorAll("[data-check]:checked")].map((box) => box.value));
-  const focused = here.contains(document.activeElement) ? key(document.activeElement) : null;
+  const focused = here.contains(document.activeElement) ? document.activeElement : null;
+  const selection = focused?.matches("input, textarea") ? [focused.selectionStart, focused.selectionEnd] : null;
   const marked = here.querySelector(".here")?.id;
+  keepEntered(here, part);
+  for (const open of here.querySelectorAll("details[id][open]")) {
+    const same = part.querySelector(`#${open.id}`);
+    if (same && !open.contains(own)) same.open = true;
+  }
   here.replaceWith(part);
   for (const box of part.querySelectorAll("[data-check]")) box.checked = checked.has(box.value);
   if (marked) document.getElementById(marked)?.classList.add("here");
-  if (focused) [...part.querySelectorAll("a, button, select, input")].find((each) => key(each) === focused)?.focus({ preventScroll: true });
+  if (focused) {
+    const same = [...part.querySelectorAll("a, button, select, input, textarea, summary")].find((each) => key(each) === key(focused));
+    same?.focus({ preventScroll: true });
+    if (selection?.[0] != null && same?.setSelectionRange) same.setSelectionRange(...selection);
+  }
   selected();
 }
 
+// What is entered and not sent yet stays entered.
+function keepEntered(here, part) {
+  const fresh = new Map([...part.querySelectorAll("input, select, textarea")].map((each) => [key(each), each]));
+  for (const control of here.querySelectorAll("input:not([type=hidden], [data-check]), select, textarea")) {
+    const same = fresh.get(key(control));
+    if (!same) continue;
+    if (control.type === "checkbox" || control.type === "radio") {
+      if (control.checked !== control.defaultChecked) same.checked = control.checked;
+    } else if (control.tagName === "SELECT") {
+      const chosen = control.selectedOptions[0];
+      if (chosen && !chosen.defaultSelected && [...same.options].some((each) => each.value === chosen.value)) same.value = chosen.value;
+    } else if (control.value !== control.defaultValue) same.value = control.value;
+  }
+}
+
 function key(element) {
-  return `${element.tagName} ${element.getAttribute("href") || ""} ${element.name || ""} ${element.value || ""}`;
+  const entered = element.matches("select, textarea, input:not([type=checkbox], [type=radio], [type=hidden])");
+  const value = entered ? "" : element.value || "";
+  return `${element.tagName} ${element.form?.getAttribute("action") || ""} ${element.getAttribute("href") || ""} ${element.name || ""} ${value}`;
 }
 
 function patchList(here, fresh) {
@@ -118,7 +153,9 @@ function patchList(here, fresh) {
     }
     if (old) {
       if (old === place) place = place.nextElementSibling;
+      const focused = old.contains(document.activeElement) ? key(document.activeElement) : null;
       old.replaceWith(each);
+      if (focused) [...each.querySelectorAll("a, button")].find((one) => key(one) === focused)?.focus({ preventScroll: true });
     } else here.insertBefore(each, place);
   }
   for (const left of known.values()) left.remove();
@@ -220,35 +257,32 @@ function company({ viewing, typing }) {
 function forms() {
   document.addEventListener("change", (event) => {
     const form = event.target.closest("form[data-auto]");
-    if (form && event.target.matches("select") && event.target.value !== "") form.requestSubmit();
+    // A form that says what was there may also be told that nothing is.
+    if (form && (event.target.value !== "" || form.querySelector("[name^='was[']"))) form.requestSubmit();
   });
   document.addEventListener("submit", async (event) => {
     const form = event.target;
     if (!form.matches("[data-async]")) return;
     event.preventDefault();
-    if (form.classList.contains("busy")) return;
+    if (form.classList.contains("busy")) {
+      if (form.matches("[data-auto]")) form.again = true;
+      return;
+    }
     const data = new FormData(form, event.submitter);
     form.classList.add("busy");
     try {
-      const plain = form.enctype !== "multipart/form-data";
-      // Its buttons may be called `action`, which hides the form's own.
-      const answer = await fetch(form.getAttribute("action"), {
-        method: "POST",
-        body: plain ? new URLSearchParams(data) : data,
-        headers: { "X-Kanal-Token": token, "X-Kanal-Part": "1" },
-      });
+      const answer = await send(form, data);
       if (answer.status === 401) return gone();
-      const text = await answer.text();
-      const page = new DOMParser().parseFromString(text, "text/html");
-      if (!answer.ok) {
-        toast(page.querySelector("[data-reason]")?.textContent || body.dataset.failed, true);
-        form.dispatchEvent(new CustomEvent("refused"));
+      const page = new DOMParser().parseFromString(answer.text, "text/html");
+      if (answer.status >= 400) {
+        const told = !form.dispatchEvent(new CustomEvent("refused", { detail: page, cancelable: true }));
+        if (!told) toast(page.querySelector("[data-reason]")?.textContent || body.dataset.failed, true);
         return;
       }
       const other = new URL(answer.url);
       if (other.pathname !== location.pathname) return location.assign(answer.url);
       form.dispatchEvent(new CustomEvent("done", { detail: page }));
-      patch(text);
+      patch(answer.text, form);
       const notice = page.querySelector("[data-toast]");
       if (notice) toast(notice.textContent);
     } catch {
@@ -257,7 +291,40 @@ function forms() {
       form.classList.remove("busy");
       for (const box of form.querySelectorAll("[data-check]")) box.checked = false;
       selected();
+      if (form.again) {
+        // Something else was changed meanwhile; the form may be in place of the former one by now.
+        form.again = false;
+        const now = form.isConnected ? form : [...document.querySelectorAll("form.properties")].find((each) => each.getAttribute("action") === form.getAttribute("action"));
+        now?.requestSubmit();
+      }
     }
+  });
+}
+
+// What a form is answered. Files take their time: how much of them has gone is shown.
+function send(form, data) {
+  // Its buttons may be called `action`, which hides the form's own.
+  const address = form.getAttribute("action");
+  const headers = { "X-Kanal-Token": token, "X-Kanal-Part": "1" };
+  const progress = form.querySelector("[data-progress]");
+  if (!progress || ![...data.values()].some((each) => each instanceof File && each.size)) {
+    const content = form.enctype === "multipart/form-data" ? data : new URLSearchParams(data);
+    return fetch(address, { method: "POST", body: content, headers }).then(async (answer) => ({ status: answer.status, url: answer.url, text: await answer.text() }));
+  }
+  return new Promise((answered, failed) => {
+    const request = new XMLHttpRequest();
+    request.open("POST", address);
+    for (const [name, value] of Object.entries(headers)) request.setRequestHeader(name, value);
+    request.upload.addEventListener("progress", (event) => {
+      progress.hidden = false;
+      if (event.lengthComputable) progress.value = event.loaded / event.total;
+    });
+    request.addEventListener("load", () => answered({ status: request.status, url: request.responseURL, text: request.responseText }));
+    request.addEventListener("error", failed);
+    request.send(data);
+  }).finally(() => {
+    progress.hidden = true;
+    progress.value = 0;
   });
 }
 
@@ -299,7 +366,7 @@ function keyboard() {
     }
     if (event.key === "Escape" && writing) return writing.blur();
     if (writing || event.ctrlKey || event.metaKey || event.altKey || document.querySelector("dialog[open]")) return;
-    const act = { j: () => move(1), k: () => move(-1), x: mark, u: up, r: () => write("reply"), n: () => write("note"), "/": () => document.getElementById("q")?.focus(), "?": help }[event.key];
+    const act = { j: () => move(1), k: () => move(-1), x: mark, u: up, r: () => write("reply"), n: () => write("note"), c: () => document.querySelector("[data-new]")?.click(), "/": () => document.getElementById("q")?.focus(), "?": help }[event.key];
     if (event.key === "Enter" && here() && !event.target.closest("a, button")) {
       event.preventDefault();
       here().querySelector("a").click();
@@ -367,7 +434,7 @@ function composer() {
   if (!form) return;
   const text = form.querySelector("[data-content]");
   const files = form.querySelector("[data-files]");
-  const chosen = form.querySelector("[data-chosen]");
+  const chosen = chooser(form, document.querySelector("[data-live-list]"));
   const state = form.querySelector("[data-draft-state]");
   const name = form.querySelector("[data-send-name]");
   let typedAt = 0;
@@ -375,6 +442,7 @@ function composer() {
   let unkept = false;
   let sent = "";
   let sentFiles = [];
+  let kept = text.value; // as the server has it
 
   const kind = () => form.elements.kind.value;
   const named = () => (name.textContent = kind() === "note" ? name.dataset.note : name.dataset.reply);
@@ -385,9 +453,11 @@ function composer() {
   // `leaving`: browsers send it also when the page is gone, but then 64 KiB at most.
   const keep = async (leaving) => {
     unkept = false;
-    const draft = new URLSearchParams({ token, kind: kind(), content: text.value });
+    const content = text.value;
+    const draft = new URLSearchParams({ token, kind: kind(), content });
     const answer = await fetch(form.dataset.draft, { method: "POST", body: draft, headers: { "X-Kanal-Part": "1" }, keepalive: leaving }).catch(() => null);
     if (answer?.status === 401) gone();
+    if (answer?.ok) kept = content.trim() ? content : "";
     if (!text.value.trim()) state.textContent = "";
     else if (answer?.ok) state.textContent = state.dataset.kept;
     else state.textContent = answer?.status === 413 ? state.dataset.tooLong : state.dataset.unkept;
@@ -398,28 +468,6 @@ function composer() {
     clearTimeout(keeping);
     keeping = setTimeout(keep, DRAFT_AFTER, false);
   };
-  const shown = () => {
-    chosen.replaceChildren(...[...files.files].map((file, at) => {
-      const item = document.createElement("li");
-      item.className = "chip";
-      const label = document.createElement("bdi");
-      label.textContent = file.name;
-      const off = document.createElement("button");
-      off.type = "button";
-      off.className = "chip-off";
-      off.textContent = "×";
-      off.setAttribute("aria-label", `× ${file.name}`);
-      off.addEventListener("click", () => {
-        const left = new DataTransfer();
-        [...files.files].filter((_, place) => place !== at).forEach((each) => left.items.add(each));
-        files.files = left.files;
-        shown();
-      });
-      item.append(label, off);
-      return item;
-    }));
-  };
-
   text.addEventListener("input", () => {
     grow();
     keepSoon();
@@ -433,32 +481,123 @@ function composer() {
       named();
       if (text.value.trim()) keepSoon();
     }
-    if (event.target === files) shown();
   });
   form.addEventListener("submit", () => {
     if (form.classList.contains("busy")) return;
     sent = text.value;
     sentFiles = [...files.files];
   });
+  const meanwhile = form.querySelector("[data-meanwhile]");
+  form.addEventListener("refused", (event) => {
+    const said = event.detail.querySelector("[data-meanwhile] > *");
+    if (!said) return;
+    // Now they know of it.
+    event.preventDefault();
+    meanwhile.replaceChildren(said);
+    form.elements.seen.value = event.detail.querySelector("[name=seen]").value;
+    patch(event.detail.documentElement.outerHTML);
+    text.focus();
+  });
+  document.addEventListener("patched", (event) => {
+    const seen = event.detail.querySelector("[name=seen]");
+    if (seen && !text.value.trim() && !form.classList.contains("busy")) form.elements.seen.value = seen.value;
+  });
+  // What was taken back comes before what has been begun since; of that the server knows what is kept.
+  const back = (event) => {
+    if (!event.target.matches("[data-undo]")) return;
+    const whole = event.detail.querySelector("[data-content]").value;
+    const begun = text.value;
+    text.value = begun === kept || !whole.endsWith(kept) ? whole : whole.slice(0, whole.length - kept.length) + (kept ? "" : "\n\n") + begun;
+    kept = whole;
+    form.elements.kind.value = "reply";
+    named();
+    if (text.value !== whole) keepSoon();
+    grow();
+    text.focus();
+  };
+  document.addEventListener("done", back, true);
   form.addEventListener("done", (event) => {
     clearTimeout(keeping);
     unkept = false;
+    kept = "";
+    meanwhile.replaceChildren();
     form.elements.once.value = event.detail.querySelector("[name=once]").value;
     form.elements.status.value = "";
     state.textContent = "";
     // What was written or added meanwhile is not sent yet.
     text.value = text.value.startsWith(sent) ? text.value.slice(sent.length) : text.value;
     if (text.value.trim()) keepSoon();
-    const left = new DataTransfer();
-    [...files.files].filter((file) => !sentFiles.includes(file)).forEach((file) => left.items.add(file));
-    files.files = left.files;
-    shown();
+    chosen.keep((file) => !sentFiles.includes(file));
     grow();
     setTimeout(toEnd);
   });
   addEventListener("pagehide", () => unkept && keep(true));
+  setInterval(countDown, 1000);
 
-  for (const area of [form, document.querySelector("[data-live-list]")]) {
+  named();
+  grow();
+}
+
+// How long what waits can still be taken back.
+const goesOut = new WeakMap();
+function countDown() {
+  for (const line of document.querySelectorAll("[data-left]")) {
+    if (!goesOut.has(line)) goesOut.set(line, performance.now() + Number(line.dataset.left) * 1000);
+    const left = Math.ceil((goesOut.get(line) - performance.now()) / 1000);
+    line.textContent = left > 0 ? line.dataset.words.replace("{n}", left) : line.dataset.now;
+  }
+}
+
+// Files of a form: chosen, dropped on it (or on `beside`), pasted into its text. What is too much is said before anything is sent.
+function chooser(form, ...beside) {
+  const files = form.querySelector("[data-files]");
+  const list = form.querySelector("[data-chosen]");
+  const most = list.dataset;
+  let held = [];
+
+  function take(kept, more) {
+    const all = new DataTransfer();
+    kept.forEach((each) => all.items.add(each));
+    let together = kept.reduce((sum, each) => sum + each.size, 0);
+    for (const file of more) {
+      if (all.files.length >= Number(most.most)) {
+        toast(most.tooMany, true);
+        break;
+      }
+      if (file.size > Number(most.mostFile)) toast(most.tooLarge.replace("{name}", file.name), true);
+      else if (together + file.size > Number(most.mostTogether)) toast(most.tooMuch.replace("{name}", file.name), true);
+      else {
+        together += file.size;
+        all.items.add(file);
+      }
+    }
+    files.files = all.files;
+    held = [...all.files];
+    show();
+  }
+
+  function show() {
+    list.replaceChildren(...[...files.files].map((file) => {
+      const item = document.createElement("li");
+      item.className = "chip";
+      const label = document.createElement("bdi");
+      label.textContent = file.name;
+      const off = document.createElement("button");
+      off.type = "button";
+      off.className = "chip-off";
+      off.textContent = "×";
+      off.setAttribute("aria-label", `× ${file.name}`);
+      off.addEventListener("click", () => keep((each) => each !== file));
+      item.append(label, off);
+      return item;
+    }));
+  }
+
+  const keep = (wanted) => take(held.filter(wanted), []);
+  const add = (more) => take(held, more);
+
+  files.addEventListener("change", () => add(files.files));
+  for (const area of [form, ...beside].filter(Boolean)) {
     area.addEventListener("dragover", (event) => {
       if (![...event.dataTransfer.types].includes("Files")) return;
       event.preventDefault();
@@ -472,17 +611,13 @@ function composer() {
       add(event.dataTransfer.files);
     });
   }
-  text.addEventListener("paste", (event) => event.clipboardData.files.length && add(event.clipboardData.files));
-
-  function add(more) {
-    const all = new DataTransfer();
-    [...files.files, ...more].forEach((each) => all.items.add(each));
-    files.files = all.files;
-    shown();
-  }
-
-  named();
-  grow();
+  form.querySelector("[data-content]").addEventListener("paste", (event) => {
+    // What comes with a text is a picture of that text.
+    if (!event.clipboardData.files.length || event.clipboardData.types.includes("text/plain")) return;
+    event.preventDefault();
+    add(event.clipboardData.files);
+  });
+  return { add, keep };
 }
 
 // -- notices ------------------------------------------------------------------------------------

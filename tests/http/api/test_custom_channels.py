@@ -22,6 +22,7 @@ async def test_a_new_channel_is_answered_with_its_keys_and_once_its_secret(api: 
         "chat_idle_minutes": 0,
         "chat_offer_seconds": 30,
         "chat_limit": 0,
+        "undo_seconds": 0,
         "webhook_typing": False,
         "webhook_order": "case",
         "webhook_replies": True,
