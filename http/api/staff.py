@@ -18,7 +18,7 @@ from kanal.domain.staff_statuses import set_staff_status
 from kanal.domain.work import Work
 from kanal.eventlog.tables import api_keys
 from kanal.eventlog.writer import Done
-from kanal.http import contacts
+from kanal.http import contacts, sessions
 from kanal.http.answers import Date, answer, empty, listing
 from kanal.http.context import Call, Caller
 from kanal.http.contract import Empty, Listed, One, Takes, contract
@@ -26,7 +26,6 @@ from kanal.http.dates import Dates
 from kanal.http.fields import Content, Email, Fields, Id, Line, Paging
 from kanal.http.ids import id_in
 from kanal.http.keys import NewApiKey, forget, forget_all, keep, move, new_key
-from kanal.http.pages import sessions
 from kanal.http.paging import page_of
 from kanal.projections import roles
 from kanal.projections import staff as read

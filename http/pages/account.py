@@ -6,14 +6,15 @@ from typing import Literal, NamedTuple
 from aiohttp import web
 from sqlalchemy import Connection
 
+from kanal.http import sessions
 from kanal.http.errors import ApiError
 from kanal.http.fields import Fields, Flag, Text
 from kanal.http.middleware import REMOTE
-from kanal.http.pages import passwords, sessions, sidebar, wording
-from kanal.http.pages.sessions import SessionRow
+from kanal.http.pages import passwords, sidebar, throttle, wording
 from kanal.http.pages.sidebar import Sidebar
 from kanal.http.pages.visit import Visit, now
 from kanal.http.pages.workspace import WORKSPACE
+from kanal.http.sessions import SessionRow
 from kanal.projections.read_model import Views
 
 
@@ -88,8 +89,9 @@ async def change_password(visit: Visit) -> web.StreamResponse:
     """All other browsers are signed out."""
     given, who = await visit.given(NewPassword), visit.who
     workspace, address = visit.request.app[WORKSPACE], visit.request[REMOTE]
+    account = throttle.account_of(who.email)
     passwords.check_new(given.password, given.again)
-    if workspace.throttle.attempt(address, who.email):
+    if workspace.throttle.attempt(address, account):
         raise ApiError(429, "throttled", "Too many attempts. Try again in some minutes.")
 
     def query(connection: Connection, _: Views) -> str:
@@ -99,11 +101,11 @@ async def change_password(visit: Visit) -> web.StreamResponse:
     try:
         right = await workspace.passwords.are_right(kept, given.current)
     except ApiError:
-        workspace.throttle.not_made(address, who.email)
+        workspace.throttle.not_made(address, account)
         raise
     if not right:
         raise ApiError(403, "wrong_password", "That is not your password.")
-    workspace.throttle.succeeded(address, who.email)
+    workspace.throttle.succeeded(address, account)
     hashed = await workspace.passwords.hashed(given.password)
 
     def keep(connection: Connection) -> None:

@@ -1,7 +1,6 @@
 """Before every page: whose browser it is, that the form is ours, that they may; and after it, errors as pages."""
 
 from collections.abc import Awaitable, Callable
-from functools import partial
 from hmac import compare_digest
 from typing import Any, Final
 from urllib.parse import quote, urlsplit
@@ -9,14 +8,17 @@ from urllib.parse import quote, urlsplit
 import structlog
 from aiohttp import web
 
+from kanal.domain.errors import DomainError
 from kanal.domain.roles import Right
+from kanal.eventlog.writer import LogUnavailable
+from kanal.http import sessions
 from kanal.http.context import CONTEXT, Context
 from kanal.http.errors import ApiError, refusal
-from kanal.http.middleware import REMOTE, WHO
-from kanal.http.pages import rendering, sessions, wording
-from kanal.http.pages.sessions import SEEN_EVERY, SignedIn, octets
+from kanal.http.middleware import WHO
+from kanal.http.pages import rendering, wording
 from kanal.http.pages.visit import (
     TOKEN_FIELD,
+    SignedOut,
     Visit,
     csrf_token,
     is_secure,
@@ -24,6 +26,7 @@ from kanal.http.pages.visit import (
     redirect,
     root_of,
 )
+from kanal.http.sessions import SignedIn, octets
 
 Handler = Callable[[Visit], Awaitable[web.StreamResponse]]
 Open = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -44,34 +47,36 @@ def guarded(handler: Handler, right: Right) -> Open:
     """For who is signed in and may; everybody else is asked to sign in."""
 
     async def handle(request: web.Request) -> web.StreamResponse:
-        context = request.app[CONTEXT]
-        who = await signed_in(request)
-        if who is None:
-            return _to_sign_in(request, root_of(context))
-        request[WHO] = f"staff:{who.staff_id}"
-        visit = Visit(request, context, who, right)
+        visit = Visit(request, request.app[CONTEXT], session_of(request), right)
         try:
             if request.method not in SAFE:
+                await visit.enter()
                 await _check_form(visit)
-            visit.check()
-            return await handler(visit)
+            answer = await handler(visit)
+            if not visit.entered:  # a page that reads nothing is not everybody's either
+                await visit.enter()
+            return answer
         except Exception as error:  # noqa: BLE001 what nobody foresaw is raised again
-            return _refused(visit, error)
+            return await _refused(visit, error)
+        finally:
+            if visit.entered:
+                request[WHO] = f"staff:{visit.who.staff_id}"
 
     return handle
 
 
-async def signed_in(request: web.Request) -> SignedIn | None:
+def session_of(request: web.Request) -> str:
+    """The id of the browser's session, "" without one."""
     token = request.cookies.get(cookie_name(request), "")
-    if not token:
+    return sessions.id_of(token) if token else ""
+
+
+async def signed_in(request: web.Request) -> SignedIn | None:
+    """For pages for everybody."""
+    session_id = session_of(request)
+    if not session_id:
         return None
-    context, at = request.app[CONTEXT], now()
-    session_id = sessions.id_of(token)
-    who = await context.read(sessions.find, session_id, at)
-    if who and at - who.seen_at > SEEN_EVERY:
-        seen = partial(sessions.seen, session_id=session_id, now=at, address=request[REMOTE])
-        await context.writer.run(seen)
-    return who
+    return await request.app[CONTEXT].read(sessions.find, session_id, now())
 
 
 def cookie_name(request: web.Request) -> str:
@@ -141,8 +146,18 @@ def _to_sign_in(request: web.Request, root: str) -> web.StreamResponse:
     return web.Response(status=401, text="Sign in.", headers=rendering.HEADERS)
 
 
-def _refused(visit: Visit, error: Exception) -> web.StreamResponse:
+async def _refused(visit: Visit, error: Exception) -> web.StreamResponse:
+    if not visit.entered and not isinstance(error, SignedOut):
+        try:
+            await visit.enter()
+        except (ApiError, DomainError, LogUnavailable) as instead:
+            # Whoever is not signed in, or may not, learns nothing of what else was wrong.
+            error = instead
+    if isinstance(error, SignedOut):
+        return _to_sign_in(visit.request, visit.root)
     refused = refusal(error)
+    if not visit.entered:
+        raise error
     half_out = visit.request.writer.output_size > 0
     if refused is None or half_out or isinstance(error, web.HTTPException):
         raise error

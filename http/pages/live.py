@@ -78,7 +78,7 @@ class Company(msgspec.Struct):
 async def follow(visit: Visit) -> web.StreamResponse:
     asked = visit.asked(LiveQuery)
     request = visit.request
-    feed, staff_id = request.app[WORKSPACE].feed, visit.who.staff_id
+    feed, staff_id = request.app[WORKSPACE].feed, (await visit.enter()).staff_id
     full = feed.watched >= MAX_STREAMS or feed.watched_by(staff_id) >= MAX_OF_STAFF
     if feed.closing or full:
         raise web.HTTPServiceUnavailable(headers={"Retry-After": "5"})

@@ -10,8 +10,7 @@ from sqlalchemy import Connection
 
 from kanal.eventlog.database import Database
 from kanal.eventlog.writer import Writer
-from kanal.http import contacts
-from kanal.http.pages import sessions
+from kanal.http import contacts, sessions
 from kanal.projections import runner
 from kanal.projections.registry import CORE
 

@@ -8,12 +8,12 @@ from typing import Any, Final
 from aiohttp import web
 from sqlalchemy import Connection
 
-from kanal.http import contacts
+from kanal.http import sessions
 from kanal.http.body import KB, Limits, read_body
 from kanal.http.context import CONTEXT, Context
 from kanal.http.errors import ApiError
 from kanal.http.middleware import REMOTE
-from kanal.http.pages import passwords, rendering, sessions, wording
+from kanal.http.pages import passwords, rendering, throttle, wording
 from kanal.http.pages.gate import (
     check_origin,
     give_cookie,
@@ -44,7 +44,7 @@ async def sign_in(request: web.Request) -> web.StreamResponse:
     except ApiError as error:
         return refused_openly(request, context, error)
     given, password = _text(fields, "email"), _text(fields, "password")
-    address, account = request[REMOTE], _normalised(given)
+    address, account = request[REMOTE], throttle.account_of(given)
     if wait := workspace.throttle.attempt(address, account):
         headers = {"Retry-After": str(wait)}
         return _page(
@@ -177,13 +177,6 @@ def _inside(context: Context, path: str) -> str:
     if plain and path.startswith(f"{root}/") and not path.startswith("//"):
         return path
     return root + HOME
-
-
-def _normalised(email: str) -> str:
-    try:
-        return contacts.email(email).normalised
-    except ValueError:
-        return email.strip().lower()[: contacts.MAX_LENGTH]
 
 
 def _text(fields: dict[str, Any], name: str) -> str:

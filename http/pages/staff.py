@@ -11,11 +11,12 @@ from kanal.domain import staff as domain
 from kanal.domain.errors import StaffNotFound
 from kanal.domain.roles import BUILT_IN
 from kanal.domain.work import Work
+from kanal.http import sessions
 from kanal.http.api.staff import NewStaff, add_staff, submit_for_colleague
 from kanal.http.fields import Fields
 from kanal.http.ids import id_in
 from kanal.http.middleware import JOIN
-from kanal.http.pages import sessions, sidebar
+from kanal.http.pages import sidebar
 from kanal.http.pages.sidebar import Sidebar
 from kanal.http.pages.visit import Visit, now
 from kanal.projections import roles, staff

@@ -10,6 +10,8 @@ from ipaddress import IPv6Address, ip_address
 from time import monotonic
 from typing import Final
 
+from kanal.http import contacts
+
 WINDOW: Final = 15 * 60
 """Seconds."""
 OF_ACCOUNT: Final = 10
@@ -70,6 +72,14 @@ class Throttle:
     def _recent(self, key: Key) -> list[float]:
         begun = self._clock() - WINDOW
         return [at for at in self._failures.get(key, ()) if at > begun]
+
+
+def account_of(email: str) -> str:
+    """One account however its e-mail is spelled, at sign-in and everywhere else where it is proved anew who somebody is."""
+    try:
+        return contacts.email(email).normalised
+    except ValueError:
+        return email.strip().lower()[: contacts.MAX_LENGTH]
 
 
 def _keys(address: str, account: str) -> tuple[Key, Key]:

@@ -14,12 +14,14 @@ from kanal.domain.roles import BY_CHANNEL, Right
 from kanal.domain.staff import active_staff
 from kanal.domain.work import Work
 from kanal.eventlog.writer import Done, Receipt
+from kanal.http import sessions
 from kanal.http.body import Body, Limits, read_body
 from kanal.http.context import Context, check_named_channel, check_named_user
+from kanal.http.errors import ApiError
 from kanal.http.fields import Fields, read_query
-from kanal.http.middleware import REQUEST_ID, SCHEME
-from kanal.http.pages import rendering, sessions, settings_index, wording
-from kanal.http.pages.sessions import SignedIn
+from kanal.http.middleware import REMOTE, REQUEST_ID, SCHEME
+from kanal.http.pages import rendering, settings_index, wording
+from kanal.http.sessions import SEEN_EVERY, SignedIn
 from kanal.projections.read_model import Views
 
 P = ParamSpec("P")
@@ -33,17 +35,46 @@ ONCE_FIELD: Final = "once"
 MAX_ONCE: Final = 64
 
 
-class Visit:
-    """What is read and done is within the scope of whoever is signed in, at that very moment."""
+class SignedOut(ApiError):
+    """No session, or one that has ended."""
 
-    def __init__(self, request: web.Request, context: Context, who: SignedIn, right: Right) -> None:
+    def __init__(self) -> None:
+        super().__init__(401, "signed_out", "Sign in.")
+
+
+class Visit:
+    """What is read and done is within the scope of whoever is signed in, at that very moment.
+
+    Each reading finds out who that is, in the same moment of the database as all that it reads.
+    """
+
+    def __init__(
+        self, request: web.Request, context: Context, session_id: str, right: Right
+    ) -> None:
+        """`session_id`: "" without a session."""
         self.request = request
         self.context = context
-        self.who = who
+        self._session_id = session_id
         self._right = right
-        self.language = wording.chosen(who.language, request.headers.get("Accept-Language", ""))
+        self._who: SignedIn | None = None
         self.root = root_of(context)
         self._body: Body | None = None
+
+    @property
+    def entered(self) -> bool:
+        """Whether it is known whose browser it is."""
+        return self._who is not None
+
+    @property
+    def who(self) -> SignedIn:
+        """Known inside of the first reading and from then on."""
+        if self._who is None:
+            raise RuntimeError("nothing was read yet, so nobody knows who asks: `enter` first")
+        return self._who
+
+    @property
+    def language(self) -> str:
+        return wording.chosen(self.who.language, self.request.headers.get("Accept-Language", ""))
 
     # -- reading -------------------------------------------------------------------------------
 
@@ -93,17 +124,32 @@ class Visit:
         *args: P.args,
         **kwargs: P.kwargs,
     ) -> R:
-        """Raises NoRight, ChannelNotFound, NoRightOnChannel."""
-        session_id = self.who.session_id
+        """Raises SignedOut, NoRight, ChannelNotFound, NoRightOnChannel."""
+        if not self._session_id:
+            raise SignedOut
+        first = not self.entered
 
         def within(connection: Connection, views: Views) -> R:
-            who = sessions.find(connection, views, session_id, now())
+            who = sessions.find(connection, views, self._session_id, now())
             if who is None:
-                raise NoRight(self._right.value)
+                raise SignedOut
+            self._who = who
             self._check(who.scope)
             return query(connection, views.within(who.scope), *args, **kwargs)
 
-        return await self.context.read(within)
+        found = await self.context.read(within)
+        if first and now() - self.who.seen_at > SEEN_EVERY:
+            await self.keep(self._note_seen)
+        return found
+
+    async def enter(self) -> SignedIn:
+        """For what has to know who asks and reads nothing before. Raises what `read` raises."""
+        await self.read(lambda _, __: None)
+        return self.who
+
+    def _note_seen(self, connection: Connection) -> None:
+        address = self.request[REMOTE]
+        sessions.seen(connection, self._session_id, now=now(), address=address)
 
     def may(self, right: Right) -> bool:
         """On some channel, or of the account."""
@@ -113,10 +159,6 @@ class Visit:
         """`channel_id`: 0 for the standard channels."""
         level = BY_CHANNEL.get(right, "see")
         return self.may(right) and self.who.scope.reaches(channel_id, level)
-
-    def check(self) -> None:
-        """Raises NoRight, ChannelNotFound, NoRightOnChannel."""
-        self._check(self.who.scope)
 
     def _check(self, scope: Scope) -> None:
         if self._right not in scope.rights:
@@ -133,7 +175,7 @@ class Visit:
     ) -> Done[R]:
         """Carry out a command for whoever is signed in; scope and right are asked again at its own place in the log.
 
-        Raises what `read` raises, StaffNotActive, UserNotFound, CaseNotFound, and the command's DomainError.
+        Raises NoRight, ChannelNotFound, NoRightOnChannel, StaffNotActive, UserNotFound, CaseNotFound, and the command's DomainError.
         """
         staff_id = self.who.staff_id
 
@@ -190,7 +232,7 @@ class Visit:
             "who": self.who,
             "theme": self.who.theme,
             "zone": rendering.zone_of(self.request, self.context.dates.zone),
-            "csrf": csrf_token(self.context, self.who.session_id),
+            "csrf": csrf_token(self.context, self._session_id),
             "may": self.may,
             "may_on": self.may_on,
             "Right": Right,

@@ -13,7 +13,7 @@ from served_api import EMAIL, PASSWORD, QUICK_HASHER, Api, settings_of
 from visiting import visitor
 
 from kanal.bootstrap import appoint_first_administrator, opened, running
-from kanal.http.pages import sessions
+from kanal.http import sessions
 from kanal.http.pages.rendering import POLICY
 from kanal.http.pages.routes import PAGES
 

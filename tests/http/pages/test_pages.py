@@ -18,8 +18,8 @@ from kanal.http.pages.live import MAX_OF_STAFF
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
-MOST = 45
-"""Statements that the largest page asks: those of the session twice, of what stands beside every page, and its own."""
+MOST = 42
+"""Statements that the largest page asks: those of the session, of what stands beside every page, and its own."""
 VALUES = re.compile(r"IN \((?:[^()]|\([^()]*\))*\)")
 NOT_OF_PAGES = ("BEGIN", "SELECT max(events", "SELECT generations", "SELECT events")
 """Whoever follows the log reads meanwhile too."""
