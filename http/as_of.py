@@ -43,35 +43,47 @@ async def read_case(
     if given is None:
         return await call.read(query)
     position, at = _moment(call.context, given)
-    database = call.context.database
-    stream_id = call.context.stream_ids.of(CASES, str(case_id))
 
-    def earlier(connection: Connection, views: Views) -> R:
-        if cases.find(connection, views, case_id) is None:
-            raise CaseNotFound(case_id)
-        upto = position if at is None else database.position_at(connection, at)
-        events = database.streams(connection, [stream_id], upto=upto)
-        related = _related(call, events)
-        for message_id in messages.revised(connection, views, case_id):
-            related.add(call.context.stream_ids.of(MESSAGES, str(message_id)))
-        if related:
-            events = database.streams(connection, [stream_id, *related], upto=upto)
-        models = (
-            cases.PROJECTION,
-            messages.PROJECTION,
-            files.PROJECTION,
-            labels.PROJECTION,
-            custom_fields.PROJECTION,
-        )
-        with as_of.folded(models, events) as (memory, then):
-            return query(memory, then)
+    def then(connection: Connection, views: Views) -> R:
+        upto = position if at is None else call.context.database.position_at(connection, at)
+        return earlier(connection, views, call.context, case_id, upto, query)
 
-    return await call.read(earlier)
+    return await call.read(then)
 
 
-def _related(call: Call, events: Iterable[Recorded]) -> set[UUID]:
+def earlier(
+    connection: Connection,
+    views: Views,
+    context: Context,
+    case_id: int,
+    position: int,
+    query: Callable[[Connection, Views], R],
+) -> R:
+    """`query` on the read models as they were at that position of the log. Raises CaseNotFound."""
+    if cases.find(connection, views, case_id) is None:
+        raise CaseNotFound(case_id)
+    database, of = context.database, context.stream_ids.of
+    stream_id = of(CASES, str(case_id))
+    events = database.streams(connection, [stream_id], upto=position)
+    related = _related(context, events)
+    for message_id in messages.revised(connection, views, case_id):
+        related.add(of(MESSAGES, str(message_id)))
+    if related:
+        events = database.streams(connection, [stream_id, *related], upto=position)
+    models = (
+        cases.PROJECTION,
+        messages.PROJECTION,
+        files.PROJECTION,
+        labels.PROJECTION,
+        custom_fields.PROJECTION,
+    )
+    with as_of.folded(models, events) as (memory, then):
+        return query(memory, then)
+
+
+def _related(context: Context, events: Iterable[Recorded]) -> set[UUID]:
     """The other streams on which it depends what the case showed: those of its labels and custom fields."""
-    of = call.context.stream_ids.of
+    of = context.stream_ids.of
     related: set[UUID] = set()
     for event in (recorded.event for recorded in events):
         match event:

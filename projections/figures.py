@@ -6,7 +6,7 @@ period holds, and nothing of what lies outside.
 
 from bisect import bisect_left
 from collections import Counter, defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime, tzinfo
 from itertools import accumulate
 from math import ceil
@@ -86,6 +86,16 @@ class Sums:
         for name in listed:
             if times := row[name]:
                 self._listed[name] += times
+
+    @classmethod
+    def together(cls, parts: Iterable["Sums"]) -> "Sums":
+        """Of a whole period what is known of its days, or of all channels what is known of each."""
+        whole = cls()
+        for part in parts:
+            whole._amounts.update(part._amounts)
+            for name, times in part._listed.items():
+                whole._listed[name] += times
+        return whole
 
     def __getitem__(self, name: str) -> int:
         return self._amounts[name]
@@ -189,7 +199,7 @@ def summed(
     if by == "day":
         within = lambda slot: day_of(slot, str(zone))
     elif by == "hour":
-        within = lambda slot: _hour_of(slot, zone)
+        within = lambda slot: hour_of(slot, zone)
     for stretch in rest:
         conditions = [slots.c.slot >= stretch.since, slots.c.slot < stretch.until]
         conditions.append(slots.c.hidden.is_(False))
@@ -233,7 +243,7 @@ def _there(*stretches: Period) -> list[Period]:
     return [each for each in stretches if each.since < each.until]
 
 
-def _hour_of(slot: int, zone: tzinfo) -> int:
+def hour_of(slot: int, zone: tzinfo) -> int:
     """The slot in which the hour of the clock begins."""
     return slot - datetime.fromtimestamp(slot * SLOT // SECOND, zone).minute // 15
 

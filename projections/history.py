@@ -1,10 +1,20 @@
 """Where in the log the events of one case, user or channel stand, so that its history can be paged."""
 
-from collections.abc import Iterable
-from typing import Any, Literal
+from collections.abc import Collection, Iterable
+from typing import Any, Final, Literal, NamedTuple
 from weakref import WeakKeyDictionary
 
-from sqlalchemy import Connection, FromClause, MetaData, Table, func, select
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    FromClause,
+    LargeBinary,
+    MetaData,
+    Table,
+    func,
+    literal,
+    select,
+)
 
 from kanal.domain.case_events import (
     CaseAssigned,
@@ -102,6 +112,11 @@ from kanal.projections.read_model import Found, Names, Page, ReadModel, Views, n
 
 Kind = Literal["case", "user", "channel"]
 Filters = list[tuple[Kind, int]]
+
+STRETCH: Final = 10_000
+"""Positions that are looked through at once for what no index knows."""
+MOST_STRETCHES: Final = 5
+"""Of one page; whoever wants what lies before goes on from there."""
 
 _counted: WeakKeyDictionary[Database, tuple[int, int]] = WeakKeyDictionary()
 """A position of the log and how many events there are up to it. Both are final, and counting a long log anew for each
@@ -250,6 +265,67 @@ def events(
     ordered = query.order_by(position.asc() if order == "asc" else position.desc())
     rows = database.decoded(connection, ordered.limit(page.limit).offset(page.offset))
     return Found(rows, total)
+
+
+class Wanted(NamedTuple):
+    """Events of which the log has no index; nothing given: all."""
+
+    names: Collection[str] = ()
+    who: str = ""
+    """`staff:1`, `rule:3`, `system`."""
+
+
+class Section(NamedTuple):
+    rows: list[Recorded]
+    before: int
+    """Where an earlier section goes on, 0 if there is none."""
+
+
+def newest(
+    connection: Connection,
+    views: Views,
+    database: Database,
+    filters: Filters,
+    wanted: Wanted,
+    *,
+    since: int,
+    until: int,
+    limit: int,
+) -> Section:
+    """Events behind `since` and up to the position `until`, the newest first.
+
+    What is wanted by name or author is looked for in stretches, so that a page costs a bounded look at the log, and may have
+    less than `limit` rows though there are more before.
+    """
+    log = database.events
+    position = log.c.position
+    query = select(log)
+    if filters:
+        source, position = where_all(views, filters)
+        query = query.select_from(source.join(log, log.c.position == position))
+    if wanted.names:
+        query = query.where(log.c.name.in_(sorted(wanted.names)))
+    if wanted.who:
+        query = query.where(_holds(database, log.c.body, f'"who":"{wanted.who}"'.encode()))
+    rows: list[Recorded] = []
+    high, stretches = until, 0
+    searching = bool(wanted.names or wanted.who)
+    while high > since and len(rows) <= limit and stretches < MOST_STRETCHES:
+        low = max(since, high - STRETCH) if searching else since
+        stretch = query.where(position > low, position <= high).order_by(position.desc())
+        found = database.decoded(connection, stretch.limit(limit + 1 - len(rows)))
+        # An author's name may also stand in what somebody wrote.
+        rows += [each for each in found if wanted.who in ("", each.envelope.who)]
+        high, stretches = low, stretches + 1
+    if len(rows) > limit:
+        return Section(rows[:limit], rows[limit - 1].position - 1)
+    return Section(rows, high if high > since else 0)
+
+
+def _holds(database: Database, body: ColumnElement[bytes], octets: bytes) -> ColumnElement[bool]:
+    if database.shared:
+        return func.position(literal(octets, LargeBinary).op("IN")(body)) > 0
+    return func.instr(body, literal(octets, LargeBinary)) > 0
 
 
 def where_all(views: Views, filters: Filters) -> tuple[FromClause, Any]:

@@ -79,16 +79,19 @@ PROJECTION = ReadModel(
 )
 
 
-def of_staff(connection: Connection, views: Views, staff_id: int) -> list[tuple[KeyRow, int]]:
-    """Live and expired keys, the oldest first, and when each was used last, 0 for never."""
+def of_staff(
+    connection: Connection, views: Views, staff_id: int | None = None
+) -> list[tuple[KeyRow, int]]:
+    """Live and expired keys, the oldest first, and when each was used last, 0 for never. None: of everybody."""
     keys = views.staff_keys["staff_keys"]
     query = (
         columns_of(keys, KeyRow)
         .add_columns(api_keys.c.last_used_at)
         .join_from(keys, api_keys, keys.c.key_id == api_keys.c.key_id)
-        .where(api_keys.c.staff_id == staff_id)
         .order_by(keys.c.key_id)
     )
+    if staff_id is not None:
+        query = query.where(api_keys.c.staff_id == staff_id)
     found = []
     for *columns, last_used_at in connection.execute(query):
         row = KeyRow._make(columns)

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, select
 
-from kanal.domain.access import scope_of
+from kanal.domain.access import Scope, scope_of
 from kanal.domain.case_events import CaseAssigned, CaseDeleted, CaseGroupChanged, CaseOpened
 from kanal.domain.cases import CASES
 from kanal.domain.channels import (
@@ -67,6 +67,17 @@ class Viewer(NamedTuple):
     """On the case's channel."""
 
 
+class Reach(NamedTuple):
+    """A staff member as they were then, and what they could reach."""
+
+    staff_id: int
+    full_name: str
+    email: str
+    role_id: int
+    role_title: str
+    scope: Scope
+
+
 class Log(NamedTuple):
     """The log up to a position."""
 
@@ -95,15 +106,11 @@ class Log(NamedTuple):
         return states
 
 
-def viewers(views: Views, log: Log, case_id: int) -> list[Viewer] | None:
-    """Whoever was active then and whose role let them see it, by staff_id; None if it was not there."""
+def everybody(views: Views, log: Log) -> list[Reach]:
+    """Whoever was active then, by staff_id."""
     staff_rows = select(views.staff["staff"].c.staff_id).order_by(views.staff["staff"].c.staff_id)
     staff_ids = list(log.connection.scalars(staff_rows))
-    wanted = [(CASES, case_id), (RESTRICTED_CHANNELS, "all"), *((STAFF, i) for i in staff_ids)]
-    states = log.states(wanted)  # type: ignore[arg-type]
-    case = states[CASES.kind, case_id]
-    if not case.case_id or case.deleted:
-        return None
+    states = log.states([(RESTRICTED_CHANNELS, "all"), *((STAFF, i) for i in staff_ids)])
     active = [staff for staff in (states[STAFF.kind, i] for i in staff_ids) if staff.active]
     own = {staff.role_id for staff in active} - BUILT_IN.keys()
     found = log.states((ROLES, role_id) for role_id in own)
@@ -112,13 +119,32 @@ def viewers(views: Views, log: Log, case_id: int) -> list[Viewer] | None:
         **{role_id: found[ROLES.kind, role_id] for role_id in own},
     }
     restricted = states[RESTRICTED_CHANNELS.kind, "all"]
-    answer = []
-    for staff in active:
-        role = roles[staff.role_id]
-        scope = scope_of(staff.staff_id, staff.role_id, role.gives, restricted)
-        if scope.sees(case):
-            level = scope.level(case.channel_id)
-            answer.append(
-                Viewer(staff.staff_id, staff.profile.full_name, role.role_id, role.title, level)
-            )
-    return answer
+    return [
+        Reach(
+            staff.staff_id,
+            staff.profile.full_name,
+            staff.profile.email,
+            staff.role_id,
+            roles[staff.role_id].title,
+            scope_of(staff.staff_id, staff.role_id, roles[staff.role_id].gives, restricted),
+        )
+        for staff in active
+    ]
+
+
+def viewers(views: Views, log: Log, case_id: int) -> list[Viewer] | None:
+    """Whoever was active then and whose role let them see it, by staff_id; None if it was not there."""
+    case = log.states([(CASES, case_id)])[CASES.kind, case_id]
+    if not case.case_id or case.deleted:
+        return None
+    return [
+        Viewer(
+            each.staff_id,
+            each.full_name,
+            each.role_id,
+            each.role_title,
+            each.scope.level(case.channel_id),
+        )
+        for each in everybody(views, log)
+        if each.scope.sees(case)
+    ]

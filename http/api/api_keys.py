@@ -4,7 +4,7 @@ Kanal's own; Omnidesk hands out keys in its pages. `me` stands for the caller's 
 """
 
 from functools import partial
-from typing import Annotated
+from typing import Annotated, NamedTuple
 
 import msgspec
 from aiohttp import web
@@ -18,7 +18,7 @@ from kanal.domain.staff import KeyLimits, NewKey
 from kanal.http.answers import NEVER, Date, DateOrNever, answer, listing
 from kanal.http.api import staff
 from kanal.http.api.users import ChannelId
-from kanal.http.context import Call
+from kanal.http.context import Call, Caller
 from kanal.http.contract import Empty, Listed, One, Takes, contract
 from kanal.http.dates import Dates
 from kanal.http.errors import ApiError
@@ -85,7 +85,25 @@ async def list_keys(call: Call) -> web.Response:
 )
 async def create(call: Call) -> web.Response:
     """The key itself is shown this once."""
-    given, staff_id = await call.given(NewLimitedKey), _staff_id(call)
+    staff_id = _staff_id(call)
+    made = await make(call, staff_id, await call.given(NewLimitedKey))
+    rows = await call.context.read(read.of_staff, staff_id)
+    shown = next((_shown(call, *each) for each in rows if each[0].key_id == made.key_id), None)
+    if shown is None:  # made by an earlier call with this Idempotency-Key, and revoked since
+        raise KeyNotFound(made.key_id)
+    if made.key:
+        shown.key = made.key
+    return answer({"api_key": shown}, 201)
+
+
+class MadeKey(NamedTuple):
+    key_id: int
+    key: str
+    """"" if the request had made it before."""
+
+
+async def make(call: Caller, staff_id: int, given: NewLimitedKey) -> MadeKey:
+    """Raises ApiError, StaffNotFound, NoRight, BeyondOwnRights, KeyIsLimited, ChannelNotFound."""
     context = call.context
     if given.expires_at is not None and given.expires_at <= context.writer.clock():
         sentence = "must lie in the future"
@@ -107,13 +125,7 @@ async def create(call: Call) -> web.Response:
     )
     done = await call.submit(command, beside=keep)
     new = msgspec.convert(done.result, NewKey) if done.repeated else done.result
-    rows = await context.read(read.of_staff, staff_id)
-    shown = next((_shown(call, *each) for each in rows if each[0].key_id == new.key_id), None)
-    if shown is None:  # made by an earlier call with this Idempotency-Key, and revoked since
-        raise KeyNotFound(new.key_id)
-    if not done.repeated:
-        shown.key = made.key
-    return answer({"api_key": shown}, 201)
+    return MadeKey(new.key_id, "" if done.repeated else made.key)
 
 
 @contract("Revoke an API key of a staff member", Empty())

@@ -69,7 +69,7 @@ async def list_events(call: Call) -> web.Response:
     page = page_of(asked)
 
     def query(connection: Connection, views: Views) -> Found[Recorded]:
-        _check_seen(connection, views, filters)
+        check_seen(connection, views, filters)
         return history.events(connection, views, database, filters, asked.after, page, asked.order)
 
     found = await call.read(query)
@@ -116,7 +116,7 @@ async def causes(call: Call) -> web.Response:
     return answer(CausesAnswer(found))
 
 
-def _check_seen(connection: Connection, views: Views, filters: history.Filters) -> None:
+def check_seen(connection: Connection, views: Views, filters: history.Filters) -> None:
     """Whoever does not see all cases reads the log case by case. Raises CaseNotFound, NoRight."""
     if views.scope.sees_all:
         return

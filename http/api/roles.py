@@ -1,5 +1,6 @@
 """/api/roles: what staff may see and do, channel by channel and of the account. Omnidesk has them in its pages only."""
 
+from functools import partial
 from typing import Annotated, Any
 
 from aiohttp import web
@@ -32,7 +33,7 @@ MAX_NAMED = 1000
 """Channels that one role may name: each scope is made of them anew."""
 
 
-def _channels(value: object) -> tuple[ChannelLevel, ...]:
+def levels_given(value: object) -> tuple[ChannelLevel, ...]:
     """{"cch1": "answer"}; `5` is as good as `cch5`."""
     if not isinstance(value, dict):
         raise wrong("must be an object of channels and levels")
@@ -64,7 +65,7 @@ def _rights(value: object) -> tuple[str, ...]:
 
 Channels = Annotated[
     tuple[ChannelLevel, ...],
-    PlainValidator(_channels),
+    PlainValidator(levels_given),
     WithJsonSchema(
         {
             "type": "object",
@@ -140,14 +141,7 @@ async def show(call: Call) -> web.Response:
 @contract("Make a role", One("role", GivenRoleAnswer, 201), body=Takes("role", NewRole, bare=True))
 async def create(call: Call) -> web.Response:
     given = await call.given(NewRole)
-    gives = Grants(**given.grants())
-
-    def command(work: Work) -> int:
-        role_id = roles.create_role(work, title=given.title, gives=gives)
-        access.check_role(work, role_id)
-        return role_id
-
-    done = await call.submit(command)
+    done = await call.submit(partial(make, title=given.title, gives=Grants(**given.grants())))
     return await _answer(call, done.result, 201)
 
 
@@ -155,14 +149,7 @@ async def create(call: Call) -> web.Response:
 async def change(call: Call) -> web.Response:
     """It holds for everybody who has the role, from the next call on."""
     given, role_id = await call.given(RoleFields), _role_id(call)
-
-    def command(work: Work) -> int:
-        roles.own_role(work, role_id)
-        access.check_role(work, role_id)
-        roles.change_role(work, role_id=role_id, title=given.title, **given.grants())
-        access.check_role(work, role_id)
-        return role_id
-
+    command = partial(make_otherwise, role_id=role_id, title=given.title, **given.grants())
     done = await call.submit(command)
     return await _answer(call, done.result)
 
@@ -179,6 +166,22 @@ async def delete(call: Call) -> web.Response:
 
     await call.submit(command)
     return empty()
+
+
+def make(work: Work, *, title: str, gives: Grants) -> int:
+    """Raises ChannelNotFound, GroupNotFound, BeyondOwnRights."""
+    role_id = roles.create_role(work, title=title, gives=gives)
+    access.check_role(work, role_id)
+    return role_id
+
+
+def make_otherwise(work: Work, *, role_id: int, title: str | None, **gives: Any) -> int:
+    """Raises RoleNotFound, RoleFixed, ChannelNotFound, GroupNotFound, BeyondOwnRights."""
+    roles.own_role(work, role_id)
+    access.check_role(work, role_id)
+    roles.change_role(work, role_id=role_id, title=title, **gives)
+    access.check_role(work, role_id)
+    return role_id
 
 
 def shown(row: RoleRow, dates: Dates) -> GivenRoleAnswer:

@@ -359,7 +359,12 @@ def issue(work: Work, *, staff_id: int, **key: Any) -> NewKey:
 
 
 async def revoke(call: Call, staff_id: int) -> web.Response:
-    key_id = id_in(call.path("key"), KeyNotFound)
+    await revoke_one(call, staff_id, id_in(call.path("key"), KeyNotFound))
+    return empty()
+
+
+async def revoke_one(call: Caller, staff_id: int, key_id: int) -> None:
+    """Raises NoRight, StaffNotFound, BeyondOwnRights, KeyNotFound, LastAdministrator, LastOwner."""
 
     def command(work: Work) -> int:
         access.check_own_or_managed(work, staff_id)
@@ -369,7 +374,6 @@ async def revoke(call: Call, staff_id: int) -> web.Response:
         forget(connection, key_id)
 
     await call.submit(command, beside=forget_key)
-    return empty()
 
 
 def keep_new(connection: Connection, new: NewKey, email: str, made: NewApiKey) -> None:

@@ -20,7 +20,7 @@ from kanal.http.answers import NEVER, Date, answer, listing
 from kanal.http.api.custom_fields import FieldFilters
 from kanal.http.api.labels import LabelIds
 from kanal.http.conditions import check_channel
-from kanal.http.context import Call
+from kanal.http.context import Call, Caller
 from kanal.http.contract import Listed, Whole, contract
 from kanal.http.csv_answers import Cell, csv_answer
 from kanal.http.dates import SECOND, Dates
@@ -260,12 +260,12 @@ class Measured(NamedTuple):
 async def leaderboard(call: Call) -> web.StreamResponse:
     """{"0": {"staff": {...}}, "1": ...}, or [] without any."""
     asked = call.asked(StatsQuery)
-    span = _span(call, asked, LONGEST)
+    span = span_of(call, asked, LONGEST)
     measured = await _look(call, asked, span, "staff")
-    wanted = [key for key in _keys("staff", measured) if key in measured.names]
+    wanted = [key for key in keys_of("staff", measured) if key in measured.names]
     items = [_leader(int(key), measured) for key in wanted if key in (asked.staff or wanted)]
     if _as_csv(call, asked):
-        return await _table("stats_leaderboard", LeaderboardAnswer, _once(items), bom=asked.bom)
+        return await csv_table("stats_leaderboard", LeaderboardAnswer, once(items), bom=asked.bom)
     return answer({str(at): LeaderAnswer(each) for at, each in enumerate(items)} or [])
 
 
@@ -278,9 +278,9 @@ async def leaderboard(call: Call) -> web.StreamResponse:
 async def satisfaction(call: Call) -> web.StreamResponse:
     """{"0": {...}, "1": {...}, "total_count": 2}: the items have no wrapper."""
     asked = call.asked(SatisfactionQuery)
-    span = _span(call, asked, LONGEST)
+    span = span_of(call, asked, LONGEST)
     await call.context.follower.catch_up()
-    query = partial(_rated, asked=asked, span=span)
+    query = partial(rated_in, asked=asked, span=span)
     dates = call.context.dates
     if _as_csv(call, asked):
 
@@ -291,7 +291,7 @@ async def satisfaction(call: Call) -> web.StreamResponse:
                     yield _shown_rating(row, dates)
                 number += 1
 
-        return await _table("stats_satisfaction", SatisfactionAnswer, items(), bom=asked.bom)
+        return await csv_table("stats_satisfaction", SatisfactionAnswer, items(), bom=asked.bom)
     found = await call.read(query, page=page_of(asked))
     shown: dict[str, Any] = {
         str(at): _shown_rating(row, dates) for at, row in enumerate(found.rows)
@@ -308,15 +308,16 @@ async def satisfaction(call: Call) -> web.StreamResponse:
 async def by_channel(call: Call) -> web.StreamResponse:
     asked = call.asked(ChannelStatsQuery)
     longest = {"hour": MOST_HOURS, "day": MOST_DAYS}.get(asked.group_by)
-    span = _span(call, asked, longest)
+    span = span_of(call, asked, longest)
     by: By | None = None if asked.group_by == "total" else asked.group_by
     measured = await _look(call, asked, span, by, quantiles=asked.hours)
     now = call.context.writer.clock()
     items = [
-        _row(key, by, measured, asked.hours, now, call.context.dates) for key in _keys(by, measured)
+        row_of(key, by, measured, asked.hours, now, call.context.dates)
+        for key in keys_of(by, measured)
     ]
     if _as_csv(call, asked):
-        return await _table("stats_channels", ChannelStatsAnswer, _once(items), bom=asked.bom)
+        return await csv_table("stats_channels", ChannelStatsAnswer, once(items), bom=asked.bom)
     return answer(listing("stats", items, len(items)))
 
 
@@ -324,7 +325,7 @@ CSV_ROWS = 1000
 """Ratings that are read at once."""
 
 
-def _span(call: Call, asked: StatsQuery, longest: int | None) -> tuple[int, int]:
+def span_of(call: Caller, asked: StatsQuery, longest: int | None) -> tuple[int, int]:
     """Microseconds. Raises ApiError."""
     now = call.context.writer.clock()
     given = asked.from_time is not None or asked.to_time is not None
@@ -351,7 +352,7 @@ def _wrong(fields: dict[str, str]) -> ApiError:
 
 
 async def _look(
-    call: Call,
+    call: Caller,
     asked: StatsQuery,
     span: tuple[int, int],
     by: By | None,
@@ -361,7 +362,7 @@ async def _look(
     await call.context.follower.catch_up()
     return await call.read(
         partial(
-            _measured,
+            measured_in,
             asked=asked,
             span=span,
             by=by,
@@ -372,7 +373,7 @@ async def _look(
     )
 
 
-def _measured(
+def measured_in(
     connection: Connection,
     views: Views,
     *,
@@ -383,7 +384,7 @@ def _measured(
     now: int,
     quantiles: Part | None = None,
 ) -> Measured:
-    wanted = _wanted(connection, views, asked, span)
+    wanted = wanted_in(connection, views, asked, span)
     period = Period.of(*span)
     sums = figures.summed(connection, views, zone, period, by, wanted, quantiles=quantiles)
     backlog: dict[Key, Backlog] = {}
@@ -399,7 +400,7 @@ def _measured(
     return Measured(sums, backlog, _names(connection, views, by, {*sums, *backlog}), arrivals)
 
 
-def _wanted(
+def wanted_in(
     connection: Connection, views: Views, asked: StatsQuery, span: tuple[int, int]
 ) -> Wanted:
     return Wanted(
@@ -460,7 +461,7 @@ def _having_role(views: Views, role_ids: Sequence[int]) -> Select[Any]:
     return select(staff.staff_id).where(staff.role_id.in_(role_ids))
 
 
-def _rated(
+def rated_in(
     connection: Connection,
     views: Views,
     *,
@@ -483,7 +484,7 @@ def _rated(
         rating=asked.rating,
         commented=asked.rating_comment,
         rated_staff=None if rated_staff is None else sorted(rated_staff),
-        wanted=_wanted(connection, views, asked, span),
+        wanted=wanted_in(connection, views, asked, span),
     )
 
 
@@ -507,7 +508,7 @@ def _names(
     }
 
 
-def _keys(by: By | None, measured: Measured) -> list[Key]:
+def keys_of(by: By | None, measured: Measured) -> list[Key]:
     """Of the rows, in their order. Whatever has a name has a row, so that it is seen to have done nothing."""
     keys = {*measured.sums, *measured.backlog, *measured.names}
     if by == "channel":
@@ -516,7 +517,7 @@ def _keys(by: By | None, measured: Measured) -> list[Key]:
     return sorted(keys or ({""} if by is None else set()))
 
 
-def _row(
+def row_of(
     key: Key, by: By | None, measured: Measured, part: Part, now: int, dates: Dates
 ) -> ChannelStatsAnswer:
     sums = measured.sums.get(key) or Sums()
@@ -545,7 +546,7 @@ def _row(
         ratings_high=sums["rated_high"],
         ratings_middle=sums["rated_middle"],
         ratings_low=sums["rated_low"],
-        backlog=None if by in ("day", "hour") else _shown_backlog(backlog, now),
+        backlog=None if by in ("day", "hour") else shown_backlog(backlog, now),
         delivery=_shown_health(arrivals) if arrivals else None,
     )
 
@@ -583,7 +584,7 @@ def _responses_for_resolution(sums: Sums) -> float | None:
     return round(sums["responses_for_resolution"] / closed, 1) if closed else None
 
 
-def _shown_backlog(backlog: Backlog, now: int) -> BacklogAnswer:
+def shown_backlog(backlog: Backlog, now: int) -> BacklogAnswer:
     second = now // SECOND
 
     def age(since: int) -> int | None:
@@ -668,7 +669,7 @@ def _as_csv(call: Call, asked: StatsQuery) -> bool:
     return asked.format == "csv" or call.path("suffix").startswith(".csv")
 
 
-async def _table(
+async def csv_table(
     name: str, shape: type[Struct], items: AsyncIterable[Struct], *, bom: bool
 ) -> web.Response:
     """What the answer has in objects stands in columns of its own: `first_response_median`."""
@@ -680,7 +681,7 @@ async def _table(
     return await csv_answer(name, list(_columns(shape)), rows(), bom=bom)
 
 
-async def _once(items: Iterable[Struct]) -> AsyncIterator[Struct]:
+async def once(items: Iterable[Struct]) -> AsyncIterator[Struct]:
     for item in items:
         yield item
 

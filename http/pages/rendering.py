@@ -11,6 +11,8 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from aiohttp import web
 from babel.dates import format_date, format_datetime, format_skeleton, format_time
+from babel.numbers import format_decimal, format_percent
+from babel.units import format_unit
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, pass_context
 from jinja2.runtime import Context
 
@@ -41,6 +43,8 @@ YEAR: Final = 365 * 24 * 3600
 COLOURS: Final = 8
 """Of the discs that stand for people; the style sheet has as many."""
 SECOND: Final = 1_000_000
+UNITS: Final = {"day": 86_400, "hour": 3600, "minute": 60, "second": 1}
+"""Of how long something takes, in seconds."""
 KILO: Final = 1024
 
 ZONE_COOKIE: Final = "kanal_zone"
@@ -91,6 +95,9 @@ def environment(language: str) -> Environment:
         "initials": initials,
         "octets": octets,
         "spoken": spoken,
+        "amount": amount,
+        "duration": duration,
+        "percent": percent,
         "case_number": case_number,
         "channel_key": channel_key,
     }
@@ -154,6 +161,31 @@ def octets(context: Context, size: int) -> str:
     if size < KILO * KILO:
         return gettext("%(n)s KB", n=round(size / KILO))
     return gettext("%(n)s MB", n=f"{size / KILO / KILO:.1f}")
+
+
+@pass_context
+def amount(context: Context, number: float) -> str:
+    return format_decimal(number, locale=wording.locale_of(context["language"]))
+
+
+@pass_context
+def percent(context: Context, share: float) -> str:
+    return format_percent(share, locale=wording.locale_of(context["language"]))
+
+
+@pass_context
+def duration(context: Context, seconds: float) -> str:
+    """In its two largest units: `2 days 4 hrs`, `20 mins`."""
+    left = round(seconds)
+    shown: list[str] = []
+    for unit, length in UNITS.items():
+        count, left = divmod(left, length)
+        if count or (unit == "second" and not shown):
+            locale = wording.locale_of(context["language"])
+            shown.append(format_unit(count, f"duration-{unit}", "short", locale=locale))
+        elif shown:
+            break
+    return " ".join(shown[:2])
 
 
 def _moment(context: Context, at: int) -> datetime:

@@ -55,6 +55,20 @@ SETTINGS: Final = (
                 "people",
             ),
             Entry(
+                N_("Rights"),
+                N_("Who may see, answer and manage what, now and on any day before."),
+                "/access",
+                Right.MANAGE_STAFF,
+                "eye",
+            ),
+            Entry(
+                N_("Roles"),
+                N_("What a role gives: channels, groups, whose cases, the account."),
+                "/roles",
+                Right.MANAGE_STAFF,
+                "hand",
+            ),
+            Entry(
                 N_("Groups"),
                 N_("Teams, and who gets their cases when one goes."),
                 "/groups",
@@ -112,6 +126,13 @@ SETTINGS: Final = (
                 "/fields",
                 Right.SEE,
                 "note",
+            ),
+            Entry(
+                N_("Audit log"),
+                N_("What happened, who did it and why; every case as it was."),
+                "/audit",
+                Right.AUDIT,
+                "clock",
             ),
             Entry(
                 N_("System"),

@@ -24,6 +24,8 @@ CONTRAST = ["color-contrast"]
 OTHERS = (
     *("/settings", "/channels/cch1", "/channels/new", "/staff", "/account"),
     *("/rules", "/rules/new?kind=timed", "/macros/new", "/hours/new", "/targets/new", "/labels"),
+    *("/statistics", "/statistics?view=channels", "/access?staff=1", "/roles/new"),
+    *("/audit", "/audit/1", "/cases/1/past"),
 )
 """Pages that axe judges beside inbox and conversation."""
 ATTACK = "<script>document.title='caught'</script><img src=x onerror=\"document.title='caught'\">"

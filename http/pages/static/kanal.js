@@ -54,7 +54,8 @@ function refresh() {
     if (document.hidden) await new Promise((done) => document.addEventListener("visibilitychange", done, { once: true }));
     again = false;
     try {
-      const answer = await fetch(location.href, { headers: { "X-Kanal-Part": "1" } });
+      // What is long to make is not made anew; lists and counts beside it are another page's too.
+      const answer = await fetch(body.dataset.asks || location.href, { headers: { "X-Kanal-Part": "1" } });
       if (answer.status === 401) return gone();
       if (answer.status === 403 || answer.status === 404) unseen(await answer.text());
       else if (answer.ok && body.hasAttribute("data-unseen")) location.reload();
@@ -87,7 +88,7 @@ function patch(text, own = null) {
     const here = document.getElementById(fresh.id);
     if (here) patchList(here, fresh);
   }
-  document.title = page.title;
+  if (!body.dataset.asks) document.title = page.title;
   body.dataset.position = page.body.dataset.position || body.dataset.position;
   if (list && atEnd) toEnd();
   document.dispatchEvent(new CustomEvent("patched", { detail: page }));
