@@ -18,6 +18,7 @@ from kanal.http.middleware import WHO
 from kanal.http.pages import rendering, wording
 from kanal.http.pages.visit import (
     TOKEN_FIELD,
+    NotEntered,
     SignedOut,
     Visit,
     csrf_token,
@@ -52,7 +53,11 @@ def guarded(handler: Handler, right: Right) -> Open:
             if request.method not in SAFE:
                 await visit.enter()
                 await _check_form(visit)
-            answer = await handler(visit)
+            try:
+                answer = await handler(visit)
+            except NotEntered:  # it asks who it is for before it reads
+                await visit.enter()
+                answer = await handler(visit)
             if not visit.entered:  # a page that reads nothing is not everybody's either
                 await visit.enter()
             return answer

@@ -42,6 +42,10 @@ class SignedOut(ApiError):
         super().__init__(401, "signed_out", "Sign in.")
 
 
+class NotEntered(Exception):
+    """Nothing was read yet, so nobody knows whose browser it is."""
+
+
 class Visit:
     """What is read and done is within the scope of whoever is signed in, at that very moment.
 
@@ -67,9 +71,9 @@ class Visit:
 
     @property
     def who(self) -> SignedIn:
-        """Known inside of the first reading and from then on."""
+        """Known inside of the first reading and from then on. Raises NotEntered, which the gate answers."""
         if self._who is None:
-            raise RuntimeError("nothing was read yet, so nobody knows who asks: `enter` first")
+            raise NotEntered
         return self._who
 
     @property
