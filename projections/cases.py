@@ -84,6 +84,7 @@ from kanal.projections.read_model import (
 )
 from kanal.projections.search import between
 from kanal.projections.trigrams import containing, searchable
+from kanal.projections.words import cases_with
 
 Sort = Literal[
     "updated_at_desc",
@@ -202,6 +203,9 @@ class CaseFilter(NamedTuple):
     """Key of a field of cases or of users -> what its value has to match (custom_fields.py)."""
     subject: str = ""
     """A part of it, with the search marks, without regard to case."""
+    words: str = ""
+    """Of the subject, a message, or the user's name (words.py); of very many cases the newest. Unlike the others it follows
+    the log a moment later."""
     from_time: int | None = None
     """Of creation; all times in microseconds."""
     to_time: int | None = None
@@ -869,6 +873,9 @@ def _search(connection: Connection, views: Views, wanted: CaseFilter) -> Search:
             common.append(Common(met, unindexed(c.case_id).in_(ids), ids))
         else:
             conditions.append(among(c.case_id, ids))
+    if wanted.words:
+        having_words = cases_with(views, wanted.words)
+        conditions.append(false() if having_words is None else among(c.case_id, having_words))
     conditions += _by_custom_fields(connection, views, wanted)
     return Search(views, wanted, conditions, common)
 

@@ -14,6 +14,7 @@ from kanal.domain.message_events import (
     MessageRated,
     MessageScheduled,
 )
+from kanal.domain.plain_text import plain_text
 from kanal.domain.stream import Recorded
 from kanal.eventlog.projection import Changes, Tables
 from kanal.projections.clean_html import clean_html
@@ -284,6 +285,16 @@ def excerpts(connection: Connection, views: Views, case_ids: Sequence[int]) -> d
         func.substr(messages.c.content_html, 1, EXCERPT * 4),
     ).join_from(ids, messages, messages.c.message_id == ids.c.message_id)
     return {row[0]: Excerpt._make(row) for row in connection.execute(query)}
+
+
+def texts(connection: Connection, views: Views, message_ids: Iterable[int]) -> dict[int, str]:
+    """Plain, without those of messages that were deleted."""
+    messages = views.messages["messages"].c
+    query = select(messages.message_id, messages.content, messages.content_html).where(
+        messages.message_id.in_(list(message_ids)), messages.deleted.is_(False)
+    )
+    rows = connection.execute(query)
+    return {message_id: content or plain_text(html) for message_id, content, html in rows}
 
 
 def revised(connection: Connection, views: Views, case_id: int) -> list[int]:

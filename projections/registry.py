@@ -30,6 +30,7 @@ from kanal.projections import (
     staff_statuses,
     statistics,
     users,
+    words,
 )
 
 CORE: tuple[Projection, ...] = (
@@ -62,7 +63,12 @@ CORE: tuple[Projection, ...] = (
 
 def followed(zone: tzinfo) -> tuple[Projection, ...]:
     """Applied a moment later, behind the log. `zone`: the account's, whose days statistics are summed up by."""
-    return (history.PROJECTION, case_times.PROJECTION, statistics.projection(str(zone)))
+    return (
+        history.PROJECTION,
+        case_times.PROJECTION,
+        statistics.projection(str(zone)),
+        words.PROJECTION,
+    )
 
 
 FOLLOWED = followed(UTC)

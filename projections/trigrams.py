@@ -37,7 +37,8 @@ SAMPLE, COMMON = 1000, 100
 """If so many of the newest texts have a part, reading all texts is quicker than the index: it costs two to five times as much
 for each text that it finds, but nothing for the others.
 """
-INDEXED = "trigrams"
+TOKENIZER = "tokenizer"
+"""Key in a table's `info`: it is FTS5's on SQLite, with a tokenizer that cuts its texts so."""
 HAS_EXTENSION = text("SELECT count(*) FROM pg_extension WHERE extname = 'pg_trgm'")
 
 
@@ -54,7 +55,8 @@ def searchable(name: str, metadata: MetaData) -> Table:
             postgresql_using="gin",
             postgresql_ops={"content": "gin_trgm_ops"},
         ).ddl_if(callable_=_can_be_indexed),
-        info={INDEXED: True, IN_ORDER: True},
+        # Both sides are folded before they come here.
+        info={TOKENIZER: "trigram case_sensitive 1", IN_ORDER: True},
     )
 
 
@@ -65,11 +67,12 @@ def _can_be_indexed(ddl: Any, target: Any, bind: Any, *_: Any, **more: Any) -> b
 @compiles(CreateTable, "sqlite")
 def _create(create: CreateTable, compiler: Any, **more: Any) -> str:
     table = create.element
-    if not table.info.get(INDEXED):
+    tokenizer = table.info.get(TOKENIZER)
+    if not tokenizer:
         return str(compiler.visit_create_table(create, **more))
     name = compiler.preparer.format_table(table)
-    # Both sides are folded before they come here.
-    return f"CREATE VIRTUAL TABLE {name} USING fts5(content, tokenize = 'trigram case_sensitive 1')"
+    texts = ", ".join(column.name for column in table.columns if not column.primary_key)
+    return f"CREATE VIRTUAL TABLE {name} USING fts5({texts}, tokenize = '{tokenizer}')"
 
 
 class Texts(NamedTuple):

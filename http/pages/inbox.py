@@ -1,6 +1,7 @@
 """/inbox: the cases of all channels in one list, by views, with a search and changes of several at once."""
 
 import re
+from collections.abc import Sequence
 from functools import partial
 from typing import Annotated, Any, Final, NamedTuple
 
@@ -20,13 +21,14 @@ from kanal.http.fields import Fields, Id, Text
 from kanal.http.pages import sidebar
 from kanal.http.pages.sidebar import Sidebar
 from kanal.http.pages.visit import Visit
-from kanal.projections import cases, chats, filters, links, messages, users
+from kanal.projections import cases, chats, filters, links, messages, users, words
 from kanal.projections.cases import CaseFilter, CaseRow, Sort
 from kanal.projections.chats import ChatFilter
 from kanal.projections.keyset import After
 from kanal.projections.messages import Excerpt
 from kanal.projections.read_model import Page, Views
 from kanal.projections.users import Known
+from kanal.projections.words import Piece
 
 ROWS: Final = 50
 UNCLOSED: Final = ("open", "waiting")
@@ -74,6 +76,8 @@ class Row(NamedTuple):
     case: CaseRow
     person: Known | None
     excerpt: Excerpt | None
+    found: Sequence[Piece] = ()
+    """Where the words that were searched for stand in a message."""
 
     @property
     def line(self) -> str:
@@ -107,6 +111,8 @@ async def show(visit: Visit) -> web.StreamResponse:
         return visit.see(f"/cases/{case_id}")
     keyed_hash = visit.context.stream_ids.keyed_hash
     after = place_of(asked.cursor, asked.sort, keyed_hash) if asked.cursor else None
+    if query:
+        await visit.context.follower.catch_up()
     shown = await visit.read(_shown, visit, asked, query, after)
     return visit.page(
         "inbox.html",
@@ -195,9 +201,33 @@ def _shown(
     owner = int(value) if kind == "person" and NUMBERED.fullmatch(value) else 0
     people = users.known(connection, views, [owner, *(row.user_id for row in rows)])
     excerpts = messages.excerpts(connection, views, [row.case_id for row in rows])
-    shown = [Row(row, people.get(row.user_id), excerpts.get(row.case_id)) for row in rows]
+    pieces = _pieces(connection, views, wanted.words, rows) if query else {}
+    shown = [
+        Row(
+            row,
+            people.get(row.user_id),
+            excerpts.get(row.case_id),
+            pieces.get(row.case_id, ()),
+        )
+        for row in rows
+    ]
     whose = people[owner].name if owner in people else ""
     return Shown(shown, total, end, beside, position, whose)
+
+
+def _pieces(
+    connection: Connection, views: Views, query: str, rows: Sequence[CaseRow]
+) -> dict[int, list[Piece]]:
+    """Of the newest message of each case that has the words."""
+    asked = words.beginnings(query)
+    if not asked:
+        return {}
+    of = words.messages_with(connection, views, query, [row.case_id for row in rows])
+    texts = messages.texts(connection, views, of.values())
+    return {
+        case_id: words.around(" ".join(texts[message_id].split()), asked)
+        for case_id, message_id in of.items()
+    }
 
 
 def _wanted(connection: Connection, views: Views, visit: Visit, view: str) -> CaseFilter:
@@ -246,4 +276,4 @@ def _searched(query: str) -> CaseFilter:
         return everywhere._replace(user_email=(query,))
     if PHONE.fullmatch(query):
         return everywhere._replace(user_phone=(query,))
-    return everywhere._replace(subject=query)
+    return everywhere._replace(words=query)

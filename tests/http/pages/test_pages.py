@@ -99,11 +99,12 @@ async def test_staff_see_on_pages_what_their_role_sees_and_are_told_of_nothing_e
         invited = await anna.post(f"/staff/{staff_id}/invitation")
         [link] = set(INVITATION.findall(invited.text))
         await limited.post(link, {"password": "a good password", "again": "a good password"})
-        inbox = await limited.get("/inbox?view=all")
-        assert f"Case of {channels[0]}" in inbox.text
-        assert f"Case of {channels[1]}" in inbox.text
-        assert f"Case of {channels[2]}" not in inbox.text
-        assert "Hidden" not in inbox.text
+        for asked in ("view=all", "q=case"):
+            inbox = await limited.get(f"/inbox?{asked}")
+            assert f"Case of {channels[0]}" in inbox.text
+            assert f"Case of {channels[1]}" in inbox.text
+            assert f"Case of {channels[2]}" not in inbox.text
+            assert "Hidden" not in inbox.text
         assert (await limited.get(f"/cases/{hidden['case_id']}")).status == 404
         assert (await limited.get(f"/channels/cch{channels[2]}")).status == 404
         shown = await limited.get(f"/cases/{seen['case_id']}")

@@ -1,0 +1,281 @@
+"""Search for words, in subjects, in what was said, in people's names: by how words begin, and alike on both databases.
+
+Texts are cut into words and folded here, so FTS5 and tsvector only have to find them. A word that is asked for is stemmed
+(Snowball; Russian where it has Cyrillic letters, else English) and found by what it has in common with its stem, so one form
+of a word finds the others without an index that knows a language.
+"""
+
+import re
+from collections.abc import Iterable
+from functools import cache
+from itertools import takewhile
+from typing import Any, Final, NamedTuple
+from unicodedata import normalize
+
+import snowballstemmer
+from sqlalchemy import (
+    Column,
+    Connection,
+    Dialect,
+    Index,
+    MetaData,
+    Select,
+    Table,
+    Text,
+    TypeDecorator,
+    func,
+    literal,
+    select,
+    union_all,
+)
+from sqlalchemy.dialects.postgresql import TSVECTOR
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.functions import FunctionElement
+from sqlalchemy.types import NullType, TypeEngine
+
+from kanal.domain.case_events import CaseDeleted, CaseOpened, CaseSubjectChanged, MessageAdded
+from kanal.domain.message_events import (
+    MessageDeleted,
+    MessageDiscarded,
+    MessageEdited,
+    MessageScheduled,
+)
+from kanal.domain.plain_text import plain_text
+from kanal.domain.stream import Recorded
+from kanal.domain.users import UserChanged, UserRegistered, UserWasDeleted
+from kanal.eventlog.projection import IN_ORDER, Changes, Tables
+from kanal.projections.read_model import Names, ReadModel, Views, number
+from kanal.projections.trigrams import TOKENIZER
+
+WORD: Final = re.compile(r"[^\W_]+")
+CYRILLIC: Final = re.compile(r"[а-я]")
+LONGEST: Final = 60
+"""Characters; what is longer is no word of any language, and found by its beginning."""
+MOST_WORDS: Final = 5000
+"""Of one text, different ones: PostgreSQL takes 1 MB of them."""
+SHORTEST_BEGINNING: Final = 3
+"""Shorter words are found only as they are: too much begins with them."""
+MOST_ASKED: Final = 12
+"""Words of a query; more say nothing more."""
+NEWEST: Final = 5000
+"""Of what is found of each kind, so that a word that half of all messages have costs no more than others."""
+AROUND: Final = 70
+"""Characters of a message that are shown on either side of a word."""
+
+
+class _Words(TypeDecorator[str]):
+    """Different words, sorted."""
+
+    impl = Text
+    cache_ok = True
+
+    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
+        if dialect.name == "postgresql":
+            return dialect.type_descriptor(TSVECTOR())
+        return dialect.type_descriptor(Text())
+
+    def process_result_value(self, value: str | None, dialect: Dialect) -> str:
+        return " ".join(sorted((value or "").replace("'", "").split()))
+
+
+def define(metadata: MetaData, name: Names) -> Iterable[Table]:
+    for plain in ("said", "subjects", "people"):
+        table = name(f"words_{plain}")
+        yield Table(
+            table,
+            metadata,
+            number("rowid", key=True),
+            Column("words", _Words, nullable=False),
+            Index(f"{table}_words", "words", postgresql_using="gin").ddl_if("postgresql"),
+            info={TOKENIZER: "ascii", IN_ORDER: True},
+        )
+
+
+def fold(changes: Changes, tables: Tables, recorded: Recorded) -> None:
+    said, subjects, people = (tables[f"words_{each}"] for each in ("said", "subjects", "people"))
+    event = recorded.event
+    match event:
+        case MessageAdded(sent_at=0) | MessageScheduled():
+            words = stored(event.content or plain_text(event.content_html))
+            changes.insert(said, {"rowid": event.message_id, "words": words})
+        case MessageEdited():
+            words = stored(event.content or plain_text(event.content_html))
+            changes.update(said, (event.message_id,), {"words": words})
+        case MessageDeleted() | MessageDiscarded():
+            changes.delete(said, (event.message_id,))
+        case CaseOpened():
+            changes.insert(subjects, {"rowid": event.case_id, "words": stored(event.subject)})
+        case CaseSubjectChanged():
+            changes.update(subjects, (event.case_id,), {"words": stored(event.new)})
+        case CaseDeleted():
+            changes.delete(subjects, (event.case_id,))
+        case UserRegistered():
+            changes.insert(people, {"rowid": event.user_id, "words": stored(event.full_name)})
+        case UserChanged():
+            changes.update(people, (event.user_id,), {"words": stored(event.full_name)})
+        case UserWasDeleted():
+            changes.delete(people, (event.user_id,))
+
+
+PROJECTION = ReadModel(
+    name="words",
+    version=1,
+    handles=dict.fromkeys(
+        (
+            MessageAdded,
+            MessageScheduled,
+            MessageEdited,
+            MessageDeleted,
+            MessageDiscarded,
+            CaseOpened,
+            CaseSubjectChanged,
+            CaseDeleted,
+            UserRegistered,
+            UserChanged,
+            UserWasDeleted,
+        ),
+        fold,
+    ),
+    define=define,
+)
+
+
+def folded(text: str) -> str:
+    """As texts are compared: without regard to case, to the dots of ё, to how Unicode spells a letter."""
+    return normalize("NFKC", text).casefold().replace("ё", "е")
+
+
+def stored(text: str) -> str:
+    words = dict.fromkeys(word[:LONGEST] for word in WORD.findall(folded(text)))
+    return " ".join(sorted(list(words)[:MOST_WORDS]))
+
+
+@cache
+def _stemmer(language: str) -> Any:
+    return snowballstemmer.stemmer(language)
+
+
+class Beginning(NamedTuple):
+    """What a word has to begin with; with `whole`, all of it."""
+
+    letters: str
+    whole: bool
+
+    def begins(self, word: str) -> bool:
+        return word == self.letters if self.whole else word.startswith(self.letters)
+
+
+def _beginning(word: str) -> str:
+    """What the word's other forms begin with too."""
+    russian = CYRILLIC.search(word)
+    stem: str = _stemmer("russian" if russian else "english").stemWord(word)
+    if not russian:
+        stem = stem.removesuffix("i")  # deliveri: of deliveries, and of delivery
+    pairs = zip(word, stem, strict=False)
+    return "".join(one for one, other in takewhile(lambda pair: pair[0] == pair[1], pairs))
+
+
+def beginnings(query: str) -> list[Beginning]:
+    """Of each word of a query. All of them have to be in one subject, message, or name."""
+    found = []
+    for word in dict.fromkeys(WORD.findall(folded(query))):
+        cut = word[:LONGEST]
+        letters = _beginning(cut)
+        if len(letters) < SHORTEST_BEGINNING:
+            letters = cut
+        found.append(Beginning(letters, len(letters) < SHORTEST_BEGINNING))
+    return list(dict.fromkeys(found))[:MOST_ASKED]
+
+
+def cases_with(views: Views, query: str) -> Select[Any] | None:
+    """Ids of cases whose subject, one of whose messages, or whose user's name has all of these words; None if it has no words.
+
+    Of the newest NEWEST subjects, messages and people that have them.
+    """
+    asked = beginnings(query)
+    if not asked:
+        return None
+    said, subjects, people = (
+        select(table.c.rowid)
+        .where(_Found(table.c.words, *_queries(asked)))
+        .order_by(table.c.rowid.desc())
+        .limit(NEWEST)
+        .subquery()
+        for table in (views.words[f"words_{each}"] for each in ("said", "subjects", "people"))
+    )
+    messages, cases = views.messages["messages"].c, views.cases["cases"].c
+    found = union_all(
+        select(messages.case_id).where(messages.message_id.in_(select(said.c.rowid))),
+        select(subjects.c.rowid),
+        select(cases.case_id).where(cases.user_id.in_(select(people.c.rowid))),
+    ).subquery()
+    return select(found.c[0])
+
+
+def messages_with(
+    connection: Connection, views: Views, query: str, case_ids: Iterable[int]
+) -> dict[int, int]:
+    """Of each of these cases the newest message that has all words of the query, if one has."""
+    asked = beginnings(query)
+    table, messages = views.words["words_said"], views.messages["messages"].c
+    found = (
+        select(messages.case_id, func.max(messages.message_id))
+        .join(table, table.c.rowid == messages.message_id)
+        .where(messages.case_id.in_(list(case_ids)), _Found(table.c.words, *_queries(asked)))
+        .group_by(messages.case_id)
+    )
+    return {row[0]: row[1] for row in connection.execute(found)}
+
+
+class Piece(NamedTuple):
+    text: str
+    found: bool
+
+
+def around(text: str, asked: list[Beginning]) -> list[Piece]:
+    """The part of a text that has the first word that was asked for, cut where those words are; [] if none is in it."""
+    hits = [
+        match
+        for match in WORD.finditer(text)
+        if any(each.begins(folded(match[0])) for each in asked)
+    ]
+    if not hits:
+        return []
+    first = max(0, hits[0].start() - AROUND)
+    last = min(len(text), hits[0].end() + 2 * AROUND)
+    pieces = [Piece("…", False)] if first else []
+    at = first
+    for hit in hits:
+        if hit.end() > last:
+            break
+        pieces += [Piece(text[at : hit.start()], False), Piece(hit[0], True)]
+        at = hit.end()
+    pieces += [Piece(text[at:last] + ("…" if last < len(text) else ""), False)]
+    return [each for each in pieces if each.text]
+
+
+def _queries(asked: list[Beginning]) -> tuple[Any, Any]:
+    """FTS5's, and PostgreSQL's. Words are letters and digits alone, so nothing in them is a sign of either language."""
+    fts5 = " ".join(f'"{each.letters}"' + ("" if each.whole else "*") for each in asked)
+    tsquery = " & ".join(f"'{each.letters}'" + ("" if each.whole else ":*") for each in asked)
+    return literal(fts5), literal(tsquery)
+
+
+class _Found(FunctionElement[Any]):
+    """Column, FTS5's query, PostgreSQL's."""
+
+    inherit_cache = True
+    # A Boolean would be compared with 1, which MATCH does not take.
+    type = NullType()
+
+
+@compiles(_Found, "postgresql")
+def _by_tsquery(found: _Found, compiler: Any, **more: Any) -> str:
+    words, _, tsquery = found.clauses
+    return f"{compiler.process(words, **more)} @@ {compiler.process(tsquery, **more)}::tsquery"
+
+
+@compiles(_Found, "sqlite")
+def _by_match(found: _Found, compiler: Any, **more: Any) -> str:
+    words, fts5, _ = found.clauses
+    return f"{compiler.process(words, **more)} MATCH {compiler.process(fts5, **more)}"
