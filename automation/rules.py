@@ -19,7 +19,7 @@ from kanal.domain.actions import SAYING
 from kanal.domain.case_events import MessageAdded
 from kanal.domain.cases import CASES
 from kanal.domain.causes import CHANGES, cause_of
-from kanal.domain.conditions import Asked, Cause, Facts, asked, asks_times
+from kanal.domain.conditions import Asked, Cause, Facts, asked, asks_targets, asks_times
 from kanal.domain.event import Event
 from kanal.domain.firings import (
     FIRINGS,
@@ -30,6 +30,7 @@ from kanal.domain.firings import (
     report_loop,
     runs_for,
 )
+from kanal.domain.response_targets import Deadlines
 from kanal.domain.rules import OF_RULES, RULE_ORDER, RULES, Rule, RulesOrdered
 from kanal.domain.stream import Recorded
 from kanal.domain.variables import Values
@@ -67,6 +68,7 @@ class _Match(NamedTuple):
     cause: Cause
     values: Values
     times: dict[int, int]
+    deadlines: Deadlines
     loop: LoopReason | None
 
 
@@ -219,7 +221,14 @@ class RuleRunner:
             return None
         case = self._states.load(CASES, cause.case_id)
         time_of = partial(self._states.time_of, cause.case_id)
-        facts = Facts(self._states, case, cause, self._clock(), time_of)
+        facts = Facts(
+            self._states,
+            case,
+            cause,
+            self._clock(),
+            time_of,
+            partial(self._states.deadlines_of, cause.case_id),
+        )
         while self._next < len(active):
             rule, holds = active[self._next]
             self._next += 1
@@ -235,7 +244,9 @@ class RuleRunner:
                 values = values_for(connection, views, cause.case_id, case.staff_id)
                 if values is not None:
                     times = self._states.times_of(case) if asks_times(rule.conditions) else {}
-                    return _Match(rule, cause, values, times, loop)
+                    targets = asks_targets(rule.conditions)
+                    deadlines = self._states.deadlines_of(cause.case_id) if targets else {}
+                    return _Match(rule, cause, values, times, deadlines, loop)
         return None
 
     def _ran_for_case(self, rule: Rule, cause: Cause) -> bool:
@@ -281,6 +292,7 @@ class RuleRunner:
             matches=matches,
             values=match.values,
             times=match.times,
+            deadlines=match.deadlines,
         )
         if match.loop:
             command = partial(

@@ -8,15 +8,18 @@ from uuid import UUID
 
 from sqlalchemy import Connection, select
 
+from kanal.domain.business_hours import BUSINESS_HOURS
 from kanal.domain.case_events import CaseOpened
 from kanal.domain.cases import CASES, Case
 from kanal.domain.conditions import TIMES
 from kanal.domain.event import Event
+from kanal.domain.response_targets import RESPONSE_TARGETS, Deadlines
 from kanal.domain.stream import Aggregate, Recorded
 from kanal.domain.users import USERS, UserRegistered
 from kanal.eventlog.database import Database
 from kanal.eventlog.snapshots import read_snapshot
 from kanal.eventlog.stream_ids import StreamIds
+from kanal.projections.measured_cases import OF_ACCOUNT, OF_CASES, Account, Measured, Reading
 
 S = TypeVar("S")
 
@@ -24,6 +27,8 @@ KEPT: Final = 20_000
 """States in memory, about 1 KB each."""
 PAST_KEPT: Final = 100_000
 """The same in a process of its own, which ends soon."""
+NO_CASE: Final = 0
+MEASURED: Final = (*OF_CASES, *OF_ACCOUNT)
 BEGINNINGS: Final[dict[type[Event], Aggregate[Any]]] = {CaseOpened: CASES, UserRegistered: USERS}
 """Streams of which there are many, known by their first events: whoever reads a log from there on need not look for them."""
 
@@ -51,6 +56,20 @@ class _Reader:
                 yield connection
             finally:
                 self._connection = None
+
+    def _measured(self, case_id: int, upto: int | None = None) -> Reading:
+        """What statistics know of that case, of its events and the account's."""
+        assert self._connection
+        streams = [
+            self._stream_ids.of(CASES, str(case_id)),
+            self._stream_ids.of(BUSINESS_HOURS, "all"),
+            self._stream_ids.of(RESPONSE_TARGETS, "all"),
+        ]
+        reading = Reading(Account(), {})
+        for recorded in self._database.streams(self._connection, streams, upto=upto):
+            if isinstance(recorded.event, MEASURED):
+                reading.read(recorded)
+        return reading
 
 
 class LogStates(_Reader):
@@ -84,6 +103,10 @@ class LogStates(_Reader):
         found = {version: self.time_of(case.case_id, version) for version in versions}
         return {version: at for version, at in found.items() if at is not None}
 
+    def deadlines_of(self, case_id: int) -> Deadlines:
+        """As the statistics set them."""
+        return _deadlines(self._measured(case_id).cases.get(case_id))
+
     def follow(self, events: Iterable[Recorded]) -> None:
         """What has been recorded, in order; what is known already is passed over."""
         for recorded in events:
@@ -107,10 +130,15 @@ class PastStates(_Reader):
     Loads inside of `reading` alone; in whichever of them, the answer is the same.
     """
 
-    def __init__(self, database: Database, stream_ids: StreamIds, *, after: int) -> None:
+    def __init__(
+        self, database: Database, stream_ids: StreamIds, *, after: int, measuring: bool = False
+    ) -> None:
+        """`measuring`: whether deadlines will be asked for."""
         self.position = after
         super().__init__(database, stream_ids)
         self._ids: dict[tuple[str, str], UUID] = {}
+        self._reading: Reading | None = None
+        self._measuring = measuring
 
     def load(self, aggregate: Aggregate[S], key: object) -> S:
         stream_id = self.id_of(aggregate, str(key))
@@ -120,6 +148,8 @@ class PastStates(_Reader):
         return kept.state  # type: ignore[no-any-return]
 
     def follow(self, recorded: Recorded) -> None:
+        if self._measuring:
+            self._measure(recorded)
         self.position = recorded.position
         kept = self._kept.get(recorded.stream_id)
         if kept is None:
@@ -134,6 +164,36 @@ class PastStates(_Reader):
         """When that event of the case was recorded."""
         assert self._connection
         return _time_of(self._database, self._connection, self.id_of(CASES, str(case_id)), version)
+
+    def deadlines_of(self, case_id: int) -> Deadlines:
+        """As the statistics set them by then. Of a closed case there are none, and it is not kept."""
+        return _deadlines(self._of_case(case_id))
+
+    def _of_case(self, case_id: int) -> Measured | None:
+        if self._reading is None:
+            self._reading = self._measured(NO_CASE, self.position)
+        cases = self._reading.cases
+        if case_id not in cases:
+            found = self._measured(case_id, self.position).cases.get(case_id)
+            if found:
+                cases[case_id] = found
+        return cases.get(case_id)
+
+    def _measure(self, recorded: Recorded) -> None:
+        event: Any = recorded.event
+        if not isinstance(event, MEASURED):
+            return
+        case_id: int = getattr(event, "case_id", NO_CASE)
+        if self._reading is None:
+            self._reading = self._measured(NO_CASE, self.position)
+        if case_id and not isinstance(event, CaseOpened):
+            self._of_case(case_id)
+        self._reading.read(recorded)
+        self._reading.figures.clear()
+        self._reading.ratings.clear()
+        case = self._reading.cases.get(case_id)
+        if case and (case.closed or case.deleted):
+            del self._reading.cases[case_id]
 
     def id_of(self, aggregate: Aggregate[Any], key: str) -> UUID:
         address = aggregate.kind, key
@@ -165,6 +225,10 @@ class PastStates(_Reader):
         if len(self._kept) > PAST_KEPT:
             self._kept.popitem(last=False)
         return kept
+
+
+def _deadlines(case: Measured | None) -> Deadlines:
+    return case.deadlines if case and case.in_backlog else {}
 
 
 def _time_of(

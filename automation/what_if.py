@@ -25,18 +25,18 @@ from sqlalchemy import Connection, select
 from kanal.automation.patterns import matches
 from kanal.automation.rules import MAX_DEPTH, MAX_MESSAGES, ORIGIN, RATE_MICROSECONDS
 from kanal.automation.states import PastStates
-from kanal.automation.timed_rules import MINUTE
+from kanal.automation.timed_rules import MINUTE, is_due
 from kanal.domain.actions import SAYING, Action, ActionType, said
 from kanal.domain.cases import CASES, Case
 from kanal.domain.causes import cause_of
-from kanal.domain.conditions import Cause, Facts, asked
+from kanal.domain.conditions import Cause, Facts, asked, asks_targets
 from kanal.domain.errors import WebhookBodyTooLong
 from kanal.domain.event import EVENTS
 from kanal.domain.firings import FIRINGS, KINDS, RuleFired, firing_key, runs_for
 from kanal.domain.groups import GROUPS
 from kanal.domain.message_events import MESSAGES
 from kanal.domain.rule_webhooks import body_of, filled_url, url_values_of, webhook_in
-from kanal.domain.rules import ANCHORS, Rule
+from kanal.domain.rules import ANCHORS, TARGETS, Rule
 from kanal.domain.staff import STAFF
 from kanal.domain.stream import Recorded
 from kanal.domain.users import USERS
@@ -65,6 +65,8 @@ from kanal.projections.variables import values_for
 
 TOLD: Final[frozenset[ActionType]] = SAYING | {"webhook"}
 DAY: Final = 24 * 60 * MINUTE
+REACH: Final = 92 * DAY
+"""So long before the asked time a wait may have begun whose deadline comes due in it: hours and holidays stretch a target."""
 PAGE: Final = 5_000
 """Events read at once."""
 NICENESS: Final = 10
@@ -172,6 +174,8 @@ class _Side:
         self.loops_cut = 0
         self.waiting: list[_Begun] = []
         """A heap."""
+        self.set: dict[int, int] = {}
+        """Of a rule for deadlines, by the case: the one that is waited for."""
         self._written: defaultdict[int, deque[int]] = defaultdict(deque)
         """Times, by case."""
 
@@ -211,9 +215,14 @@ class WhatIf:
             self._until = self._time_of(connection, self._upto)
             self._since = self._until - job.days * DAY
             self._after = database.position_at(connection, self._since - 1)
-            longest = max(side.wait for side in self._sides)
+            longest = max(
+                REACH if side.rule.since in TARGETS else side.wait for side in self._sides
+            )
             begin = database.position_at(connection, self._since - longest - 1)
-        self._states = PastStates(database, stream_ids, after=begin)
+        measuring = any(
+            side.rule.since in TARGETS or asks_targets(side.rule.conditions) for side in self._sides
+        )
+        self._states = PastStates(database, stream_ids, after=begin, measuring=measuring)
         self._memory = as_of.Memory(MODELS)
         self._command: tuple[object, ...] = ()
         """What the events of one command have in common."""
@@ -295,6 +304,9 @@ class WhatIf:
             since = side.rule.since
             if not since or not case_id:
                 continue
+            if since in TARGETS:
+                self._note_deadline(side, case_id, recorded.envelope.at)
+                continue
             stream_id = self._states.id_of(CASES, str(case_id)).hex
             if stream_id != recorded.stream_id:
                 continue
@@ -303,18 +315,43 @@ class WhatIf:
                 begun = _Begun(due, case_id, recorded.position, recorded.version)
                 heapq.heappush(side.waiting, begun)
 
+    def _note_deadline(self, side: _Side, case_id: int, at: int) -> None:
+        """One that is set anew comes due again; what it finds done is not done twice."""
+        deadline = self._states.deadlines_of(case_id).get(TARGETS[side.rule.since])  # type: ignore[index]
+        if deadline is None:
+            side.set.pop(case_id, None)
+        elif side.set.get(case_id) != deadline.at:
+            side.set[case_id] = deadline.at
+            due = max(deadline.at + side.wait, at)
+            begun = _Begun(due, case_id, deadline.position, deadline.version)
+            heapq.heappush(side.waiting, begun)
+
     def _come_due(self, connection: Connection, before: int) -> None:
         """What is due before that time, on states as they were then."""
         for side in self._timed:
             while side.waiting and side.waiting[0].due < before:
                 begun = heapq.heappop(side.waiting)
-                if begun.due >= self._since:
-                    cause = Cause(begun.position, begun.case_id, "time", begun.version, "system")
+                cause = Cause(begun.position, begun.case_id, "time", begun.version, "system")
+                if begun.due >= self._since and self._still_waits(side, cause, begun.due):
                     self._ask(connection, side, self._facts(cause, begun.due))
+
+    def _still_waits(self, side: _Side, cause: Cause, due: int) -> bool:
+        if side.rule.since not in TARGETS:
+            return True
+        if (cause.case_id, cause.position) in side.runs:
+            return False
+        return is_due(side.rule, cause, self._states.deadlines_of(cause.case_id), due)
 
     def _facts(self, cause: Cause, at: int) -> Facts:
         case = self._states.load(CASES, cause.case_id)
-        return Facts(self._states, case, cause, at, partial(self._states.time_of, cause.case_id))
+        return Facts(
+            self._states,
+            case,
+            cause,
+            at,
+            partial(self._states.time_of, cause.case_id),
+            partial(self._states.deadlines_of, cause.case_id),
+        )
 
     def _ask(self, connection: Connection, side: _Side, facts: Facts) -> None:
         rule, case, cause, at = side.rule, facts.case, facts.cause, facts.now

@@ -111,6 +111,10 @@ class Case(Struct, frozen=True):
     """The user's last message, while staff have not replied to it."""
     status_since: int = 0
     opened: int = 0
+    first_response_awaited: int = 0
+    """With what the wait for the first reply began, 0 if nobody waits; so with the next ones (docs/statistics.md)."""
+    next_response_awaited: int = 0
+    resolution_awaited: int = 0
 
 
 def evolve(case: Case, event: Event) -> Case:
@@ -137,9 +141,15 @@ def evolve(case: Case, event: Event) -> Case:
                 channel=event.channel,
                 status_since=version,
                 opened=version,
+                **_awaited(event, version),
             )
         case CaseStatusChanged():
-            return replace(case, version=version, status=event.new, status_since=version)
+            changed = replace(case, version=version, status=event.new, status_since=version)
+            if event.new == "closed":
+                return replace(changed, **NOTHING_AWAITED)
+            if event.old == "closed" and event.by.startswith("user:"):
+                return replace(changed, next_response_awaited=version)
+            return changed
         case CasePriorityChanged():
             return replace(case, version=version, priority=event.new)
         case CaseSubjectChanged():
@@ -188,6 +198,20 @@ def evolve(case: Case, event: Event) -> Case:
     return replace(case, version=version)
 
 
+NOTHING_AWAITED: dict[str, Any] = {
+    "first_response_awaited": 0,
+    "next_response_awaited": 0,
+    "resolution_awaited": 0,
+}
+
+
+def _awaited(opened: CaseOpened, version: int) -> dict[str, Any]:
+    if opened.status == "closed":
+        return NOTHING_AWAITED
+    first = version if opened.opened_by == "user" else 0
+    return {"first_response_awaited": first, "resolution_awaited": version}
+
+
 def _spoken(case: Case, kind: MessageKind, version: int) -> Case:
     if kind == "user_message":
         return replace(
@@ -196,9 +220,18 @@ def _spoken(case: Case, kind: MessageKind, version: int) -> Case:
             first_message=case.first_message or version,
             user_wrote=version,
             unanswered=version,
+            next_response_awaited=case.next_response_awaited
+            or (version if case.status != "closed" else 0),
         )
     if kind == "staff_reply":
-        return replace(case, staff_replies=case.staff_replies + 1, replied=version, unanswered=0)
+        return replace(
+            case,
+            staff_replies=case.staff_replies + 1,
+            replied=version,
+            unanswered=0,
+            first_response_awaited=0,
+            next_response_awaited=0,
+        )
     return case
 
 
@@ -206,7 +239,7 @@ def _chat(case: Case, version: int, state: ChatState) -> Case:
     return replace(case, version=version, chat=state, chat_activity=version, offered=())
 
 
-CASES = Aggregate("case", Case(), evolve, version=4)
+CASES = Aggregate("case", Case(), evolve, version=5)
 
 
 # Numbers that people read out on the phone: `case_number` scrambles the id, so that a number does not

@@ -12,6 +12,7 @@ from kanal.domain.cases import Case
 from kanal.domain.channels import CHANNELS, ChannelType
 from kanal.domain.companies import COMPANIES, Company
 from kanal.domain.custom_fields import KEY
+from kanal.domain.response_targets import Deadlines, Measure
 from kanal.domain.stream import Aggregate
 from kanal.domain.users import USERS, User
 
@@ -117,6 +118,18 @@ def _just_now(_: int) -> None:
     return None
 
 
+def _no_deadlines() -> Deadlines:
+    return {}
+
+
+AWAITED: Mapping[Measure, Callable[[Case], int]] = {
+    "first_response": lambda case: case.first_response_awaited,
+    "next_response": lambda case: case.next_response_awaited,
+    "resolution": lambda case: case.resolution_awaited,
+}
+"""What response targets are for, with the version of the case with which the wait for it began, 0 while nobody waits."""
+
+
 class Facts:
     """What conditions can ask."""
 
@@ -127,13 +140,15 @@ class Facts:
         cause: Cause,
         now: int = 0,
         time_of: TimeOf = _just_now,
+        deadlines: Callable[[], Deadlines] = _no_deadlines,
     ) -> None:
-        """`now`: microseconds."""
+        """`now`: microseconds. `deadlines`: of the case, asked where a condition asks for them."""
         self.states = states
         self.case = case
         self.cause = cause
         self.now = now
         self.time_of = time_of
+        self._find_deadlines = deadlines
         self._known: dict[str, Any] = {}
         self._folded: dict[str, tuple[str, ...]] = {}
 
@@ -182,6 +197,24 @@ class Facts:
         at = self.time_of(version)
         return 0 if at is None else max(0, self.now - at) // MINUTE
 
+    @cached_property
+    def _deadlines(self) -> Deadlines:
+        return self._find_deadlines()
+
+    def deadline(self, measure: Measure) -> int:
+        """Of the wait that goes on, in microseconds; 0 if there is none."""
+        awaited = AWAITED[measure](self.case)
+        found = self._deadlines.get(measure) if awaited else None
+        return found.at if found and found.version == awaited else 0
+
+    def violated(self, measure: Measure) -> bool:
+        return 0 < self.deadline(measure) < self.now
+
+    def minutes_to(self, measure: Measure) -> int:
+        """NEVER, if there is no deadline or it is over."""
+        deadline = self.deadline(measure)
+        return -((self.now - deadline) // MINUTE) if deadline >= self.now and deadline else NEVER
+
     def contacts(self, kind: str) -> tuple[str, ...]:
         linked = tuple(value for each, value in self.user.contacts if each == kind)
         return (self.user.identity, *linked) if self.user.type == kind else linked
@@ -225,6 +258,8 @@ OPPOSITES: Mapping[str, str] = {
 
 
 COSTS: Mapping[str, int] = {"matches": 2, "not_matches": 2, "contains": 1, "not_contains": 1}
+COST_OF_TARGETS = 3
+"""A case's deadlines are reckoned from its stream."""
 
 
 class Field(NamedTuple):
@@ -253,6 +288,21 @@ TIMES: Mapping[str, Callable[[Case], int]] = {
 """Fields that say how long something has been so, with the version of the case with which it began."""
 
 
+def _violated(measure: Measure) -> Field:
+    return Field("flag", lambda facts: facts.violated(measure))
+
+
+def _minutes_to(measure: Measure) -> Field:
+    return Field("number", lambda facts: facts.minutes_to(measure))
+
+
+OF_TARGETS: Mapping[str, Field] = {
+    **{f"{measure}_violated": _violated(measure) for measure in AWAITED},
+    **{f"minutes_to_{measure}": _minutes_to(measure) for measure in AWAITED},
+}
+"""Fields that ask about response targets."""
+
+
 FIELDS: Mapping[str, Field] = {
     "channel": Field("channel", lambda facts: (facts.case.channel,)),
     "channel_type": Field(
@@ -279,6 +329,7 @@ FIELDS: Mapping[str, Field] = {
     "user_messages": Field("number", lambda facts: facts.case.user_messages),
     "staff_replies": Field("number", lambda facts: facts.case.staff_replies),
     **{name: _since(version) for name, version in TIMES.items()},
+    **OF_TARGETS,
     "business_hours": Field("flag", lambda facts: facts.business_hours()),
     "text": _text(lambda facts: facts.cause.text)._replace(of_cause=True),
     "author": Field("choice", lambda facts: (facts.cause.author,), get_args(Author), of_cause=True),
@@ -435,6 +486,10 @@ def asks_times(condition: Condition) -> bool:
     return any(leaf.field in TIMES for leaf, _ in leaves(condition))
 
 
+def asks_targets(condition: Condition) -> bool:
+    return any(leaf.field in OF_TARGETS for leaf, _ in leaves(condition))
+
+
 def _asked_leaf(condition: Condition) -> Asked:
     field = field_called(condition.field)
     find = _finding(condition, field)
@@ -468,6 +523,8 @@ def _finding(condition: Condition, field: Field) -> Asked:
 
 def _cost(condition: Condition) -> int:
     """Who asks what is cheap first need not ask the rest; the order does not matter otherwise."""
+    if condition.field in OF_TARGETS:
+        return COST_OF_TARGETS
     if condition.field:
         return COSTS.get(condition.operator, 0)
     return max((_cost(each) for each in (*condition.all, *condition.any)), default=0)

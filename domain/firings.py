@@ -11,6 +11,7 @@ from kanal.domain.cases import CASES, Case
 from kanal.domain.conditions import Cause, Change, Facts, Matches, holds
 from kanal.domain.errors import DomainError
 from kanal.domain.event import Event
+from kanal.domain.response_targets import Deadlines
 from kanal.domain.rule_webhooks import call, webhook_in
 from kanal.domain.rules import ANCHORS, RULES, Rule, RuleKind
 from kanal.domain.stream import Aggregate
@@ -127,11 +128,12 @@ def fire_rule(
     matches: Matches,
     values: Values,
     times: Mapping[int, int] = MappingProxyType({}),
+    deadlines: Deadlines = MappingProxyType({}),
 ) -> Outcome:
     """Run the rule if it still should: it is asked anew at this place of the log, and never runs twice for its cause.
 
     `values`: what the variables in its texts stand for. `times`: of the case's events by their versions, where conditions
-    ask for them.
+    ask for them. `deadlines`: likewise, of what was awaited when they were read; a wait that has ended since has none.
     """
     rule = work.load(RULES, rule_id)
     case = work.load(CASES, cause.case_id)
@@ -139,7 +141,7 @@ def fire_rule(
     if before.cause:
         return Outcome(True, before.stopped and before.cause == cause.position)
     if not runs_for(rule, case, cause) or not holds(
-        rule.conditions, Facts(work, case, cause, work.now, times.get), matches
+        rule.conditions, Facts(work, case, cause, work.now, times.get, lambda: deadlines), matches
     ):
         return Outcome()
     skipped = []

@@ -3,6 +3,7 @@
 A target holds for channels, groups and priorities; of those that hold for a case the most particular counts.
 """
 
+from collections.abc import Mapping
 from typing import Final, Literal
 
 from msgspec import Struct
@@ -67,6 +68,19 @@ class Target(Struct, frozen=True):
             moment_after(calendar if self.hours == "business" else None, since, minutes * MINUTE)
             or 0
         )
+
+
+class Deadline(Struct, frozen=True):
+    """By when a wait that goes on is to end."""
+
+    position: int
+    """Of the event with which the wait began; next to it that event's version in the case's stream."""
+    version: int
+    at: int
+
+
+Deadlines = Mapping[Measure, Deadline]
+"""Of one case; what has no target is not there."""
 
 
 class ResponseTargetSet(Event, frozen=True):

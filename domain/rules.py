@@ -16,6 +16,7 @@ from kanal.domain.channels import CHANNELS
 from kanal.domain.companies import COMPANIES
 from kanal.domain.conditions import (
     ALWAYS,
+    AWAITED,
     Cause,
     Change,
     Condition,
@@ -31,6 +32,7 @@ from kanal.domain.errors import DomainError, RuleNotFound, TooManyRules, WrongFi
 from kanal.domain.event import Event
 from kanal.domain.groups import existing_group
 from kanal.domain.labels import existing_label
+from kanal.domain.response_targets import Deadlines, Measure
 from kanal.domain.rule_webhooks import numbered, with_known
 from kanal.domain.staff import existing_staff
 from kanal.domain.stream import Aggregate
@@ -38,11 +40,25 @@ from kanal.domain.work import Work
 
 RuleKind = Literal["incoming", "changed", "timed"]
 """When it runs: a user has written; something else has happened to a case; something has been so for some time."""
-Since = Literal["opened", "status", "user_message", "staff_reply", "unanswered"]
+Since = Literal[
+    "opened",
+    "status",
+    "user_message",
+    "staff_reply",
+    "unanswered",
+    "first_response_target",
+    "next_response_target",
+    "resolution_target",
+]
 """From when on a timed rule counts: the case was opened; it has its status; the user or staff wrote last; the user wrote last
-and staff have not replied.
+and staff have not replied; the deadline of a wait that goes on, from which minutes may count back.
 """
-ANCHORS: dict[Since, Callable[[Case], int]] = {
+TARGETS: Mapping[Since, Measure] = {
+    "first_response_target": "first_response",
+    "next_response_target": "next_response",
+    "resolution_target": "resolution",
+}
+BEGINNINGS: Mapping[Since, Callable[[Case], int]] = {
     "opened": lambda case: case.opened,
     "status": lambda case: case.status_since,
     "user_message": lambda case: case.user_wrote,
@@ -50,6 +66,11 @@ ANCHORS: dict[Since, Callable[[Case], int]] = {
     "unanswered": lambda case: case.unanswered,
 }
 """The version of the case with which that began, 0 if it has not."""
+ANCHORS: Mapping[Since, Callable[[Case], int]] = {
+    **BEGINNINGS,
+    **{since: AWAITED[measure] for since, measure in TARGETS.items()},
+}
+"""Of a deadline: with which the wait began."""
 MAX_MINUTES = 366 * 24 * 60
 
 MAX_RULES = 200
@@ -132,6 +153,7 @@ class Rule(Struct, frozen=True):
     since: Literal[Since, ""] = ""
     """Of a timed rule."""
     minutes: int = 0
+    """Below 0: so long before a deadline."""
     active: bool = False
     deleted: bool = False
 
@@ -313,7 +335,9 @@ def checked_rule(work: Work, rule: Rule, day: Day, before: Sequence[Action] = ()
     if rule.kind == "timed":
         if not rule.since:
             wrong["since"] = "is required for rules of the kind timed"
-        if not rule.minutes:
+        if rule.since not in TARGETS and rule.minutes < 0:
+            wrong["before_minutes"] = "is for response targets"
+        elif rule.since not in TARGETS and not rule.minutes:
             wrong["after_minutes"] = "is required for rules of the kind timed"
     elif rule.since or rule.minutes:
         wrong["since" if rule.since else "after_minutes"] = "is for rules of the kind timed"
@@ -343,10 +367,12 @@ def try_rule(
     text: str,
     matches: Matches,
     times: Mapping[int, int] = MappingProxyType({}),
+    deadlines: Deadlines = MappingProxyType({}),
 ) -> list[Verdict]:
     """Whether the rule would run if that happened now, and whether each of its conditions holds; nothing is done.
 
-    `change` counts for rules of the kind `changed`, `text` is that of the last message of the kind, `times` as in `fire_rule`.
+    `change` counts for rules of the kind `changed`, `text` is that of the last message of the kind, `times` and `deadlines` as in
+    `fire_rule`.
     Raises RuleNotFound, CaseNotFound.
     """
     return try_draft(
@@ -357,6 +383,7 @@ def try_rule(
         text=text,
         matches=matches,
         times=times,
+        deadlines=deadlines,
     )
 
 
@@ -369,6 +396,7 @@ def try_draft(
     text: str,
     matches: Matches,
     times: Mapping[int, int] = MappingProxyType({}),
+    deadlines: Deadlines = MappingProxyType({}),
 ) -> list[Verdict]:
     """As `try_rule`, of one that need not be kept. Raises CaseNotFound."""
     case = existing_case(work, case_id)
@@ -379,10 +407,8 @@ def try_draft(
     else:
         cause = Cause(0, case_id, change, case.version, "staff", text)
     limited = Verdict("channels", not rule.channels or case.channel in rule.channels)
-    return [
-        limited,
-        *verdicts(rule.conditions, Facts(work, case, cause, work.now, times.get), matches),
-    ]
+    facts = Facts(work, case, cause, work.now, times.get, lambda: deadlines)
+    return [limited, *verdicts(rule.conditions, facts, matches)]
 
 
 def _whole(rule: Rule, rule_id: int) -> dict[str, Any]:

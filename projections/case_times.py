@@ -6,7 +6,7 @@ from typing import NamedTuple
 from sqlalchemy import Connection, Index, MetaData, Table, select, tuple_
 
 from kanal.domain.case_events import CaseDeleted, CaseOpened, CaseStatusChanged, MessageAdded
-from kanal.domain.rules import ANCHORS, Since
+from kanal.domain.rules import BEGINNINGS, Since
 from kanal.domain.stream import Recorded
 from kanal.eventlog.projection import Changes, Row, Tables
 from kanal.projections.read_model import Names, ReadModel, Views, number
@@ -25,9 +25,9 @@ class CaseTime(NamedTuple):
 def define(metadata: MetaData, name: Names) -> Iterable[Table]:
     times = name("case_times")
     columns = [
-        number(f"{since}_{part}") for since in ANCHORS for part in ("at", "position", "version")
+        number(f"{since}_{part}") for since in BEGINNINGS for part in ("at", "position", "version")
     ]
-    indexes = [Index(f"{times}_{since}", f"{since}_at", "case_id") for since in ANCHORS]
+    indexes = [Index(f"{times}_{since}", f"{since}_at", "case_id") for since in BEGINNINGS]
     yield Table(times, metadata, number("case_id", key=True), *columns, *indexes)
 
 

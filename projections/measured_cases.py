@@ -7,6 +7,7 @@ from collections import Counter, defaultdict
 from typing import Any, Final, Literal, NamedTuple
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from kanal.domain import business_hours, response_targets
 from kanal.domain.business_hours import (
@@ -37,6 +38,8 @@ from kanal.domain.event import Event
 from kanal.domain.message_events import MessageRated
 from kanal.domain.response_targets import (
     AccountTargets,
+    Deadline,
+    Deadlines,
     Measure,
     ResponseTargetDeleted,
     ResponseTargetSet,
@@ -109,10 +112,16 @@ Figures = Counter[str | tuple[str, str]]
 """By a name of SUMS, or one of TEXTS with a character: how much more."""
 
 
-class Wait(Struct, frozen=True):
+class Wait(Struct, frozen=True, array_like=True):
     since: int
     deadline: int = 0
     """0: none."""
+    position: int = 0
+    """Of the event with which it began; next to it that event's version in the case's stream."""
+    version: int = 0
+    set_position: int = 0
+    """Of the event with which the deadline was set as it is; next to it when that was."""
+    set_at: int = 0
 
 
 class Closing(Struct, frozen=True):
@@ -173,6 +182,23 @@ class Measured(Struct):
     def in_backlog(self) -> bool:
         return self.visible and not self.closed and not self.merged
 
+    @property
+    def waits(self) -> dict[Measure, Wait]:
+        """Those with a deadline."""
+        every: tuple[tuple[Measure, Wait | None], ...] = (
+            ("first_response", self.first),
+            ("next_response", self.waiting),
+            ("resolution", self.resolution),
+        )
+        return {measure: wait for measure, wait in every if wait and wait.deadline}
+
+    @property
+    def deadlines(self) -> Deadlines:
+        return {
+            measure: Deadline(wait.position, wait.version, wait.deadline)
+            for measure, wait in self.waits.items()
+        }
+
 
 class Account(Struct):
     """What deadlines and business hours are reckoned by."""
@@ -216,6 +242,8 @@ class Reading:
     def __init__(self, account: Account, cases: dict[int, Measured]) -> None:
         self.account = account
         self.cases = cases
+        self._place = (0, 0, 0)
+        """Position, version and time of the event that is read."""
         self.figures: defaultdict[int, defaultdict[Place, Figures]] = defaultdict(
             lambda: defaultdict(Counter)
         )
@@ -225,6 +253,7 @@ class Reading:
 
     def read(self, recorded: Recorded) -> None:
         event: Any = recorded.event
+        self._place = (recorded.position, recorded.version, recorded.envelope.at)
         if isinstance(event, OF_ACCOUNT):
             self.account.learn(event)
             return
@@ -284,12 +313,14 @@ class Reading:
                 case.spam = True
             case CaseRestored():
                 case.trashed = case.spam = False
+                self._begin_again(case)
             case CaseDeleted():
                 case.deleted = True
             case CaseMerged():
                 self._merge(case, recorded)
             case CaseUnmerged():
                 case.merged = False
+                self._begin_again(case)
             case CaseRated():
                 self._rate(
                     case, 0, event.rating, event.rating_comment, event.rated_staff_id, recorded
@@ -406,19 +437,36 @@ class Reading:
         self.ratings.setdefault(rating_id, {}).update(row)
 
     def _wait(self, case: Measured, measure: Measure, since: int) -> Wait:
+        position, version, at = self._place
+        deadline = self._deadline(case, measure, since)
+        return Wait(since, deadline, position, version, position, at)
+
+    def _deadline(self, case: Measured, measure: Measure, since: int) -> int:
         target = self.account.targets.of_case(case.channel, case.group_id, case.priority)
         if target is None:
-            return Wait(since)
+            return 0
         calendar = self.account.hours.of_group(case.group_id)
-        return Wait(since, target.deadline(measure, since, calendar))
+        return target.deadline(measure, since, calendar)
 
     def _set_deadlines(self, case: Measured) -> None:
-        if case.first:
-            case.first = self._wait(case, "first_response", case.first.since)
-        if case.waiting:
-            case.waiting = self._wait(case, "next_response", case.waiting.since)
-        if case.resolution:
-            case.resolution = self._wait(case, "resolution", case.resolution.since)
+        case.first = self._set(case, "first_response", case.first)
+        case.waiting = self._set(case, "next_response", case.waiting)
+        case.resolution = self._set(case, "resolution", case.resolution)
+
+    def _set(self, case: Measured, measure: Measure, wait: Wait | None) -> Wait | None:
+        if wait is None:
+            return None
+        position, _, at = self._place
+        deadline = self._deadline(case, measure, wait.since)
+        return replace(wait, deadline=deadline, set_position=position, set_at=at)
+
+    def _begin_again(self, case: Measured) -> None:
+        """The case is back: its deadlines are as they were, and count anew for who asks what was set since."""
+        position, _, at = self._place
+        back = {"set_position": position, "set_at": at}
+        case.first = case.first and replace(case.first, **back)
+        case.waiting = case.waiting and replace(case.waiting, **back)
+        case.resolution = case.resolution and replace(case.resolution, **back)
 
     def _measure(
         self, case: Measured, time: Time, wait: Wait, at: int, staff_id: int

@@ -17,6 +17,7 @@ from zoneinfo import ZoneInfo
 import msgspec
 from sqlalchemy import Connection, Index, MetaData, Table
 
+from kanal.domain.response_targets import Measure
 from kanal.domain.stream import Recorded
 from kanal.eventlog.projection import ADVANCE, Changes, Row, Tables
 from kanal.projections.measured_cases import (
@@ -30,10 +31,11 @@ from kanal.projections.measured_cases import (
     Measured,
     Place,
     Reading,
+    Wait,
 )
 from kanal.projections.read_model import Names, ReadModel, flag, number, text
 
-VERSION: Final = 1
+VERSION: Final = 2
 ZONES: Final = 1 << 16
 """A version is told apart by its zone too."""
 ACCOUNT: Final = 0
@@ -62,6 +64,7 @@ class SumKey(NamedTuple):
 
 def define(metadata: MetaData, name: Names, zone: str) -> Iterable[Table]:
     cases, slots, ratings = name("stat_cases"), name("stat_slots"), name("stat_ratings")
+    deadlines = name("stat_deadlines")
     tables = {
         "stat_cases": Table(cases, metadata, number("case_id", key=True), text("state")),
         "stat_slots": Table(
@@ -92,6 +95,21 @@ def define(metadata: MetaData, name: Names, zone: str) -> Iterable[Table]:
             number("first_deadline"),
             number("next_deadline"),
             number("resolution_deadline"),
+        ),
+        "stat_deadlines": Table(
+            deadlines,
+            metadata,
+            number("case_id", key=True),
+            text("measure", key=True),
+            number("deadline"),
+            number("position"),
+            number("version"),
+            number("set_position"),
+            number("set_at"),
+            Index(f"{deadlines}_due", "measure", "deadline", "case_id"),
+            Index(f"{deadlines}_set", "measure", "set_at", "set_position"),
+            Index(f"{deadlines}_first", "deadline", "case_id"),
+            sqlite_with_rowid=False,
         ),
         "stat_ratings": Table(
             ratings,
@@ -194,6 +212,7 @@ def advance(
     cases = {case_id: _case.decode(state) for case_id, state in states.items()}
     shown_before = {case_id for case_id, case in cases.items() if case.visible}
     waited_before = {case_id for case_id, case in cases.items() if case.in_backlog}
+    due_before = {case_id: _due(case) for case_id, case in cases.items()}
     reading = Reading(account, cases)
     for recorded in events:
         reading.read(recorded)
@@ -205,6 +224,7 @@ def advance(
         _store(changes, tables["stat_cases"], key, case_id in states, row)
         waiting = _waiting(case) if case.in_backlog else None
         _store(changes, tables["stat_backlog"], key, case_id in waited_before, waiting)
+        _store_deadlines(changes, tables["stat_deadlines"], case, due_before.get(case_id, {}))
     _store_ratings(changes, tables["stat_ratings"], reading)
     more = _store_slots(connection, changes, tables["stat_slots"], reading, shown_before, zone)
     _store_sums(connection, changes, tables["stat_days"], more)
@@ -230,6 +250,33 @@ def _waiting(case: Measured) -> Row:
         "first_deadline": case.first.deadline if case.first else 0,
         "next_deadline": case.waiting.deadline if case.waiting else 0,
         "resolution_deadline": case.resolution.deadline if case.resolution else 0,
+    }
+
+
+def _due(case: Measured) -> dict[Measure, Wait]:
+    return case.waits if case.in_backlog else {}
+
+
+def _store_deadlines(
+    changes: Changes, table: Table, case: Measured, before: Mapping[Measure, Wait]
+) -> None:
+    after = _due(case)
+    for measure in {*before, *after}:
+        wait, key = after.get(measure), (case.case_id, measure)
+        if wait != before.get(measure):
+            row = _deadline(case, measure, wait) if wait else None
+            _store(changes, table, key, measure in before, row)
+
+
+def _deadline(case: Measured, measure: Measure, wait: Wait) -> Row:
+    return {
+        "case_id": case.case_id,
+        "measure": measure,
+        "deadline": wait.deadline,
+        "position": wait.position,
+        "version": wait.version,
+        "set_position": wait.set_position,
+        "set_at": wait.set_at,
     }
 
 

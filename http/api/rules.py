@@ -20,6 +20,7 @@ from kanal.domain.conditions import Change, Verdict
 from kanal.domain.errors import RuleNotFound
 from kanal.domain.firings import LoopReason
 from kanal.domain.plain_text import plain_text
+from kanal.domain.response_targets import Deadlines
 from kanal.domain.rules import MAX_CHANNELS, MAX_MINUTES, MAX_RULES, RuleKind, Since
 from kanal.domain.work import Work
 from kanal.http.actions import DISPLAY_NAMES, ActionFields, few, shown_destination
@@ -75,8 +76,23 @@ class RuleChanges(Fields):
     since: Since | None = None
     """Of a timed rule: from when on its minutes count."""
     after_minutes: Minutes | None = None
+    before_minutes: Minutes | None = None
+    """Of one that counts from a deadline: so long before it."""
     conditions: Conditions | None = None
     actions: Annotated[tuple[RuleActionFields, ...], AfterValidator(few)] | None = None
+
+    @model_validator(mode="after")
+    def counts_one_way(self) -> Self:
+        if self.after_minutes and self.before_minutes:
+            raise wrong("cannot have after_minutes and before_minutes")
+        return self
+
+    @property
+    def minutes(self) -> int | None:
+        """Below 0 before a deadline. None: not said."""
+        if self.after_minutes is None and self.before_minutes is None:
+            return None
+        return (self.after_minutes or 0) - (self.before_minutes or 0)
 
 
 class NewRule(RuleChanges):
@@ -124,6 +140,8 @@ class RuleAnswer(Struct):
     once_per_case: bool
     since: Since | Literal[""]
     after_minutes: int
+    before_minutes: int
+    """Of one that counts from a deadline; one of both is 0."""
     conditions: dict[str, Any]
     actions: list[RuleActionAnswer]
     loop_cut: LoopReason | Literal[""]
@@ -216,7 +234,9 @@ async def test(call: Call) -> web.Response:
     given = await call.given(RuleTest)
     case_id = case_id_in(given.case_id)
     text = await call.read(_last_text, rule_id, case_id)
-    times = await call.context.database.in_thread(partial(times_of_case, call.context, case_id))
+    times, deadlines = await call.context.database.in_thread(
+        partial(times_of_case, call.context, case_id)
+    )
     command = partial(
         rules.try_rule,
         rule_id=rule_id,
@@ -225,6 +245,7 @@ async def test(call: Call) -> web.Response:
         text=text,
         matches=matches,
         times=times,
+        deadlines=deadlines,
     )
     done = await call.submit(command)
     verdicts = [
@@ -249,9 +270,9 @@ def changes_of(context: Context, given: RuleChanges) -> tuple[dict[str, Any], Pr
     if given.actions is not None:
         webhooks = prepared(context, [each.action() for each in given.actions])
         changes["actions"] = webhooks.actions
-    if given.after_minutes is not None:
-        changes["minutes"] = given.after_minutes
-    changes.pop("after_minutes", None)
+    changes["minutes"] = given.minutes
+    for name in ("after_minutes", "before_minutes"):
+        changes.pop(name, None)
     return {name: value for name, value in changes.items() if value is not None}, webhooks
 
 
@@ -278,11 +299,11 @@ def _last_text(connection: Connection, views: Views, rule_id: int, case_id: int)
     return (row.content or plain_text(row.content_html)) if row else ""
 
 
-def times_of_case(context: Context, case_id: int) -> dict[int, int]:
-    """Of the case's events that conditions count from."""
+def times_of_case(context: Context, case_id: int) -> tuple[dict[int, int], Deadlines]:
+    """Of the case's events that conditions count from, and its deadlines."""
     states = LogStates(context.database, context.stream_ids)
     with states.reading():
-        return states.times_of(states.load(CASES, case_id))
+        return states.times_of(states.load(CASES, case_id)), states.deadlines_of(case_id)
 
 
 def _rule_id(call: Call) -> int:
@@ -317,7 +338,8 @@ def shown(row: RuleRow, dates: Dates) -> RuleAnswer:
         channels=row.channels,
         once_per_case=row.once_per_case,
         since=row.since,
-        after_minutes=row.minutes,
+        after_minutes=max(0, row.minutes),
+        before_minutes=max(0, -row.minutes),
         conditions=row.conditions,
         actions=[_shown_action(action) for action in row.actions],
         loop_cut=row.loop,

@@ -19,11 +19,12 @@ from kanal.http.chosen_filter import for_staff
 from kanal.http.cursors import cursor_of, place_of
 from kanal.http.fields import Fields, Id, Text
 from kanal.http.pages import sidebar
-from kanal.http.pages.sidebar import Sidebar
-from kanal.http.pages.visit import Visit
-from kanal.projections import cases, chats, filters, links, messages, users, words
+from kanal.http.pages.sidebar import OVERDUE, Sidebar
+from kanal.http.pages.visit import Visit, now
+from kanal.projections import cases, chats, deadlines, filters, links, messages, users, words
 from kanal.projections.cases import CaseFilter, CaseRow, Sort
 from kanal.projections.chats import ChatFilter
+from kanal.projections.deadlines import DeadlineRow
 from kanal.projections.keyset import After
 from kanal.projections.messages import Excerpt
 from kanal.projections.read_model import Page, Views
@@ -76,6 +77,8 @@ class Row(NamedTuple):
     case: CaseRow
     person: Known | None
     excerpt: Excerpt | None
+    due: DeadlineRow | None
+    """The first of its deadlines."""
     found: Sequence[Piece] = ()
     """Where the words that were searched for stand in a message."""
 
@@ -193,6 +196,9 @@ def _shown(
             cases.of_ids(connection, views, [row.case_id for row in found.rows]),
             found.total,
         )
+    elif asked.view == OVERDUE and not query:
+        late = deadlines.violated(connection, views, now(), Page(limit=ROWS))
+        rows, total = cases.of_ids(connection, views, late.rows), late.total
     else:
         wanted = _searched(query) if query else _wanted(connection, views, visit, asked.view)
         listed = cases.listed(connection, views, wanted, Page(limit=ROWS), asked.sort, after)
@@ -202,11 +208,13 @@ def _shown(
     people = users.known(connection, views, [owner, *(row.user_id for row in rows)])
     excerpts = messages.excerpts(connection, views, [row.case_id for row in rows])
     pieces = _pieces(connection, views, wanted.words, rows) if query else {}
+    due = deadlines.of_cases(connection, views, [row.case_id for row in rows])
     shown = [
         Row(
             row,
             people.get(row.user_id),
             excerpts.get(row.case_id),
+            due.get(row.case_id),
             pieces.get(row.case_id, ()),
         )
         for row in rows

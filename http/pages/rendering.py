@@ -2,6 +2,7 @@
 
 import hashlib
 import re
+import time
 from collections.abc import Mapping
 from datetime import UTC, datetime, tzinfo
 from functools import cache
@@ -10,7 +11,13 @@ from typing import Any, Final
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from aiohttp import web
-from babel.dates import format_date, format_datetime, format_skeleton, format_time
+from babel.dates import (
+    format_date,
+    format_datetime,
+    format_skeleton,
+    format_time,
+    format_timedelta,
+)
 from babel.numbers import format_decimal, format_percent
 from babel.units import format_unit
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, pass_context
@@ -91,6 +98,8 @@ def environment(language: str) -> Environment:
         "when": when,
         "exact": exact,
         "iso": iso,
+        "left": left,
+        "span": span,
         "colour": colour,
         "initials": initials,
         "octets": octets,
@@ -140,6 +149,19 @@ def exact(context: Context, at: int) -> str:
 
 def iso(at: int) -> str:
     return datetime.fromtimestamp(at // SECOND, UTC).isoformat()
+
+
+def left(at: int) -> int:
+    """Seconds until then, below 0 if it is over."""
+    return at // SECOND - int(time.time())
+
+
+@pass_context
+def span(context: Context, seconds: int) -> str:
+    """About so long: `25 min`, `2 hrs`."""
+    locale = wording.locale_of(context["language"])
+    about = max(60, abs(seconds))
+    return str(format_timedelta(about, granularity="minute", format="short", locale=locale))
 
 
 def colour(number: int) -> int:

@@ -7,7 +7,7 @@ import msgspec
 from msgspec import Struct
 
 from kanal.domain.conditions import Condition
-from kanal.domain.rules import Rule, RuleKind
+from kanal.domain.rules import TARGETS, Rule, RuleKind
 from kanal.http.api.rules import ALL
 from kanal.http.pages import action_forms, condition_forms
 from kanal.http.pages.action_forms import ActionForm, word, words
@@ -15,7 +15,15 @@ from kanal.http.pages.condition_forms import UNITS, ConditionForm, in_units
 from kanal.projections.rules import RuleRow
 
 KINDS: Final[tuple[RuleKind, ...]] = get_args(RuleKind)
-PLACES: Final = ("title", "since", "after_minutes", "channels", "conditions", "actions")
+PLACES: Final = (
+    "title",
+    "since",
+    "after_minutes",
+    "before_minutes",
+    "channels",
+    "conditions",
+    "actions",
+)
 """Parts of the form beside which what is wrong with them stands."""
 
 
@@ -33,8 +41,14 @@ class RuleForm(Struct):
     since: str = ""
     amount: str = ""
     unit: str = "hours"
+    before: bool = False
+    """Of a deadline: the time is before it."""
     look: str = ""
     """Where the cursor is to stand: the name of an input."""
+
+    @property
+    def counts_from_deadline(self) -> bool:
+        return self.since in TARGETS
 
 
 def new_form(kind: RuleKind) -> RuleForm:
@@ -46,7 +60,7 @@ def new_form(kind: RuleKind) -> RuleForm:
 
 def form_of(rule: Rule | RuleRow) -> RuleForm:
     """`rule`: as states or as lists have it."""
-    amount, unit = in_units(rule.minutes)
+    amount, unit = in_units(abs(rule.minutes))
     return RuleForm(
         rule_id=rule.rule_id,
         kind=rule.kind,
@@ -56,6 +70,7 @@ def form_of(rule: Rule | RuleRow) -> RuleForm:
         since=rule.since,
         amount=amount if rule.since else "",
         unit=unit,
+        before=rule.minutes < 0,
         conditions=condition_forms.form_of(msgspec.convert(rule.conditions, Condition)),
         actions=action_forms.forms_of(rule.actions),
     )
@@ -74,6 +89,7 @@ def read_form(given: Mapping[str, Any]) -> RuleForm:
         since=word(given.get("since")),
         amount=word(given.get("amount")),
         unit=given["unit"] if given.get("unit") in UNITS else "hours",
+        before=given.get("before") == "1",
         conditions=condition_forms.read_conditions(given.get("conditions")),
         actions=action_forms.read_actions(given.get("actions")),
     )
@@ -107,5 +123,8 @@ def fields_of(form: RuleForm) -> dict[str, Any]:
         amount = form.amount.strip()
         known = amount.isdecimal() and len(amount) < 10
         fields["since"] = form.since
-        fields["after_minutes"] = int(amount) * UNITS[form.unit] if known else amount
+        name = "before_minutes" if form.before and form.counts_from_deadline else "after_minutes"
+        fields[name] = int(amount) * UNITS[form.unit] if known else amount
+        if form.counts_from_deadline and not amount:
+            fields[name] = 0
     return fields

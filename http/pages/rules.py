@@ -350,7 +350,9 @@ async def _tried(visit: Visit, sent: RuleForm, case_id: int, change_: str) -> li
     draft = drafting(visit, sent)
     kind: MessageKind = "user_message" if sent.kind == "incoming" else "staff_reply"
     row = await visit.read(messages.last, case_id, kind)
-    times = await visit.context.database.in_thread(partial(times_of_case, visit.context, case_id))
+    times, deadlines = await visit.context.database.in_thread(
+        partial(times_of_case, visit.context, case_id)
+    )
 
     def command(work: Work) -> list[Verdict]:
         return domain.try_draft(
@@ -361,6 +363,7 @@ async def _tried(visit: Visit, sent: RuleForm, case_id: int, change_: str) -> li
             text=(row.content or plain_text(row.content_html)) if row else "",
             matches=matches,
             times=times,
+            deadlines=deadlines,
         )
 
     return (await visit.submit(command)).result

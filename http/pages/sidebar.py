@@ -1,5 +1,6 @@
 """What stands beside every page: the lists that there are, with how many cases each has, and names for ids."""
 
+import time
 from collections import Counter
 from collections.abc import Iterable
 from typing import Final, NamedTuple
@@ -7,7 +8,7 @@ from typing import Final, NamedTuple
 from sqlalchemy import Connection
 
 from kanal.http.ids import channel_key
-from kanal.projections import cases, channels, chats, filters, groups, labels, staff
+from kanal.projections import cases, channels, chats, deadlines, filters, groups, labels, staff
 from kanal.projections.cases import DELETED, SPAM, Tally
 from kanal.projections.channels import ChannelRow
 from kanal.projections.filters import FilterRow
@@ -16,6 +17,8 @@ from kanal.projections.labels import LabelRow
 from kanal.projections.read_model import Page, Views
 from kanal.projections.staff import StaffRow
 
+OVERDUE: Final = "overdue"
+"""The view of cases of which a response target is over."""
 EVERY: Final = Page(limit=1000)
 """Staff, groups and labels that a page names; nobody picks one of more."""
 
@@ -34,6 +37,7 @@ class Sidebar(NamedTuple):
 def read(connection: Connection, views: Views, staff_id: int) -> Sidebar:
     counts = counted(cases.tallies(connection, views, staff_id), staff_id)
     counts["chats"] = chats.amount(connection, views)
+    counts[OVERDUE] = deadlines.counted_violated(connection, views, time.time_ns() // 1000)
     return Sidebar(
         staff={row.staff_id: row for row in staff.listed(connection, views, EVERY).rows},
         groups={row.group_id: row for row in groups.listed(connection, views, EVERY).rows},

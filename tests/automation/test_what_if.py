@@ -25,6 +25,7 @@ from kanal.domain.conditions import Condition
 from kanal.domain.conversation import add_staff_reply, add_user_message, open_case
 from kanal.domain.message_events import Texts
 from kanal.domain.messages import Original, edit_message
+from kanal.domain.response_targets import Target, add_response_target
 from kanal.domain.rules import Draft, change_rule, create_rule, draft_rule
 from kanal.domain.staff import create_staff
 from kanal.domain.users import change_user
@@ -206,6 +207,48 @@ def test_timed_rules_come_due_in_the_past_even_of_what_began_before_it(past: Pas
     assert [each.case_id for each in changed.live_items] == [late]
     past.do(change_rule, rule_id=1, minutes=24 * 60)
     assert past.ask(days=4, rule_id=1, once_per_case=True).only_live == 0
+
+
+async def test_targets_are_asked_in_the_past_as_they_are_live(past: Past) -> None:
+    """One target of 60 minutes by the clock; whoever answers late is told so."""
+    rules = RuleRunner(
+        past.store.database, past.store.stream_ids, past.store.writer, CORE, clock=lambda: past.now
+    )
+    await rules.begin()
+    target = Target("T", first_response=60, next_response=60, hours="clock")
+    past.do(add_response_target, target=target)
+    late = Condition(field="next_response_violated", operator="is", value=True)
+    near = Condition(field="minutes_to_next_response", operator="at_most", value=20)
+    noted = Condition(field="change", operator="is", value=["status"])
+    asked = Condition(all=(noted, Condition(any=(late, near))))
+    high = [Action("priority", "high")]
+    past.do(create_rule, kind="changed", title="R", conditions=asked, actions=high)
+    for number, minutes in ((1, 39), (2, 41), (3, 61)):
+        past.case(number)
+        past.pass_time(minutes * MINUTE)
+        past.do(change_case, case_id=number, status="waiting")
+        await rules.follow()
+        past.do(add_staff_reply, case_id=number, staff_id=1, content="Hello")
+        past.do(change_case, case_id=number, status="open")
+        await rules.follow()
+    found = past.ask(rule_id=1)
+    ran = [(each.case_id, each.live, each.ran) for each in found.items]
+    assert ran == [(2, True, True), (3, True, True)]
+
+    overdue = {"kind": "timed", "since": "next_response_target", "actions": [NOTE]}
+    past.says(1, "And?")
+    past.pass_time(2 * DAY)
+    past.case(4)
+    past.pass_time(50 * MINUTE)
+    past.do(change_case, case_id=2, subject="What comes last")
+    found = past.ask(days=3, **overdue)
+    assert [(each.case_id, (past.now - each.at) // HOUR) for each in found.items] == [
+        (3, 48),
+        (1, 47),
+    ]
+    found = past.ask(days=1, minutes=-30, **overdue)
+    assert [each.case_id for each in found.items] == [4]
+    assert past.ask(days=1, minutes=-30, **overdue) == found
 
 
 async def test_reading_apart_ends_when_nobody_waits_and_there_is_not_too_much_of_it() -> None:

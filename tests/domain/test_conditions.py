@@ -29,6 +29,7 @@ from kanal.domain.conditions import (
 from kanal.domain.conversation import add_staff_reply, add_user_message, open_case
 from kanal.domain.custom_fields import GivenValues, create_field
 from kanal.domain.labels import create_label
+from kanal.domain.response_targets import Deadline, Deadlines
 
 
 def matches(pattern: str, text: str) -> bool:
@@ -66,7 +67,14 @@ def facts(case_id: int = 1, **cause: Any) -> Facts:
     case = there.load(CASES, case_id)
     times = {version: version * MINUTE for version in range(case.version)}
     happened = Cause(position=9, case_id=case_id, **said)
-    return Facts(there, case, happened, case.version * MINUTE, times.get)
+    now = case.version * MINUTE
+    deadlines: Deadlines = {
+        # Nobody waits for an answer any more; to be closed in less than five minutes.
+        "first_response": Deadline(1, 1, now - 1),
+        "next_response": Deadline(1, 1, now - 1),
+        "resolution": Deadline(1, 1, now + 5 * MINUTE - 1),
+    }
+    return Facts(there, case, happened, now, times.get, lambda: deadlines)
 
 
 TRUE: list[tuple[str, str, Any]] = [
@@ -96,6 +104,12 @@ TRUE: list[tuple[str, str, Any]] = [
     ("minutes_since_user_message", "is", 2),
     ("minutes_since_staff_reply", "at_most", 1),
     ("minutes_since_status", "is", 0),
+    ("first_response_violated", "is", False),
+    ("next_response_violated", "is", False),
+    ("resolution_violated", "is", False),
+    ("minutes_to_first_response", "is_not", 0),
+    ("minutes_to_next_response", "is_not", 0),
+    ("minutes_to_resolution", "is", 5),
     ("business_hours", "is", True),
     ("cf_1", "is", "gold"),
     ("cf_2", "is", "true"),
@@ -141,6 +155,22 @@ def test_who_has_nothing_is_nobodys_and_empty() -> None:
         assert holds(leaf(field, operator, value), known, matches), field
     for operator in ("at_least", "at_most"):
         assert not holds(leaf("minutes_since_staff_reply", operator, 0), known, matches)
+
+
+def test_a_target_is_violated_when_it_is_over_and_somebody_waits_for_it_still() -> None:
+    there = story()
+    waiting = there.load(CASES, 2)
+    known = facts(2)
+    for seconds, violated in ((-1, True), (0, False), (90, False)):
+        at = known.now + seconds * 1_000_000
+        deadlines = {"first_response": Deadline(9, waiting.first_response_awaited, at)}
+        asked = Facts(there, waiting, known.cause, known.now, deadlines=lambda at=deadlines: at)
+        assert holds(leaf("first_response_violated", "is", violated), asked, matches), seconds
+        near = leaf("minutes_to_first_response", "at_most", 2)
+        assert holds(near, asked, matches) != violated, seconds
+        exact = leaf("minutes_to_first_response", "is", 2)
+        assert holds(exact, asked, matches) == (seconds == 90)
+        assert holds(leaf("next_response_violated", "is", False), asked, matches)
 
 
 def test_business_hours_are_those_of_the_cases_group_at_the_moment_of_asking() -> None:

@@ -160,3 +160,26 @@ async def test_who_may_not_change_settings_is_neither_offered_it_nor_let(
             assert (shown.status, f"/{path}/new" in shown.text) == (200, False)
             assert (await looks.post(f"/{path}", {"title": "x"})).status == 403
             assert (await looks.get(f"/{path}/1/edit")).status in (403, 404)
+
+
+async def test_the_inbox_says_what_is_due_and_lists_what_is_overdue(
+    shared_api: Api, anna: Visitor
+) -> None:
+    api = shared_api
+    await api.channel()
+    target = {"title": "T", "first_response_minutes": 60, "hours": "clock"}
+    made = await api.post("response_targets.json", {"response_target": target})
+    long_ago = "Thu, 26 Apr 2018 20:17:10 +0300"
+    late = await api.case(user_custom_id="late", subject="Late", created_at=long_ago)
+    await api.case(user_custom_id="soon", subject="Soon")
+    await api.get("stats_channels.json")  # waits for what was written before
+    inbox = (await anna.get("/inbox?view=all")).words
+    assert (inbox.count(" overdue</span>"), inbox.count("due in 1 hr")) == (1, 1)
+    listed = (await anna.get("/inbox?view=overdue")).words
+    assert ("Late" in listed, "Soon" in listed) == (True, False)
+    await api.message(late["case_id"], content="Sorry")
+    await api.get("stats_channels.json")
+    assert "Late" not in (await anna.get("/inbox?view=overdue")).words
+    assert "view=overdue" not in (await anna.get("/inbox")).text
+    path = f"response_targets/{made['response_target']['response_target_id']}.json"
+    await api.call("DELETE", path)

@@ -1,0 +1,110 @@
+"""By when cases are to be answered or closed: the running deadlines that the statistics keep, for rules and for the inbox."""
+
+from collections.abc import Collection
+from typing import NamedTuple
+
+from sqlalchemy import ColumnElement, Connection, Select, func, select, tuple_
+
+from kanal.domain.response_targets import Measure
+from kanal.projections.access import cases_seen
+from kanal.projections.read_model import Found, Page, Views, columns_of, counted
+
+
+class DeadlineRow(NamedTuple):
+    case_id: int
+    measure: Measure
+    deadline: int
+    position: int
+    """Of the event with which the wait began; next to it that event's version in the case's stream."""
+    version: int
+    set_position: int
+    """Of the event with which the deadline was set; next to it when that was."""
+    set_at: int
+
+
+class Mark(NamedTuple):
+    """Up to where deadlines were asked: those until then, of those that had been set by then."""
+
+    deadline: int
+    set_at: int
+    set_position: int
+
+
+def newest(connection: Connection, views: Views, measure: Measure) -> tuple[int, int]:
+    """When the deadline was set that was set last, and the position of that event."""
+    table = views.statistics["stat_deadlines"].c
+    query = select(table.set_at, table.set_position).where(table.measure == measure)
+    last = query.order_by(table.set_at.desc(), table.set_position.desc()).limit(1)
+    row = connection.execute(last).first()
+    return (row.set_at, row.set_position) if row else (0, 0)
+
+
+def due(
+    connection: Connection,
+    views: Views,
+    measure: Measure,
+    since: Mark,
+    until: Mark,
+    *,
+    after: tuple[int, int],
+    limit: int,
+) -> list[DeadlineRow]:
+    """What has come due between these marks, the first deadline first: what came near, and what was set meanwhile and is near already.
+
+    `after`: deadline and case behind which to begin.
+    """
+    table = views.statistics["stat_deadlines"]
+    rows: dict[int, DeadlineRow] = {}
+    for between in (
+        (table.c.deadline > since.deadline,),
+        (table.c.set_at >= since.set_at, table.c.set_position > since.set_position),
+    ):
+        query = columns_of(table, DeadlineRow).where(
+            table.c.measure == measure,
+            table.c.deadline <= until.deadline,
+            table.c.set_position <= until.set_position,
+            tuple_(table.c.deadline, table.c.case_id) > tuple_(*after),
+            *between,
+        )
+        ordered = query.order_by(table.c.deadline, table.c.case_id).limit(limit)
+        rows |= {row.case_id: DeadlineRow._make(row) for row in connection.execute(ordered)}
+    return sorted(rows.values(), key=lambda row: (row.deadline, row.case_id))[:limit]
+
+
+def of_cases(
+    connection: Connection, views: Views, case_ids: Collection[int]
+) -> dict[int, DeadlineRow]:
+    """The first deadline of each."""
+    table = views.statistics["stat_deadlines"]
+    query = columns_of(table, DeadlineRow).where(table.c.case_id.in_(list(case_ids)))
+    rows = connection.execute(query.order_by(table.c.deadline.desc()))
+    return {row.case_id: DeadlineRow._make(row) for row in rows}
+
+
+def violated(connection: Connection, views: Views, now: int, page: Page) -> Found[int]:
+    """Ids of cases of which a deadline is over, the longest first, of those that the views' scope sees."""
+    query = _violated(views, now)
+    rows = list(connection.execute(query.limit(page.limit).offset(page.offset)).scalars())
+    total = (
+        len(rows)
+        if len(rows) < page.limit and not page.offset
+        else counted_violated(connection, views, now)
+    )
+    return Found(rows, total)
+
+
+def counted_violated(connection: Connection, views: Views, now: int) -> int:
+    return counted(connection, select(_violated(views, now).order_by(None).subquery()))
+
+
+def _violated(views: Views, now: int) -> Select[int]:
+    table, cases = views.statistics["stat_deadlines"].c, views.cases["cases"].c
+    query = select(table.case_id).where(table.deadline < now).group_by(table.case_id)
+    seen: list[ColumnElement[bool]] = cases_seen(cases, views.scope)
+    if seen:
+        query = query.join_from(
+            views.statistics["stat_deadlines"],
+            views.cases["cases"],
+            cases.case_id == table.case_id,
+        ).where(*seen)
+    return query.order_by(func.min(table.deadline), table.case_id)
