@@ -158,9 +158,9 @@ async def say(visit: Visit) -> web.StreamResponse:
     require_content(await visit.body(), given)
     is_reply = given.kind == "reply"
     if is_reply and given.seen:
-        found = await visit.read(_found, visit, case_id, 0)
-        meanwhile = await visit.read(_meanwhile, found.case, given.seen, visit.who.staff_id)
+        meanwhile = await visit.read(_meanwhile, case_id, given.seen, visit.who.staff_id)
         if meanwhile:
+            found = await visit.read(_found, visit, case_id, 0)
             return await _page(visit, found, meanwhile=meanwhile, given=given)
     texts = await said(given)
 
@@ -334,9 +334,13 @@ async def _page(
 
 
 def _meanwhile(
-    connection: Connection, views: Views, case: CaseRow, seen: int, staff_id: int
+    connection: Connection, views: Views, case_id: int, seen: int, staff_id: int
 ) -> list[MessageRow]:
-    receiving = [case.case_id, case.parent_case_id] if case.parent_case_id else [case.case_id]
+    """Raises CaseNotFound."""
+    case = cases.find(connection, views, case_id)
+    if case is None:
+        raise CaseNotFound(case_id)
+    receiving = [case_id, case.parent_case_id] if case.parent_case_id else [case_id]
     return messages.replies_behind(connection, views, receiving, seen, staff_id)
 
 
@@ -354,8 +358,12 @@ def _found(
     rows = found.rows[::-1]
     stream_id = visit.context.stream_ids.of(CASES, str(case_id))
     changes = changelog.of_case(connection, views, database, case_id, stream_id)
-    channel = channels.find(connection, views, case.channel_id) if case.channel_id else None
     staff_id = visit.who.staff_id
+    beside = sidebar.read(connection, views, staff_id)
+    # A deleted one stands beside no page.
+    channel = beside.channels.get(case.channel)
+    if case.channel_id and channel is None:
+        channel = channels.find(connection, views, case.channel_id)
     return Conversation(
         case=case,
         entries=_entries(connection, views, rows, changes, whole=found.total <= SHOWN),
@@ -371,7 +379,7 @@ def _found(
         },
         merged=cases.merged_into(connection, views, case),
         draft=_draft(connection, staff_id, case_id),
-        sidebar=sidebar.read(connection, views, staff_id),
+        sidebar=beside,
         position=position,
         older=older,
     )
@@ -413,7 +421,8 @@ def _person(connection: Connection, views: Views, case: CaseRow) -> Person:
     wanted = CaseFilter(user_id=ids, show_active_chats=True)
     found = cases.listed(connection, views, wanted, Page(limit=OTHER_CASES))
     listed = not (case.deleted or case.spam or case.parent_case_id)
-    names = companies.names_of(connection, views, [user.company_id] if user else [])
+    working = [user.company_id] if user and user.company_id else []
+    names = companies.names_of(connection, views, working) if working else {}
     return Person(
         user=user,
         profiles=profiles,
