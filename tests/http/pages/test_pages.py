@@ -18,7 +18,7 @@ from kanal.http.pages.live import MAX_OF_STAFF
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
-MOST = 42
+MOST = 32
 """Statements that the largest page asks: those of the session, of what stands beside every page, and its own."""
 VALUES = re.compile(r"IN \((?:[^()]|\([^()]*\))*\)")
 NOT_OF_PAGES = (
