@@ -33,6 +33,7 @@ PAGES: Final = {
     "access": "/access",
     "access-changed": "/access?staff=2",
     "roles": "/roles",
+    "keys": "/keys",
     "new-role": "/roles/new",
     "audit": "/audit",
     "event": "/audit/20",

@@ -1,7 +1,8 @@
 """/account: what is one's own: language, look, password, and the browsers that are signed in."""
 
+import secrets
 from functools import partial
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from aiohttp import web
 from sqlalchemy import Connection
@@ -15,7 +16,9 @@ from kanal.http.pages.sidebar import Sidebar
 from kanal.http.pages.visit import Visit, now
 from kanal.http.pages.workspace import WORKSPACE
 from kanal.http.sessions import SessionRow
+from kanal.projections import staff_keys
 from kanal.projections.read_model import Views
+from kanal.projections.staff_keys import KeyRow
 
 
 class Preferences(Fields):
@@ -44,23 +47,37 @@ class EndedSession(Fields):
 class Shown(NamedTuple):
     sidebar: Sidebar
     sessions: list[SessionRow]
+    keys: list[tuple[KeyRow, int]]
 
 
 async def show(visit: Visit) -> web.StreamResponse:
+    return await page(visit)
+
+
+async def page(visit: Visit, status: int = 200, **values: Any) -> web.StreamResponse:
+    """`values`: what came of one of its forms."""
+
     def query(connection: Connection, views: Views) -> Shown:
         staff_id = visit.who.staff_id
         return Shown(
             sidebar.read(connection, views, staff_id),
             sessions.of_staff(connection, staff_id, now()),
+            staff_keys.of_staff(connection, views, staff_id),
         )
 
     shown = await visit.read(query)
+    nothing = {"made_key": None, "key_form": None, "key_problem": ""}
     return visit.page(
         "account.html",
+        status=status,
         sidebar=shown.sidebar,
         sessions=shown.sessions,
+        keys=shown.keys,
+        now=now(),
+        once=secrets.token_hex(16),
         shortest=passwords.SHORTEST,
         position=None,
+        **(nothing | values),
     )
 
 

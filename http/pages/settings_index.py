@@ -69,6 +69,13 @@ SETTINGS: Final = (
                 "hand",
             ),
             Entry(
+                N_("API keys"),
+                N_("What programs sign in with: whose, how far they reach, when they were used."),
+                "/keys",
+                Right.MANAGE_STAFF,
+                "key",
+            ),
+            Entry(
                 N_("Groups"),
                 N_("Teams, and who gets their cases when one goes."),
                 "/groups",

@@ -24,7 +24,7 @@ CONTRAST = ["color-contrast"]
 OTHERS = (
     *("/settings", "/channels/cch1", "/channels/new", "/staff", "/account"),
     *("/rules", "/rules/new?kind=timed", "/macros/new", "/hours/new", "/targets/new", "/labels"),
-    *("/statistics", "/statistics?view=channels", "/access?staff=1", "/roles/new"),
+    *("/statistics", "/statistics?view=channels", "/access?staff=1", "/roles/new", "/keys"),
     *("/audit", "/audit/1", "/cases/1/past"),
 )
 """Pages that axe judges beside inbox and conversation."""

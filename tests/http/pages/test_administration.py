@@ -271,3 +271,46 @@ async def test_nobody_gives_on_pages_what_they_have_not(shared_api: Api) -> None
         refused = await manager.post("/roles", wanted)
         assert (refused.status, 'value="Too much"' in refused.text) == (403, True)
         assert (await manager.post(f"/access/{staff_id}", {"role_id": "1"})).status == 403
+
+
+async def test_keys_are_shown_once_limited_listed_and_revoked(shared_api: Api) -> None:
+    api = shared_api
+    channel_id = await api.channel(title="Of keys")
+    async with visitor(api.address) as anna, visitor(api.address) as vera:
+        await anna.sign_in()
+        staff_id = await join(api, vera, "vera.keys")
+        form = {
+            "name": "Till",
+            "read_only": "1",
+            "channels[]": [f"cch{channel_id}"],
+            "once": "till",
+        }
+        made = await vera.post("/keys", {**form, "expires": "2099-01-01"})
+        [key] = re.findall(r'id="made-key">([^<]+)<', made.text)
+        async with api.as_staff("vera.keys@example.com", key) as till:
+            [seen] = await till.items("custom_channels.json", "custom_channel")
+            assert seen["channel_id"] == channel_id
+            assert (await till.call("POST", "cases.json", {})).status == 403
+        # The same form again makes no second one, and shows nothing.
+        again = await vera.post("/keys", {**form, "expires": "2099-01-01"})
+        assert ("made before" in again.text, "made-key" in again.text) == (True, False)
+        words = plain(await vera.get("/account"))
+        assert re.search(r"Till \w{8} only reading Of keys", words)
+        for wrong in ({"name": " "}, {"expires": "2020-01-01"}, {"expires": "x"}):
+            refused = await vera.post("/keys", {**form, "once": "", "name": "Kept", **wrong})
+            assert (refused.status, 'aria-invalid="true"' in refused.text) == (400, True)
+        assert (await vera.get("/keys")).status == 403
+        assert (await vera.post("/keys", {"staff_id": "1", "name": ""})).status == 403
+        await anna.get("/keys")
+        given = await anna.post("/keys", {"staff_id": str(staff_id), "name": "From Anna"})
+        assert "From Anna" in given.text
+        every = await anna.get("/keys")
+        of_vera = re.findall(r"/keys/(\d+)/revoke", (await vera.get("/account")).text)
+        assert len(of_vera) == 3
+        assert set(of_vera) < set(re.findall(r"/keys/(\d+)/revoke", every.text))
+        await vera.post(f"/keys/{of_vera[1]}/revoke")
+        async with api.as_staff("vera.keys@example.com", key) as till:
+            assert (await till.call("GET", "staff.json")).status == 401
+        [own, *_] = set(re.findall(r"/keys/(\d+)/revoke", every.text)) - set(of_vera)
+        assert (await vera.post(f"/keys/{own}/revoke")).status == 403
+        assert (await anna.post("/keys/999/revoke")).status == 404
