@@ -219,11 +219,17 @@ def staff_() -> None:
 
 @staff_.command("reset-password")
 @click.argument("email")
+@click.option(
+    "--turn-off-second-step",
+    is_flag=True,
+    help="Also take away their authenticator, which else is asked for beside the new password.",
+)
 @click.pass_obj
-def reset_password_(settings: Settings, email: str) -> None:
+def reset_password_(settings: Settings, email: str, turn_off_second_step: bool) -> None:
     """Print a new password of the active staff member with that EMAIL, and end their sessions."""
+    asked = {"email": email, "second_factor_too": turn_off_second_step}
     with _readable_failures():
-        for step in _asked(settings, "reset-password", {"email": email}) or _reset(settings, email):
+        for step in _asked(settings, "reset-password", asked) or _reset(settings, **asked):
             if "refused" in step:
                 _fail(step["refused"])
             if "password" in step:
@@ -376,10 +382,10 @@ def _carried_out(settings: Settings, given: dict[str, Any]) -> Iterator[dict[str
         yield from store.dispatch().steps(given["call"], given["arguments"])
 
 
-def _reset(settings: Settings, email: str) -> Iterator[dict[str, Any]]:
+def _reset(settings: Settings, email: str, second_factor_too: bool) -> Iterator[dict[str, Any]]:
     _require_installation(settings)
     with opened(settings) as store:
-        yield from store.reset_password(email)
+        yield from store.reset_password(email, second_factor_too)
 
 
 def _print(answer: dict[str, Any], as_json: bool) -> None:

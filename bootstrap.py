@@ -124,9 +124,15 @@ class Store:
         dates = Dates(settings.timezone)
         return Dispatch(self.database, self.writer, dates, settings.phone_region)
 
-    def reset_password(self, email: str) -> Iterator[dict[str, Any]]:
+    def reset_password(self, email: str, second_factor_too: bool) -> Iterator[dict[str, Any]]:
         """What `kanal staff reset-password` does; blocking."""
-        return resetting(self.database, self.writer, PASSWORD_HASHER, email)
+        return resetting(
+            self.database,
+            self.writer,
+            PASSWORD_HASHER,
+            email,
+            second_factor_too=second_factor_too,
+        )
 
     def lost_keys(self) -> LostKeys:
         """What `kanal staff new-key` is carried out by; blocking."""

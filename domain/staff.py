@@ -136,6 +136,25 @@ class StaffStatusChanged(Event, frozen=True):
     new: int
 
 
+class StaffSecondFactorTurnedOn(Event, frozen=True):
+    """Whoever signs in is asked for a code as well. The secret is in no event."""
+
+    NAME = "staff.second_factor_turned_on.1"
+    staff_id: int
+
+
+class StaffSecondFactorTurnedOff(Event, frozen=True):
+    NAME = "staff.second_factor_turned_off.1"
+    staff_id: int
+
+
+class StaffRecoveryCodeUsed(Event, frozen=True):
+    """In place of a code of the authenticator."""
+
+    NAME = "staff.recovery_code_used.1"
+    staff_id: int
+
+
 class StaffEmailClaimed(Event, frozen=True):
     """In the e-mail's stream, where nobody has it."""
 
@@ -192,6 +211,7 @@ class Staff(Struct, frozen=True):
     hand_over_id: int = 0
     """Of the hand-over that may still have cases to go, 0 for none."""
     status_id: int = OFFLINE
+    second_factor: bool = False
 
     @property
     def has_whole_key(self) -> bool:
@@ -236,6 +256,10 @@ def evolve(staff: Staff, event: Event) -> Staff:
             return replace(staff, hand_over_id=0)
         case StaffStatusChanged():
             return replace(staff, status_id=event.new)
+        case StaffSecondFactorTurnedOn():
+            return replace(staff, second_factor=True)
+        case StaffSecondFactorTurnedOff():
+            return replace(staff, second_factor=False)
         case StaffKeyIssued():
             limits = KeyLimits(event.read_only, event.channels, event.expires_at)
             return replace(staff, keys=(*staff.keys, Key(event.key_id, limits)))
@@ -263,7 +287,7 @@ def _profile_of(event: StaffCreated | StaffChanged) -> Profile:
     )
 
 
-STAFF = Aggregate("staff", Staff(), evolve, version=3)
+STAFF = Aggregate("staff", Staff(), evolve, version=4)
 
 
 def evolve_email(staff_id: int, event: Event) -> int:
@@ -441,6 +465,26 @@ def enable_staff(work: Work, *, staff_id: int) -> int:
         if staff.role_id in ADMINISTERING:
             work.record(ADMINISTRATORS, "all", AdministratorAppointed(staff_id))
     return staff_id
+
+
+def turn_on_second_factor(work: Work, *, staff_id: int) -> int:
+    """Raises StaffNotFound."""
+    if not existing_staff(work, staff_id).second_factor:
+        work.record(STAFF, staff_id, StaffSecondFactorTurnedOn(staff_id))
+    return staff_id
+
+
+def turn_off_second_factor(work: Work, *, staff_id: int) -> int:
+    """Raises StaffNotFound."""
+    if existing_staff(work, staff_id).second_factor:
+        work.record(STAFF, staff_id, StaffSecondFactorTurnedOff(staff_id))
+    return staff_id
+
+
+def note_recovery_code(work: Work, *, staff_id: int) -> None:
+    """Raises StaffNotFound, StaffNotActive."""
+    active_staff(work, staff_id)
+    work.record(STAFF, staff_id, StaffRecoveryCodeUsed(staff_id))
 
 
 def change_role_of(work: Work, *, staff_id: int, role_id: int) -> int:

@@ -139,6 +139,25 @@ invitations = Table(
 )
 """Links under which a staff member chooses a password, once. The id is the SHA-256 of the token in the link."""
 
+second_factors = Table(
+    "second_factors",
+    METADATA,
+    Column("staff_id", BigInteger, primary_key=True, autoincrement=False),
+    Column("secret", Text, nullable=False),
+    Column("confirmed", Boolean, nullable=False),
+    Column("last_step", BigInteger, nullable=False),
+)
+"""The secret that an authenticator makes codes of (Base32), whether a code was right once, and the last step (of half a
+minute) whose code was used."""
+
+recovery_codes = Table(
+    "recovery_codes",
+    METADATA,
+    Column("staff_id", BigInteger, primary_key=True, autoincrement=False),
+    Column("code_hash", Text, primary_key=True),
+)
+"""SHA-256 of codes for whoever has lost the authenticator; a used one's row is gone."""
+
 snapshots = Table(
     "snapshots",
     METADATA,

@@ -46,10 +46,10 @@ def make_app(
     rebuild: Callable[[tuple[str, ...]], Rebuild],
     recovery: Callable[[], Recovery],
     dispatch: Dispatch,
-    reset: Callable[[str], Iterator[dict[str, Any]]],
+    reset: Callable[[str, bool], Iterator[dict[str, Any]]],
     lost_keys: LostKeys,
 ) -> web.Application:
-    """`reset`: of the password of who has that e-mail."""
+    """`reset`: of the password of who has that e-mail, and maybe of the second factor."""
     busy = asyncio.Lock()
 
     async def do_rebuild(request: web.Request) -> web.StreamResponse:
@@ -80,7 +80,8 @@ def make_app(
         return await _stream(request, dispatch.steps(asked["call"], asked["arguments"]))
 
     async def do_reset(request: web.Request) -> web.StreamResponse:
-        return await _stream(request, reset((await request.json())["email"]))
+        asked = await request.json()
+        return await _stream(request, reset(asked["email"], asked["second_factor_too"]))
 
     async def do_new_key(request: web.Request) -> web.StreamResponse:
         asked = await request.json()

@@ -15,6 +15,8 @@ from kanal.eventlog.tables import (
     invitations,
     passwords,
     preferences,
+    recovery_codes,
+    second_factors,
     sessions,
 )
 from kanal.projections.access import scope_of_role
@@ -68,7 +70,8 @@ def forget(connection: Connection, key_id: int) -> None:
 
 def forget_all(connection: Connection, staff_id: int) -> None:
     """Beside the command that deletes the holder."""
-    for table in (api_keys, passwords, sessions, invitations, preferences, drafts):
+    tables = (api_keys, passwords, sessions, invitations, preferences, drafts)
+    for table in (*tables, second_factors, recovery_codes):
         connection.execute(delete(table).where(table.c.staff_id == staff_id))
 
 

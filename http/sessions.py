@@ -8,7 +8,7 @@ from sqlalchemy import Connection, and_, delete, func, insert, select, update
 
 from kanal.domain.access import Scope
 from kanal.eventlog.tables import invitations, passwords, preferences, sessions
-from kanal.http import contacts
+from kanal.http import contacts, second_factor
 from kanal.projections.access import scope_of_role
 from kanal.projections.read_model import Views
 
@@ -58,6 +58,8 @@ class Account(NamedTuple):
 
     staff_id: int
     password_hash: str
+    second_factor: bool
+    """Whether a code is asked for as well."""
 
 
 def new_token() -> str:
@@ -107,7 +109,9 @@ def account_of(connection: Connection, views: Views, email: str) -> Account | No
     """Of an active staff member with a password. `email`: normalised."""
     staff_id = active_staff(connection, views, email)
     password_hash = password_of(connection, staff_id) if staff_id else ""
-    return Account(staff_id, password_hash) if password_hash else None
+    if not password_hash:
+        return None
+    return Account(staff_id, password_hash, second_factor.is_on(connection, staff_id))
 
 
 def active_staff(connection: Connection, views: Views, email: str) -> int:

@@ -7,7 +7,7 @@ from typing import Any, Literal, NamedTuple
 from aiohttp import web
 from sqlalchemy import Connection
 
-from kanal.http import sessions
+from kanal.http import second_factor, sessions
 from kanal.http.errors import ApiError
 from kanal.http.fields import Fields, Flag, Text
 from kanal.http.middleware import REMOTE
@@ -48,6 +48,8 @@ class Shown(NamedTuple):
     sidebar: Sidebar
     sessions: list[SessionRow]
     keys: list[tuple[KeyRow, int]]
+    second_factor: bool
+    recovery_codes: int
 
 
 async def show(visit: Visit) -> web.StreamResponse:
@@ -63,16 +65,20 @@ async def page(visit: Visit, status: int = 200, **values: Any) -> web.StreamResp
             sidebar.read(connection, views, staff_id),
             sessions.of_staff(connection, staff_id, now()),
             staff_keys.of_staff(connection, views, staff_id),
+            second_factor.is_on(connection, staff_id),
+            second_factor.recovery_codes_left(connection, staff_id),
         )
 
     shown = await visit.read(query)
-    nothing = {"made_key": None, "key_form": None, "key_problem": ""}
+    nothing = {"made_key": None, "key_form": None, "key_problem": "", "second_problem": ""}
     return visit.page(
         "account.html",
         status=status,
         sidebar=shown.sidebar,
         sessions=shown.sessions,
         keys=shown.keys,
+        second_factor=shown.second_factor,
+        recovery_codes=shown.recovery_codes,
         now=now(),
         once=secrets.token_hex(16),
         shortest=passwords.SHORTEST,
@@ -102,12 +108,10 @@ async def change_alerts(visit: Visit) -> web.StreamResponse:
     return visit.see("/account", done="saved")
 
 
-async def change_password(visit: Visit) -> web.StreamResponse:
-    """All other browsers are signed out."""
-    given, who = await visit.given(NewPassword), visit.who
-    workspace, address = visit.request.app[WORKSPACE], visit.request[REMOTE]
+async def prove(visit: Visit, password: str) -> None:
+    """That it is the person's own hand, not only their browser. Raises ApiError."""
+    who, workspace, address = visit.who, visit.request.app[WORKSPACE], visit.request[REMOTE]
     account = throttle.account_of(who.email)
-    passwords.check_new(given.password, given.again)
     if workspace.throttle.attempt(address, account):
         raise ApiError(429, "throttled", "Too many attempts. Try again in some minutes.")
 
@@ -116,14 +120,21 @@ async def change_password(visit: Visit) -> web.StreamResponse:
 
     kept = await visit.read(query)
     try:
-        right = await workspace.passwords.are_right(kept, given.current)
+        right = await workspace.passwords.are_right(kept, password)
     except ApiError:
         workspace.throttle.not_made(address, account)
         raise
     if not right:
         raise ApiError(403, "wrong_password", "That is not your password.")
     workspace.throttle.succeeded(address, account)
-    hashed = await workspace.passwords.hashed(given.password)
+
+
+async def change_password(visit: Visit) -> web.StreamResponse:
+    """All other browsers are signed out."""
+    given, who = await visit.given(NewPassword), visit.who
+    passwords.check_new(given.password, given.again)
+    await prove(visit, given.current)
+    hashed = await visit.request.app[WORKSPACE].passwords.hashed(given.password)
 
     def keep(connection: Connection) -> None:
         sessions.keep_password(connection, who.staff_id, hashed)

@@ -132,6 +132,11 @@ SENTENCES: Final[Mapping[str, str]] = {
     "staff.status_changed.1": N_("%(staff_id)s chose another status"),
     "staff.key_issued.1": N_("%(staff_id)s got the API key “%(name)s”"),
     "staff.key_revoked.1": N_("%(staff_id)s lost an API key"),
+    "staff.second_factor_turned_on.1": N_("%(staff_id)s turned the second step of signing in on"),
+    "staff.second_factor_turned_off.1": N_(
+        "The second step of signing in of %(staff_id)s was turned off"
+    ),
+    "staff.recovery_code_used.1": N_("%(staff_id)s signed in with a recovery code"),
     "administrators.appointed.1": N_("%(staff_id)s administers"),
     "administrators.stood_down.1": N_("%(staff_id)s does not administer any more"),
     "role.created.1": N_("Role “%(title)s” was made"),

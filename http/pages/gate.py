@@ -84,15 +84,21 @@ async def signed_in(request: web.Request) -> SignedIn | None:
     return await request.app[CONTEXT].read(sessions.find, session_id, now())
 
 
-def cookie_name(request: web.Request) -> str:
-    return SECURE_COOKIE if is_secure(request) else PLAIN_COOKIE
+def cookie_name(request: web.Request, kind: str = "") -> str:
+    return (SECURE_COOKIE if is_secure(request) else PLAIN_COOKIE) + kind
 
 
-def give_cookie(request: web.Request, answer: web.StreamResponse, token: str) -> None:
+def give_cookie(
+    request: web.Request,
+    answer: web.StreamResponse,
+    token: str,
+    kind: str = "",
+    seconds: int = sessions.LIFETIME // rendering.SECOND,
+) -> None:
     answer.set_cookie(
-        cookie_name(request),
+        cookie_name(request, kind),
         token,
-        max_age=sessions.LIFETIME // rendering.SECOND,
+        max_age=seconds,
         path="/",
         secure=is_secure(request),
         httponly=True,
@@ -100,9 +106,13 @@ def give_cookie(request: web.Request, answer: web.StreamResponse, token: str) ->
     )
 
 
-def take_cookie(request: web.Request, answer: web.StreamResponse) -> None:
+def take_cookie(request: web.Request, answer: web.StreamResponse, kind: str = "") -> None:
     answer.del_cookie(
-        cookie_name(request), path="/", secure=is_secure(request), httponly=True, samesite="Lax"
+        cookie_name(request, kind),
+        path="/",
+        secure=is_secure(request),
+        httponly=True,
+        samesite="Lax",
     )
 
 

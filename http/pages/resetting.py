@@ -8,9 +8,10 @@ from typing import Any, Final
 import argon2
 from sqlalchemy import Connection
 
+from kanal.domain.staff import turn_off_second_factor
 from kanal.eventlog.database import Database
 from kanal.eventlog.writer import Writer
-from kanal.http import contacts, sessions
+from kanal.http import contacts, second_factor, sessions
 from kanal.projections import runner
 from kanal.projections.registry import CORE
 
@@ -18,9 +19,17 @@ PASSWORD_OCTETS: Final = 12
 
 
 def resetting(
-    database: Database, writer: Writer, hasher: argon2.PasswordHasher, email: str
+    database: Database,
+    writer: Writer,
+    hasher: argon2.PasswordHasher,
+    email: str,
+    *,
+    second_factor_too: bool = False,
 ) -> Iterator[dict[str, Any]]:
-    """One step: {"password": text} or {"refused": a sentence}. Blocking; all sessions of theirs end."""
+    """One step: {"password": text} or {"refused": a sentence}. Blocking; all sessions of theirs end.
+
+    `second_factor_too`: it is turned off; otherwise the new password opens nothing without it.
+    """
     try:
         normalised = contacts.email(email).normalised
     except ValueError as error:
@@ -37,6 +46,9 @@ def resetting(
         return
     password = secrets.token_urlsafe(PASSWORD_OCTETS)
     writer.run_and_wait(partial(_keep, staff_id=staff_id, password_hash=hasher.hash(password)))
+    if second_factor_too:
+        turn_off = partial(turn_off_second_factor, staff_id=staff_id)
+        writer.submit_and_wait(turn_off, beside=second_factor.forget)
     yield {"password": password}
 
 

@@ -26,6 +26,7 @@ from kanal.http.pages import (
     response_targets,
     rights,
     rules,
+    second_step,
     settings_index,
     sign_in,
     staff,
@@ -84,6 +85,12 @@ PAGES = (
     Page("GET", "/staff", staff.show_all, Right.SEE),
     Page("POST", "/staff", staff.create, Right.MANAGE_STAFF),
     Page("POST", "/staff/{staff}/invitation", staff.invite, Right.MANAGE_STAFF),
+    Page(
+        "POST",
+        "/staff/{staff}/second-factor",
+        second_step.turn_off_of_colleague,
+        Right.MANAGE_STAFF,
+    ),
     Page("POST", "/staff/{staff}/state", staff.change_state, Right.MANAGE_STAFF),
     Page("GET", "/rules", rules.show_all, Right.SEE),
     Page("POST", "/rules", rules.create, Right.MANAGE_RULES),
@@ -141,6 +148,10 @@ PAGES = (
     Page("POST", "/account", account.change, Right.SEE),
     Page("POST", "/account/alerts", account.change_alerts, Right.SEE),
     Page("POST", "/account/password", account.change_password, Right.SEE),
+    Page("GET", "/account/second-factor", second_step.show, Right.SEE),
+    Page("POST", "/account/second-factor", second_step.confirm, Right.SEE),
+    Page("POST", "/account/second-factor/begin", second_step.begin, Right.SEE),
+    Page("POST", "/account/second-factor/off", second_step.turn_off, Right.SEE),
     Page("POST", "/account/sessions", account.end_session, Right.SEE),
     Page("POST", "/sign-out", sign_in.sign_out, Right.SEE),
     Page("GET", "/access", rights.show_access, Right.MANAGE_STAFF),
@@ -169,6 +180,8 @@ def add_pages(app: web.Application, workspace: Workspace) -> None:
     app.router.add_get("/", _home)
     app.router.add_get("/sign-in", sign_in.form)
     app.router.add_post("/sign-in", sign_in.sign_in)
+    app.router.add_get("/sign-in/code", sign_in.code_form)
+    app.router.add_post("/sign-in/code", sign_in.second_step)
     app.router.add_get(JOIN + "{token}", sign_in.joining)
     app.router.add_post(JOIN + "{token}", sign_in.join)
     app.router.add_get("/static/{digest}/{name}", serve_static)

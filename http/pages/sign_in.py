@@ -1,21 +1,28 @@
 """/sign-in, /sign-out and /join: how a browser becomes somebody's."""
 
+import time
 from collections.abc import Mapping
 from functools import partial
+from hmac import compare_digest
 from types import MappingProxyType
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
+from urllib.parse import urlencode
 
 from aiohttp import web
 from sqlalchemy import Connection
 
-from kanal.http import sessions
+from kanal.domain.errors import DomainError
+from kanal.domain.staff import note_recovery_code
+from kanal.http import second_factor, sessions
 from kanal.http.body import KB, Limits, read_body
 from kanal.http.context import CONTEXT, Context
 from kanal.http.errors import ApiError
-from kanal.http.middleware import REMOTE
+from kanal.http.ids import MAX_ID_DIGITS
+from kanal.http.middleware import REMOTE, REQUEST_ID
 from kanal.http.pages import passwords, rendering, throttle, wording
 from kanal.http.pages.gate import (
     check_origin,
+    cookie_name,
     give_cookie,
     open_values,
     refused_openly,
@@ -24,10 +31,20 @@ from kanal.http.pages.gate import (
 )
 from kanal.http.pages.visit import Visit, now, redirect, root_of
 from kanal.http.pages.workspace import WORKSPACE
+from kanal.projections import staff
+from kanal.projections.read_model import Views
 
 HOME: Final = "/inbox"
+STEP: Final = "-step"
+"""Behind the name of the cookie, while a code is asked for."""
+STEP_LIFETIME: Final = 600 * rendering.SECOND
+"""To find the phone."""
 FORM_KB: Final = 32
 """Two passwords of the longest kind, each octet escaped, and an address to go to."""
+
+
+class WrongCode(Exception):
+    """Neither of the authenticator nor for recovery."""
 
 
 async def form(request: web.Request) -> web.StreamResponse:
@@ -58,8 +75,13 @@ async def sign_in(request: web.Request) -> web.StreamResponse:
         return refused_openly(request, context, error)
     if found is None or not right:
         return _page(request, 403, email=given, problem="wrong")
+    path = _inside(context, _text(fields, "next"))
+    if found.second_factor:
+        # Half of the way is no success: whoever knows the password would guess codes for ever.
+        workspace.throttle.not_made(address, account)
+        return _to_second_step(request, found.staff_id, found.password_hash, path)
     workspace.throttle.succeeded(address, account)
-    return await begin(request, found.staff_id, _inside(context, _text(fields, "next")))
+    return await begin(request, found.staff_id, path)
 
 
 async def begin(request: web.Request, staff_id: int, path: str) -> web.Response:
@@ -77,6 +99,109 @@ async def begin(request: web.Request, staff_id: int, path: str) -> web.Response:
     answer = redirect(path)
     give_cookie(request, answer, token)
     return answer
+
+
+class Pending(NamedTuple):
+    """Whose password was right a moment ago."""
+
+    staff_id: int
+    email: str
+
+
+async def code_form(request: web.Request) -> web.StreamResponse:
+    if await _pending(request) is None:
+        return redirect(f"{root_of(request.app[CONTEXT])}/sign-in")
+    return _code_page(request, path=request.query.get("next", ""))
+
+
+async def second_step(request: web.Request) -> web.StreamResponse:
+    """With a code of the authenticator, or one of those for whoever has lost it."""
+    context, workspace = request.app[CONTEXT], request.app[WORKSPACE]
+    try:
+        check_origin(request)
+        fields = await _form(request)
+    except ApiError as error:
+        return refused_openly(request, context, error)
+    pending = await _pending(request)
+    if pending is None:
+        return redirect(f"{root_of(context)}/sign-in")
+    path = _text(fields, "next")
+    address, account = request[REMOTE], throttle.account_of(pending.email)
+    if wait := workspace.throttle.attempt(address, account):
+        headers = {"Retry-After": str(wait)}
+        minutes = wait // 60 + 1
+        return _code_page(request, 429, headers, path, problem="throttled", minutes=minutes)
+    if not await _is_theirs(request, pending.staff_id, _text(fields, "code")):
+        return _code_page(request, 403, path=path, problem="wrong")
+    workspace.throttle.succeeded(address, account)
+    answer = await begin(request, pending.staff_id, _inside(context, path))
+    take_cookie(request, answer, STEP)
+    return answer
+
+
+async def _is_theirs(request: web.Request, staff_id: int, code: str) -> bool:
+    """Whether it is a code of theirs, which is used up by that."""
+    context = request.app[CONTEXT]
+    use = partial(second_factor.use, staff_id=staff_id, code=code, seconds=time.time())
+    if await context.writer.run(use):
+        return True
+
+    def take(connection: Connection, _: None) -> None:
+        if not second_factor.use_recovery_code(connection, staff_id, code):
+            raise WrongCode
+
+    try:
+        await context.writer.submit(
+            partial(note_recovery_code, staff_id=staff_id),
+            who=f"staff:{staff_id}",
+            origin="page",
+            request=request[REQUEST_ID],
+            beside=take,
+        )
+    except (WrongCode, DomainError):
+        return False
+    return True
+
+
+def _to_second_step(
+    request: web.Request, staff_id: int, password_hash: str, path: str
+) -> web.Response:
+    """Kept by the browser, so that any process can go on: who it is, until when, and that we said so."""
+    context, until = request.app[CONTEXT], now() + STEP_LIFETIME
+    root = root_of(context)
+    answer = redirect(f"{root}/sign-in/code?{urlencode({'next': path})}")
+    token = f"{staff_id}.{until}.{_proof(context, staff_id, until, password_hash)}"
+    give_cookie(request, answer, token, STEP, STEP_LIFETIME // rendering.SECOND)
+    return answer
+
+
+async def _pending(request: web.Request) -> Pending | None:
+    context = request.app[CONTEXT]
+    staff_id, _, rest = request.cookies.get(cookie_name(request, STEP), "").partition(".")
+    until, _, proof = rest.partition(".")
+    if not (_is_number(staff_id) and _is_number(until) and now() < int(until)):
+        return None
+
+    def query(connection: Connection, views: Views) -> Pending | None:
+        row = staff.find(connection, views, int(staff_id))
+        password_hash = sessions.password_of(connection, int(staff_id))
+        right = _proof(context, int(staff_id), int(until), password_hash)
+        if not compare_digest(right.encode(), sessions.octets(proof)):
+            return None
+        if row is None or not row.active or not second_factor.is_on(connection, row.staff_id):
+            return None
+        return Pending(row.staff_id, row.email)
+
+    return await context.read(query)
+
+
+def _proof(context: Context, staff_id: int, until: int, password_hash: str) -> str:
+    """Void with another password."""
+    return context.stream_ids.keyed_hash(f"step/{staff_id}/{until}/{password_hash}").hex()
+
+
+def _is_number(text: str) -> bool:
+    return text.isascii() and text.isdecimal() and len(text) <= MAX_ID_DIGITS
 
 
 async def sign_out(visit: Visit) -> web.StreamResponse:
@@ -115,7 +240,11 @@ async def join(request: web.Request) -> web.StreamResponse:
         sessions.end_others(connection, staff_id)
 
     await context.writer.run(keep)
-    return await begin(request, staff_id, root_of(context) + HOME)
+    home = root_of(context) + HOME
+    if await context.read(lambda connection, _: second_factor.is_on(connection, staff_id)):
+        # Whoever has the link has not the authenticator.
+        return _to_second_step(request, staff_id, hashed, home)
+    return await begin(request, staff_id, home)
 
 
 async def _form(request: web.Request) -> dict[str, Any]:
@@ -153,6 +282,26 @@ def _page(
     }
     return rendering.page(
         "sign_in.html", values, language=_language(request), status=status, headers=headers
+    )
+
+
+def _code_page(
+    request: web.Request,
+    status: int = 200,
+    headers: Mapping[str, str] = MappingProxyType({}),
+    path: str = "",
+    *,
+    problem: str = "",
+    minutes: int = 0,
+) -> web.Response:
+    values: dict[str, Any] = {
+        **open_values(request, request.app[CONTEXT]),
+        "problem": problem,
+        "minutes": minutes,
+        "next": path,
+    }
+    return rendering.page(
+        "sign_in_code.html", values, language=_language(request), status=status, headers=headers
     )
 
 
