@@ -227,7 +227,7 @@ def staff_() -> None:
 @click.pass_obj
 def reset_password_(settings: Settings, email: str, turn_off_second_step: bool) -> None:
     """Print a new password of the active staff member with that EMAIL, and end their sessions."""
-    asked = {"email": email, "second_factor_too": turn_off_second_step}
+    asked: dict[str, Any] = {"email": email, "second_factor_too": turn_off_second_step}
     with _readable_failures():
         for step in _asked(settings, "reset-password", asked) or _reset(settings, **asked):
             if "refused" in step:

@@ -147,7 +147,8 @@ class CasesQuery(Paging):
     """From the header `Link` of the page before; `page` does not count then."""
 
     def wanted(self) -> CaseFilter:
-        return CaseFilter._make(getattr(self, name) for name in CaseFilter._fields)
+        given = self.__dict__
+        return CaseFilter(**{name: given[name] for name in CaseFilter._fields if name in given})
 
 
 class CaseAnswer(Struct, kw_only=True):
