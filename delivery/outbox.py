@@ -58,6 +58,7 @@ from kanal.domain.files import FileRef
 from kanal.domain.message_events import MessageDeleted, MessageEdited
 from kanal.domain.notices import HANDLED
 from kanal.domain.plain_text import plain_text
+from kanal.domain.rule_webhook_secrets import RuleWebhookSecretMade, RuleWebhookSecretRevoked
 from kanal.domain.rule_webhooks import RuleWebhookCalled
 from kanal.domain.stream import Recorded
 from kanal.domain.webhook_options import Format
@@ -471,6 +472,8 @@ LANE_CHANGES: Final[dict[type[Event], Callable[[Connection, Any, int], None]]] =
     ChannelChanged: _changed,
     ChannelSecretMade: _signed_anew,
     ChannelSecretRevoked: _signed_anew,
+    RuleWebhookSecretMade: _signed_anew,
+    RuleWebhookSecretRevoked: _signed_anew,
     ChannelWasDisabled: _disabled,
     ChannelWasEnabled: _enabled,
     ChannelWasDeleted: _deleted,

@@ -126,6 +126,39 @@ class Secret(Struct, frozen=True):
         return not self.expires_at or self.expires_at > now
 
 
+Secrets = tuple[Secret, ...]
+"""That may still sign, the newest first."""
+
+
+def with_new(secrets: Secrets, fingerprint: str, made_at: int, others_expire_at: int) -> Secrets:
+    others = (
+        replace(each, expires_at=min(each.expires_at or others_expire_at, others_expire_at))
+        for each in secrets
+        if each.signs(made_at)
+    )
+    return (Secret(fingerprint), *others)
+
+
+def without(secrets: Secrets, fingerprint: str) -> Secrets:
+    return tuple(each for each in secrets if each.fingerprint != fingerprint)
+
+
+def check_room(secrets: Secrets, now: int) -> None:
+    """Raises TooManySecrets."""
+    if sum(each.signs(now) for each in secrets) >= LIVE_SECRETS:
+        raise TooManySecrets(LIVE_SECRETS)
+
+
+def check_older(secrets: Secrets, fingerprint: str, now: int) -> None:
+    """That it signs, and another one does besides. Raises SecretNotFound, NewestSecret."""
+    for each in secrets:
+        if each.fingerprint == fingerprint and each.signs(now):
+            if not each.expires_at:
+                raise NewestSecret(fingerprint)
+            return
+    raise SecretNotFound(fingerprint)
+
+
 class Channel(Struct, frozen=True):
     channel_id: int = 0
     title: str = ""
@@ -143,8 +176,7 @@ class Channel(Struct, frozen=True):
     """So long a reply that is written in the workspace waits and can be taken back."""
     active: bool = False
     deleted: bool = False
-    secrets: tuple[Secret, ...] = ()
-    """That may still sign, the newest first."""
+    secrets: Secrets = ()
 
 
 def evolve(channel: Channel, event: Event) -> Channel:
@@ -178,16 +210,10 @@ def evolve(channel: Channel, event: Event) -> Channel:
                 undo_seconds=event.undo_seconds,
             )
         case ChannelSecretMade():
-            until = event.others_expire_at
-            others = (
-                replace(each, expires_at=min(each.expires_at or until, until))
-                for each in channel.secrets
-                if each.signs(event.made_at)
-            )
-            return replace(channel, secrets=(Secret(event.fingerprint), *others))
+            new, at, until = event.fingerprint, event.made_at, event.others_expire_at
+            return replace(channel, secrets=with_new(channel.secrets, new, at, until))
         case ChannelSecretRevoked():
-            left = (each for each in channel.secrets if each.fingerprint != event.fingerprint)
-            return replace(channel, secrets=tuple(left))
+            return replace(channel, secrets=without(channel.secrets, event.fingerprint))
         case ChannelWasDisabled():
             return replace(channel, active=False)
         case ChannelWasEnabled():
@@ -343,8 +369,7 @@ def make_secret(work: Work, *, channel_id: int, fingerprint: str, grace: int) ->
     Raises ChannelNotFound, TooManySecrets.
     """
     channel = existing_channel(work, channel_id)
-    if sum(each.signs(work.now) for each in channel.secrets) >= LIVE_SECRETS:
-        raise TooManySecrets(LIVE_SECRETS)
+    check_room(channel.secrets, work.now)
     made = MadeSecret(fingerprint, work.now, work.now + grace)
     event = ChannelSecretMade(channel_id, fingerprint, made.made_at, made.others_expire_at)
     work.record(CHANNELS, channel_id, event)
@@ -353,14 +378,9 @@ def make_secret(work: Work, *, channel_id: int, fingerprint: str, grace: int) ->
 
 def revoke_secret(work: Work, *, channel_id: int, fingerprint: str) -> int:
     """It stops signing at once. Raises ChannelNotFound, SecretNotFound, NewestSecret."""
-    channel = existing_channel(work, channel_id)
-    for each in channel.secrets:
-        if each.fingerprint == fingerprint and each.signs(work.now):
-            if not each.expires_at:
-                raise NewestSecret(fingerprint)
-            work.record(CHANNELS, channel_id, ChannelSecretRevoked(channel_id, fingerprint))
-            return channel_id
-    raise SecretNotFound(fingerprint)
+    check_older(existing_channel(work, channel_id).secrets, fingerprint, work.now)
+    work.record(CHANNELS, channel_id, ChannelSecretRevoked(channel_id, fingerprint))
+    return channel_id
 
 
 def existing_channel(work: Work, channel_id: int) -> Channel:

@@ -1,6 +1,7 @@
 """Rules in a real process: an answer at once, and SIGKILL in the middle of answering."""
 
 import asyncio
+import json
 import time
 from collections import Counter
 from pathlib import Path
@@ -8,7 +9,7 @@ from pathlib import Path
 import aiohttp
 import pytest
 from kanal_process import Client, Kanal
-from webhook_receiver import Receiver
+from webhook_receiver import Received, Receiver, hang, status
 
 pytestmark = pytest.mark.timeout(120)  # two processes start, on a machine that may be busy
 
@@ -22,18 +23,23 @@ AT_ONCE_SECONDS = 1.0
 async def test_a_kill_while_rules_answer_leaves_no_message_without_answer_and_none_with_two(
     data_dir: Path,
 ) -> None:
+    """Nor a webhook of a rule that was called and not delivered yet: it comes after the restart, under the same id."""
     kanal = Kanal(data_dir)
-    async with Receiver() as receiver:
+    async with Receiver() as receiver, Receiver() as hooks:
+        hooks.default = hang()
         await kanal.start()
         try:
             async with kanal.client() as client:
-                await _prepare(client, receiver.url)
+                await _prepare(client, receiver.url, hooks.url)
                 before = await _seconds_to_answer(client, receiver)
                 answered = asyncio.Event()
                 writing = asyncio.create_task(_write(client, answered))
                 await answered.wait()
+                await hooks.wait_for(1)
                 await kanal.kill()
                 await writing
+            under_way = {json.loads(each.body)["case_id"]: _id(each) for each in hooks.received}
+            hooks.default = status(200)
             await kanal.start()
             async with kanal.client() as client:
                 cases = (await client("GET", "cases.json"))["total_count"]
@@ -48,13 +54,21 @@ async def test_a_kill_while_rules_answer_leaves_no_message_without_answer_and_no
     per_case = Counter(form["object[case_id]"] for form in first.values())
     assert set(per_case.values()) == {1}
     assert {form["object[sent_via_rule]"] for form in first.values()} == {"1"}
+    called = {(json.loads(each.body)["case_id"], _id(each)) for each in hooks.received}
+    assert len(called) == cases == len({case_id for case_id, _ in called})
+    assert under_way.items() <= called
 
 
-async def _prepare(client: Client, url: str) -> None:
+def _id(received: Received) -> str:
+    return received.headers["webhook-id"]
+
+
+async def _prepare(client: Client, url: str, hook: str) -> None:
     channel = {"title": "App", "webhook_url": url, "channel_type": "async"}
     await client("POST", "custom_channels.json", {"custom_channel": channel})
     reply = {"action_type": "email_to_user", "action_destination": "We are on it."}
-    rule = {"kind": "incoming", "title": "Received", "actions": [reply]}
+    call = {"action_type": "webhook", "action_destination": {"url": hook}}
+    rule = {"kind": "incoming", "title": "Received", "actions": [reply, call]}
     await client("POST", "rules.json", {"rule": rule})
 
 
@@ -89,7 +103,7 @@ async def _write(client: Client, answered: asyncio.Event) -> None:
 async def _all_answered(client: Client, cases: int) -> None:
     async with asyncio.timeout(45):
         delivered = 0
-        while delivered < cases:
+        while delivered < 2 * cases:
             await asyncio.sleep(LOOK_SECONDS)
             listed = await client("GET", "deliveries.json?state=delivered&limit=1")
             delivered = listed["total_count"]

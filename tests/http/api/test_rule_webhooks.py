@@ -7,9 +7,11 @@ from served_api import Api
 from sqlalchemy import select
 
 from kanal.delivery import kept_headers, kept_secrets
+from kanal.delivery.ledger import read_lanes
 from kanal.delivery.tables import lanes
 from kanal.domain.conditions import Cause
 from kanal.domain.firings import fire_rule
+from kanal.domain.rule_webhooks import lane_of
 from kanal.domain.variables import VARIABLES
 
 URL = "https://example.com/cases/[case_id]"
@@ -68,6 +70,35 @@ async def test_secrets_are_shown_once_and_values_of_headers_never(api: Api) -> N
     question = {"kind": "incoming", "actions": [action()]}
     asked = await api.call("POST", "rules/what_if.json", {"what_if": {"rule": question}})
     assert (asked.status, asked.json["what_if"]["webhooks"]) == (200, 0), asked.text
+
+
+async def test_a_secret_is_rotated_signs_beside_the_new_one_and_is_taken_away(api: Api) -> None:
+    given = {"rule": {"kind": "incoming", "title": "R", "actions": [action()]}}
+    made = (await api.post("rules.json", given))["rule"]
+    first = made["webhook_secrets"]["1"]
+    path = "rules/1/webhooks/1/secrets"
+    key = {"headers": {"Idempotency-Key": "rotation"}}
+    new = (await api.post(f"{path}.json", {}, **key))["secret"]
+    secret = new.pop("secret")
+    assert (await api.post(f"{path}.json", {}, **key))["secret"] == new
+    newest, before = await api.items(f"{path}.json", "secret")
+    assert (newest, newest["expires_at"], before["expires_at"] is None) == (new, None, False)
+    with api.store.database.reading() as connection:
+        [claimed] = read_lanes(connection, [lane_of(1)])
+        signed = claimed.signers(api.store.writer.clock())
+        kept = [each.secret for each in kept_secrets.read(connection, [lane_of(1)])[lane_of(1)]]
+    assert kept == [secret, first]
+    assert len(signed.secrets) == 2
+    refused = await api.call("DELETE", f"{path}/{newest['fingerprint']}.json")
+    assert refused.refusal == (400, "newest_secret")
+    await api.call("DELETE", f"{path}/{before['fingerprint']}.json")
+    assert await api.items(f"{path}.json", "secret") == [newest]
+    # The rule goes on with its secrets however it is changed.
+    await api.put("rules/1.json", {"rule": {"title": "Other", "actions": made["actions"]}})
+    assert await api.items(f"{path}.json", "secret") == [newest]
+    text = (await api.call("GET", "events.json")).text
+    assert "rule.webhook_secret_revoked.1" in text
+    assert secret not in text
 
 
 async def test_calls_are_shown_to_those_alone_who_see_all_cases(api: Api) -> None:
