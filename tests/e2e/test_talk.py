@@ -96,6 +96,8 @@ async def test_two_at_one_case_see_each_other_and_do_not_answer_twice_unawares(d
     await desk.anna.locator("[data-content]").press("Control+Enter")
     await expect(desk.boris.locator(".staff_reply")).to_have_count(2)
     await expect(warning).to_be_empty()
+    await desk.anna.get_by_label("Subject").fill("A slip")
+    await desk.anna.get_by_label("Subject").press("Escape")
     # What one changes stays although the other's page is older.
     await desk.anna.get_by_label("Subject").fill("Changed by Anna")
     await desk.anna.get_by_label("Subject").press("Enter")
@@ -189,6 +191,8 @@ async def test_who_looks_elsewhere_hears_of_customers_as_they_wish(desk: Desk) -
 async def test_by_keyboard_alone_a_case_is_begun_changed_and_sent(desk: Desk) -> None:
     api, page = desk.api, desk.anna
     await api.case(user_custom_id="keys", user_full_name="Karl Keyboard", subject="First")
+    due = {"title": "Due", "field_type": "date", "field_level": "case"}
+    await api.post("custom_fields.json", {"custom_field": due})
     await page.goto("/inbox")
     await page.keyboard.press("c")
     await page.wait_for_url("**/cases/new")
@@ -211,7 +215,11 @@ async def test_by_keyboard_alone_a_case_is_begun_changed_and_sent(desk: Desk) ->
     await expect(page.locator(".event").last).to_contain_text("Normal → High")
     # What was changed keeps the focus.
     assert await page.evaluate("document.activeElement.name") == "priority"
+    await _tab_to(page, "Due")
+    await page.keyboard.type("04042026")
     await _tab_to(page, "Merge into another case…")
+    # Once it is whole, and not with each of its digits.
+    await expect(page.locator(".event", has_text="Due")).to_contain_text(["Due: 2026-04-04"])
     await page.keyboard.press("Enter")
     await _tab_to(page, "Of the same person")
     await page.keyboard.press("ArrowDown")

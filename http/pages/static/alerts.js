@@ -118,6 +118,7 @@ function notify({ case_id, name, subject }) {
 function askBrowser() {
   const box = document.querySelector("[data-ask-browser]");
   if (!box) return;
+  document.querySelector("[data-unlistened]").hidden = Boolean(navigator.locks);
   const refuses = document.querySelector("[data-browser-refuses]");
   const say = () => (refuses.hidden = !box.checked || ("Notification" in window && Notification.permission !== "denied"));
   box.addEventListener("change", async () => {

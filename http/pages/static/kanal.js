@@ -8,6 +8,7 @@ const REFRESH_PAUSE = 1000; // between two refreshes of a list, in milliseconds
 const TYPING_EVERY = 3000;
 const DRAFT_AFTER = 700;
 const TOAST_FOR = 5000;
+const DATE_AFTER = 2000;
 const GROWN = 360; // pixels up to which a text field grows with its text
 
 keepZone();
@@ -255,11 +256,16 @@ function company({ viewing, typing }) {
 
 // -- forms --------------------------------------------------------------------------------------
 
+const waiting = new Map(); // dates that may not be whole yet
+
 function forms() {
   document.addEventListener("change", (event) => {
     const form = event.target.closest("form[data-auto]");
     // A form that says what was there may also be told that nothing is.
-    if (form && (event.target.value !== "" || form.querySelector("[name^='was[']"))) form.requestSubmit();
+    if (!form || (event.target.value === "" && !form.querySelector("[name^='was[']"))) return;
+    // A date is changed once for each of its digits.
+    if (event.target.type === "date") dated(event.target);
+    else form.requestSubmit();
   });
   document.addEventListener("submit", async (event) => {
     const form = event.target;
@@ -300,6 +306,18 @@ function forms() {
       }
     }
   });
+}
+
+function dated(field) {
+  const done = () => {
+    clearTimeout(waiting.get(field));
+    field.removeEventListener("blur", done);
+    waiting.delete(field);
+    if (field.isConnected) field.form.requestSubmit();
+  };
+  if (!waiting.has(field)) field.addEventListener("blur", done);
+  clearTimeout(waiting.get(field));
+  waiting.set(field, setTimeout(done, DATE_AFTER));
 }
 
 // What a form is answered. Files take their time: how much of them has gone is shown.
@@ -365,7 +383,11 @@ function keyboard() {
       }
       return;
     }
-    if (event.key === "Escape" && writing) return writing.blur();
+    if (event.key === "Escape" && writing) {
+      // What would be saved by leaving it is as it was.
+      if (writing.form?.matches("[data-auto]") && "defaultValue" in writing) writing.value = writing.defaultValue;
+      return writing.blur();
+    }
     if (writing || event.ctrlKey || event.metaKey || event.altKey || document.querySelector("dialog[open]")) return;
     const act = { j: () => move(1), k: () => move(-1), x: mark, u: up, r: () => write("reply"), n: () => write("note"), c: () => document.querySelector("[data-new]")?.click(), "/": () => document.getElementById("q")?.focus(), "?": help }[event.key];
     if (event.key === "Enter" && here() && !event.target.closest("a, button")) {
