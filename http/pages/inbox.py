@@ -6,7 +6,7 @@ from functools import partial
 from typing import Annotated, Any, Final, NamedTuple
 
 from aiohttp import web
-from pydantic import BeforeValidator
+from pydantic import BeforeValidator, Field
 from sqlalchemy import Connection
 
 from kanal.domain import cases as domain
@@ -47,6 +47,8 @@ LINE: Final = 160
 MOST_SEARCHED: Final = 200
 PHONE: Final = re.compile(r"\+?[\d\s().-]{5,}")
 NUMBER: Final = re.compile(r"#?(\d{1,18})")
+CHATS: Final = "chats"
+MOST_PAGES: Final = 1000
 NUMBERED: Final = re.compile(r"[1-9][0-9]{0,17}")
 """The id that a view may name."""
 ID_MARK: Final = "id:"
@@ -63,6 +65,8 @@ class InboxQuery(Fields):
     sort: Sort = DEFAULT_SORT
     q: Text = ""
     cursor: Text = ""
+    page: Annotated[Id, Field(ge=1, le=MOST_PAGES)] = 1
+    """Of the views that have no cursor."""
 
 
 class BulkChange(Fields):
@@ -126,6 +130,9 @@ async def show(visit: Visit) -> web.StreamResponse:
         sidebar=shown.sidebar,
         position=shown.position,
         following=cursor_of(asked.sort, shown.next, keyed_hash) if shown.next else "",
+        next_page=asked.page + 1
+        if asked.view in (CHATS, OVERDUE) and not query and shown.total > asked.page * ROWS
+        else 0,
     )
 
 
@@ -190,14 +197,14 @@ def _shown(
     position = visit.context.database.head(connection)
     beside = sidebar.read(connection, views, staff_id)
     end: After | None = None
-    if asked.view == "chats" and not query:
-        found = chats.listed(connection, views, ChatFilter(), Page(limit=ROWS))
+    if asked.view == CHATS and not query:
+        found = chats.listed(connection, views, ChatFilter(), Page(asked.page, ROWS))
         rows, total = (
             cases.of_ids(connection, views, [row.case_id for row in found.rows]),
             found.total,
         )
     elif asked.view == OVERDUE and not query:
-        late = deadlines.violated(connection, views, now(), Page(limit=ROWS))
+        late = deadlines.violated(connection, views, now(), Page(asked.page, ROWS))
         rows, total = cases.of_ids(connection, views, late.rows), late.total
     else:
         wanted = _searched(query) if query else _wanted(connection, views, visit, asked.view)

@@ -200,3 +200,5 @@ def test_whom_somebody_may_mean_is_found_by_parts_of_names_and_contacts_and_whol
     assert meant("916 123-45") == [2]
     assert meant("former") == meant("gone") == meant("so") == meant("^x^y") == []
     assert meant("som") == [3]
+    for odd in ('"""', "%_%", "^^^", "a\"b'c", "+++", "……………", "\u0301\u0301\u0301"):
+        assert meant(odd) == []

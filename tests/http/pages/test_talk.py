@@ -274,3 +274,31 @@ async def test_whoever_watches_is_told_of_customers_in_their_cases_and_nobody_s(
                 assert line
                 told += line if line.startswith(b'data: {"cases":[{') else b""
         assert b"W1" not in told
+
+
+async def test_chats_spam_and_trash_have_views_of_their_own(
+    shared_api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    api = shared_api
+    monkeypatch.setattr("kanal.http.pages.inbox.ROWS", 2)
+    channel = f"cch{await api.channel(title='Views', channel_type='sync')}"
+    made = [
+        (await api.case(channel=channel, user_custom_id=f"v{n}", subject=f"Viewed {n}"))["case_id"]
+        for n in range(3)
+    ]
+    async with visitor(api.address) as anna:
+        await anna.sign_in()
+
+        async def shown(view: str) -> list[int]:
+            text = (await anna.get(f"/inbox?view={view}")).text
+            return [case_id for case_id in made if f'id="case-{case_id}"' in text]
+
+        assert [await shown("chats"), await shown("chats&page=2")] == [made[:2], made[2:]]
+        assert "page=2" in (await anna.get("/inbox?view=chats")).text
+        assert (await anna.get("/inbox?view=chats&page=0")).status == 400
+        for view, action in (("spam", "spam"), ("trash", "trash")):
+            await anna.post("/inbox/change", {"case[]": str(made[0]), "action": action})
+            assert [await shown(view), await shown("chats")] == [made[:1], made[1:]]
+            assert 'value="restore"' in (await anna.get(f"/inbox?view={view}")).text
+            await anna.post("/inbox/change", {"case[]": str(made[0]), "action": "restore"})
+            assert await shown(view) == []
