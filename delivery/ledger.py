@@ -22,7 +22,6 @@ from sqlalchemy import (
     text,
     update,
 )
-from sqlalchemy.dialects import postgresql, sqlite
 
 from kanal.delivery import kept_headers, kept_secrets, queues
 from kanal.delivery.body import TEMPLATE_VERSION
@@ -78,10 +77,6 @@ _DUE_HEADS: Final = (
 _NEXT_HEAD: Final = select(func.min(deliveries.c.due_at)).where(
     _HEADS, deliveries.c.due_at > bindparam("now")
 )
-_INSERT_NEW: Final[dict[str, Any]] = {
-    name: dialect.insert(deliveries).on_conflict_do_nothing(index_elements=["delivery_id"])
-    for name, dialect in (("sqlite", sqlite), ("postgresql", postgresql))
-}
 
 
 class LeaseLost(Exception):
@@ -386,7 +381,9 @@ def new_delivery(
     variables: str | None = None,
     dead_because: str | None = None,
 ) -> dict[str, Any]:
-    """The row of what goes out because of an event. `dead_because`: it can never be delivered."""
+    """The row of what goes out because of an event; one that was enqueued before stays as it is. `dead_because`: it can never
+    be delivered.
+    """
     dead = dead_because is not None
     return {
         "delivery_id": delivery_id,
@@ -413,16 +410,13 @@ def new_delivery(
         "delivered_at": None,
         "reason": dead_because,
         "replay_id": None,
+        "was": None,
+        "was_because": None,
         "template_version": TEMPLATE_VERSION,
         "content_type": content_type,
         "variables": variables,
         "body": body,
     }
-
-
-def insert_new(connection: Connection, rows: list[dict[str, Any]]) -> None:
-    """An id that is there already was enqueued before, and stays as it is."""
-    connection.execute(_INSERT_NEW[connection.dialect.name], rows)
 
 
 # -- attempts ------------------------------------------------------------------------------------

@@ -13,10 +13,11 @@ from kanal.delivery import kept_secrets, ledger
 from kanal.delivery.body import CONTENT_TYPES, Fields, render, rfc_2822
 from kanal.delivery.queues import places, queue_of
 from kanal.delivery.signing import webhook_id
-from kanal.delivery.tables import attempts, lanes
+from kanal.delivery.tables import attempts, deliveries, lanes
 from kanal.domain.notices import Notice, notice_of
 from kanal.domain.stream import Recorded
 from kanal.domain.webhook_options import WebhookOptions
+from kanal.eventlog.projection import Changes
 from kanal.eventlog.tables import channel_secrets
 
 NOTICES: Final = 0
@@ -54,7 +55,7 @@ def enqueue(
         return False
     queue = queue_of(OPTIONS, NOTICES, 0)
     place = places(connection, [(0, NOTICES, queue)])[0, NOTICES]
-    rows = []
+    changes = Changes()
     for recorded, notice in notices:
         delivery_id = webhook_id(
             recorded.stream_id, recorded.version, NOTICES, installation=installation
@@ -70,9 +71,9 @@ def enqueue(
             content_type=CONTENT_TYPES[OPTIONS.format],
             body=render("notice", _fields(connection, notice, zone), OPTIONS.format),
         )
-        rows.append(row)
+        changes.insert(deliveries, row)
         place = place._replace(sequence=place.sequence + 1, previous_id=delivery_id, waits=True)
-    ledger.insert_new(connection, rows)
+    changes.flush(connection)
     connection.execute(update(lanes).where(lanes.c.channel_id == NOTICES).values(due_at=now))
     return True
 

@@ -26,7 +26,6 @@ from kanal.delivery.ledger import (
     attempt_row,
     database_now,
     end_lane,
-    insert_new,
     lane_rows,
     new_delivery,
     new_lane,
@@ -217,14 +216,13 @@ class Outbox:
         self._arrived |= found.keys()
         places = _Places(connection, events, found)
         changes = Changes()
-        rows = []
         idle: dict[int, int] = {}
         for recorded, event in zip(messages, events, strict=True):
             lane = found[event.channel_id]
             delivery_id = self._webhook_id(recorded)
             place = places.next(event, lane, delivery_id)
             row = self._row(recorded, delivery_id, lane, place, self._time(connection))
-            rows.append(row)
+            changes.insert(deliveries, row)
             if lane.polled_until > recorded.envelope.at:
                 self._others.add(lane.channel_id)
             if row["due_at"] is None:
@@ -236,7 +234,6 @@ class Outbox:
                     idle.setdefault(lane.channel_id, delivery.due_at)
                 if not self._dispatcher or lane.owner != self._dispatcher.owner:
                     self._others.add(lane.channel_id)
-        insert_new(connection, rows)
         changes.flush(connection)
         wake(connection, idle)
 

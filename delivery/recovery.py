@@ -15,7 +15,7 @@ from typing import Any, Final, NamedTuple
 import structlog
 from sqlalchemy import Connection, delete, func, insert, select, update
 
-from kanal.delivery.ledger import insert_new, lane_rows, notify, promote, wake
+from kanal.delivery.ledger import lane_rows, notify, promote, wake
 from kanal.delivery.outbox import LANE_CHANGES, Outbox, known_to_receivers
 from kanal.delivery.outcome import OutcomeClass
 from kanal.delivery.queues import queue_of
@@ -199,10 +199,12 @@ class Recovery:
             rows.append(row)
         if rows:
             given_up = self._given_up(connection, rows)
+            again = Changes()
             for row in rows:
                 if row["delivery_id"] in given_up:
                     row |= {"state": "dead", "turn": None, "reason": given_up[row["delivery_id"]]}
-            insert_new(connection, rows)
+                again.insert(deliveries, row)
+            again.flush(connection)
             _number(connection, {row["case_id"] for row in rows})
         return Counter(row["state"] for row in rows)
 

@@ -17,6 +17,7 @@ from sqlalchemy import (
     text,
 )
 
+from kanal.eventlog.projection import ONCE
 from kanal.eventlog.tables import METADATA
 
 Kind = Literal[
@@ -116,6 +117,7 @@ deliveries = Table(
         sqlite_where=text("kind <> 'message_new'"),
         postgresql_where=text("kind <> 'message_new'"),
     ),
+    info={ONCE: True},
 )
 """One row for each event that goes out, of messages mostly; its key is the `webhook-id`, its bytes are made once.
 

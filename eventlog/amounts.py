@@ -82,18 +82,18 @@ class Amounts:
         for key, *values in connection.exec_driver_sql(sql, (given,)):
             yield key, dict(zip(self._names, values, strict=True))
 
-    def add(self, connection: Connection, differences: Amount) -> None:
+    def adding(self, dialect: Dialect, differences: Amount) -> Iterator[tuple[str, Any]]:
+        """Statements of the driver's, with their parameters."""
         rows = [(*values, more) for values, more in differences.items() if more]
         if not rows:
             return
-        if connection.dialect.name == "postgresql":
-            arrays = tuple(map(list, zip(*rows, strict=True)))
-            connection.exec_driver_sql(self._adding_arrays(connection.dialect), arrays)
+        if dialect.name == "postgresql":
+            yield self._adding_arrays(dialect), tuple(map(list, zip(*rows, strict=True)))
             return
-        connection.exec_driver_sql(self._adding, rows)
+        yield self._adding, rows
         fewer = [row[:-1] for row in rows if row[-1] < 0]
         if fewer:
-            connection.exec_driver_sql(self._dropping, fewer)
+            yield self._dropping, fewer
 
     @cached_property
     def _adding(self) -> str:

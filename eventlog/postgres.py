@@ -179,10 +179,10 @@ class PostgresDatabase(Database):
         return connection
 
     def lock(self, connection: Connection) -> None:
-        connection.exec_driver_sql(
-            f"SET LOCAL lock_timeout = '{LOCK_TIMEOUT_SECONDS}s'; "
-            f"LOCK TABLE {EVENTS_TABLE} IN EXCLUSIVE MODE"
-        )
+        driver: Any = connection.connection.driver_connection
+        with driver.pipeline():  # with its BEGIN in one round trip
+            driver.execute(f"SET LOCAL lock_timeout = '{LOCK_TIMEOUT_SECONDS}s'")
+            driver.execute(f"LOCK TABLE {EVENTS_TABLE} IN EXCLUSIVE MODE")
 
     def append(self, connection: Connection, events: Sequence[StoredEvent]) -> Sequence[int]:
         driver: Any = connection.connection.driver_connection

@@ -1,15 +1,17 @@
 """What the log knows of read models: a fold from events to row changes, and the row changes of one transaction."""
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from operator import itemgetter
 from typing import Any, Protocol
 
-from sqlalchemy import Connection, Dialect, Table, bindparam, delete, insert, update
+from sqlalchemy import Connection, Dialect, Table, bindparam, delete, update
+from sqlalchemy.dialects import sqlite
 
 from kanal.domain.event import Event
 from kanal.domain.stream import Recorded
-from kanal.eventlog.amounts import KEPT, Amounts
+from kanal.eventlog.amounts import KEPT, Amount, Amounts
 
 Row = dict[str, Any]
 Key = tuple[Any, ...]
@@ -28,6 +30,8 @@ class InlineProjection(Protocol):
 
 
 Tables = Mapping[str, Table]
+Run = Callable[[str, Any], Any]
+"""Runs a statement of the driver's, with its parameters."""
 Fold = Callable[["Changes", Tables, Recorded], None]
 
 
@@ -46,6 +50,9 @@ class Projection(Protocol):
 
 IN_ORDER = "in order"
 """Key in a table's `info`: its new rows are inserted in the order of their keys."""
+
+ONCE = "once"
+"""Key in a table's `info`: a new row whose key is there already is not inserted, and changes nothing."""
 
 ADVANCE = "advance"
 """Key in a table's `info`: the `Advance` that goes on from its rows."""
@@ -102,8 +109,11 @@ class Changes:
         `bulk`: the tables are being filled by this caller alone; PostgreSQL takes the new rows by COPY.
         """
         bulk = bulk and connection.dialect.name == "postgresql"
-        for changes in self._tables.values():
-            changes.flush(connection, bulk=bulk)
+        of_tables = self._tables.values()
+        differences = [changes.differences(connection) for changes in of_tables]
+        with _running(connection, one_by_one=bulk) as run:
+            for changes, of_amounts in zip(of_tables, differences, strict=True):
+                changes.write(connection, run, of_amounts, bulk=bulk)
         for table, events in self._advances.items():
             # Not kept: another try may find other rows.
             advance: Advance = table.info[ADVANCE]
@@ -141,32 +151,37 @@ class _TableChanges:
             self._updates.pop(key, None)
             self._deletes[key] = None
 
-    def flush(self, connection: Connection, *, bulk: bool) -> None:
+    def differences(self, connection: Connection) -> Amount | None:
+        """Of amounts that are kept of the table; what is written must not have been yet."""
         amounts: Amounts | None = self._table.info.get(KEPT)
         if amounts is None:
-            self._write(connection, bulk=bulk)
-            return
+            return None
         new = self._inserts.values()
-        differences = amounts.differences(connection, new, self._updates, self._deletes)
-        self._write(connection, bulk=bulk)
-        amounts.add(connection, differences)
+        return amounts.differences(connection, new, self._updates, self._deletes)
 
-    def _write(self, connection: Connection, *, bulk: bool) -> None:
+    def write(
+        self, connection: Connection, run: Run, differences: Amount | None, *, bulk: bool
+    ) -> None:
+        dialect = connection.dialect
         if self._deletes:
             rows = [dict(zip(self._key_names, key, strict=True)) for key in self._deletes]
-            self._execute(connection, "delete", (), rows)
+            run(*self._statement(dialect, "delete", (), rows))
         if self._table.info.get(IN_ORDER):
             self._inserts = dict(sorted(self._inserts.items()))
         if self._inserts and bulk:
             self._copy(connection, self._inserts.values())
         elif self._inserts:
-            self._execute(connection, "insert", (), list(self._inserts.values()))
+            run(*self._statement(dialect, "insert", (), list(self._inserts.values())))
         shapes: defaultdict[tuple[str, ...], list[Row]] = defaultdict(list)
         for key, values in self._updates.items():
             keyed = values | dict(zip(self._key_names, key, strict=True))
             shapes[tuple(values)].append(keyed)
         for names, rows in shapes.items():
-            self._execute(connection, "update", names, rows)
+            run(*self._statement(dialect, "update", names, rows))
+        if differences:
+            amounts: Amounts = self._table.info[KEPT]
+            for statement in amounts.adding(dialect, differences):
+                run(*statement)
 
     def _copy(self, connection: Connection, rows: Iterable[Row]) -> None:
         names = self._names
@@ -180,24 +195,27 @@ class _TableChanges:
             for row in rows:
                 copy.write_row(pick(row))
 
-    def _execute(
-        self, connection: Connection, kind: str, names: tuple[str, ...], rows: list[Row]
-    ) -> None:
+    def _statement(
+        self, dialect: Dialect, kind: str, names: tuple[str, ...], rows: list[Row]
+    ) -> tuple[str, Any]:
         """Compiled once for each table and shape: SQLAlchemy's work for each row would be most of the cost."""
         compiled: dict[Any, Any] = self._table.info.setdefault("compiled", {})
-        dialect = connection.dialect
         key = (dialect.name, kind, names)
         if key not in compiled:
             compile_ = self._of_arrays if dialect.name == "postgresql" else self._of_rows
             compiled[key] = compile_(dialect, kind, names)
         sql, arranged = compiled[key]
-        connection.exec_driver_sql(sql, arranged(rows))
+        return sql, arranged(rows)
 
     def _of_rows(self, dialect: Dialect, kind: str, names: tuple[str, ...]) -> "_Compiled":
         """One row after the other, in one call of the driver."""
         table = self._table
         where = [table.c[name] == bindparam(f"{name}_") for name in self._key_names]
-        statement: Any = insert(table).values({name: bindparam(name) for name in self._names})
+        statement: Any = sqlite.insert(table).values(
+            {name: bindparam(name) for name in self._names}
+        )
+        if table.info.get(ONCE):
+            statement = statement.on_conflict_do_nothing(index_elements=self._key_names)
         if kind == "delete":
             statement = delete(table).where(*where)
         elif kind == "update":
@@ -220,13 +238,26 @@ class _TableChanges:
         quoted = ", ".join(f'"{name}"' for name in columns)
         where = " AND ".join(f't."{name}" = v."{name}"' for name in self._key_names)
         changed = ", ".join(f'"{name}" = v."{name}"' for name in names)
+        keys = ", ".join(f'"{name}"' for name in self._key_names)
+        once = f"ON CONFLICT ({keys}) DO NOTHING" if self._table.info.get(ONCE) else ""
         sql = {
-            "insert": f"INSERT INTO {table} ({quoted}) SELECT * FROM {source}",
+            "insert": f"INSERT INTO {table} ({quoted}) SELECT * FROM {source} {once}",
             "update": f"UPDATE {table} t SET {changed} FROM {source} AS v ({quoted}) WHERE {where}",
             "delete": f"DELETE FROM {table} t USING {source} AS v ({quoted}) WHERE {where}",
         }[kind]
         pick = _picking(columns)
         return sql, lambda rows: tuple(map(list, zip(*map(pick, rows), strict=True)))
+
+
+@contextmanager
+def _running(connection: Connection, *, one_by_one: bool) -> Iterator[Run]:
+    """For statements whose results nobody needs. PostgreSQL gets them all in one round trip, and says at the end if one failed."""
+    if connection.dialect.name != "postgresql" or one_by_one:
+        yield connection.exec_driver_sql
+        return
+    psycopg: Any = connection.connection.driver_connection
+    with psycopg.cursor() as cursor, psycopg.pipeline():
+        yield cursor.execute
 
 
 def _names_of(table: Table) -> tuple[list[str], list[str]]:
