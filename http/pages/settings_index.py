@@ -66,7 +66,7 @@ SETTINGS: Final = (
                 N_("What a role gives: channels, groups, whose cases, the account."),
                 "/roles",
                 Right.MANAGE_STAFF,
-                "hand",
+                "shield",
             ),
             Entry(
                 N_("API keys"),

@@ -60,6 +60,11 @@ PERIODS: Final[Mapping[PeriodName, str]] = {
 DEFAULT: Final = "last_30_days"
 DAY_NAME: Final = "EEE, d MMM y"
 HOUR_NAME: Final = "EEE, d MMM, HH:mm"
+MOST_DAYS: Final = 93
+"""In one chart; longer periods are shown by the week, as nobody sees a day in them."""
+MOST_DAYS_BY_HOUR: Final = 8
+"""In one chart; longer periods are shown by the day, whatever is asked for."""
+WEEK: Final = 7
 FEW_DAYS: Final = 2
 """Up to so many a period is shown by the hour unless somebody wants days."""
 NO_BACKLOG: Final = Backlog(*[0] * len(Backlog._fields))
@@ -87,6 +92,13 @@ class StatisticsQuery(Fields):
     def address(self, **others: str) -> str:
         """The query of the same figures, with these fields otherwise."""
         return urlencode({**{name: str(value) for name, value in self.given().items()}, **others})
+
+
+class Stretch(NamedTuple):
+    """An hour, a day or a week of a chart, with the keys of its figures."""
+
+    unit: Unit
+    keys: range
 
 
 class Card(NamedTuple):
@@ -216,7 +228,7 @@ def _understood(visit: Visit, asked: StatisticsQuery) -> tuple[ChannelStatsQuery
     span = Span(since, min(until, now) if since < now else until)
     length = span.until - span.since
     wanted = asked.unit == "hour" or (not asked.unit and length <= FEW_DAYS * stats.DAY)
-    return query, span, wanted and length <= stats.MOST_HOURS
+    return query, span, wanted and length <= MOST_DAYS_BY_HOUR * stats.DAY
 
 
 def _day_after(given: str) -> str:
@@ -259,27 +271,27 @@ def _shown(
             return shown._replace(rows=[row for row in rows if row.name or _worked(row)])
         case "ratings":
             by = "hour" if by_hour else "day"
-            units = _units(visit, span, by_hour)
-            sums = _in_order(measured(by, span), units)
+            stretches = _stretches(visit, span, by_hour)
+            sums = _in_order(measured(by, span), stretches)
             rated = SatisfactionQuery.model_construct(**query.given())
             ratings = stats.rated_in(
                 connection, views, asked=rated, span=span, page=Page(limit=RATINGS)
             )
             whole = Sums.together(sums)
             return shown._replace(
-                charts=[_ratings(sums, list(units.values()))],
+                charts=[_ratings(sums, [each.unit for each in stretches])],
                 shares=(whole["rated_high"], whole["rated_middle"], whole["rated_low"]),
                 ratings=ratings.rows,
             )
     by = "hour" if by_hour else "day"
-    units, former = _units(visit, span, by_hour), _units(visit, span.before, by_hour)
-    sums = _in_order(measured(by, span), units)
-    before = _in_order(measured(by, span.before), former)
+    stretches = _stretches(visit, span, by_hour)
+    sums = _in_order(measured(by, span), stretches)
+    before = _in_order(measured(by, span.before), _stretches(visit, span.before, by_hour))
     wanted = stats.wanted_in(connection, views, query, span)
     waiting = figures.backlog(connection, views, now, None, wanted)
     return shown._replace(
         cards=_cards(Sums.together(sums), Sums.together(before), query.hours),
-        charts=_charts(sums, before, list(units.values()), query.hours),
+        charts=_charts(sums, before, [each.unit for each in stretches], query.hours),
         backlog=stats.shown_backlog(waiting.get("") or NO_BACKLOG, now),
     )
 
@@ -288,30 +300,40 @@ def _worked(row: ChannelStatsAnswer) -> bool:
     return any((row.new_cases, row.closed_cases, row.messages_out, row.notes, row.messages_in))
 
 
-def _units(visit: Visit, span: Span, by_hour: bool) -> dict[int, Unit]:
-    """All days or hours of a period, by the keys of their figures."""
+def _stretches(visit: Visit, span: Span, by_hour: bool) -> list[Stretch]:
+    """All hours, days or weeks of a period; weeks begin with it."""
     zone, locale = visit.context.dates.zone, wording.locale_of(visit.language)
     period = Period.of(*span)
     if by_hour:
         hours = dict.fromkeys(hour_of(slot, zone) for slot in range(*period))
         moments = {hour: datetime.fromtimestamp(hour * SLOT // SECOND, zone) for hour in hours}
-        return {
-            hour: Unit(
-                format_datetime(at, HOUR_NAME, locale=locale),
-                format_datetime(at, "HH:mm", locale=locale),
+        return [
+            Stretch(
+                Unit(
+                    format_datetime(at, HOUR_NAME, locale=locale),
+                    format_datetime(at, "HH:mm", locale=locale),
+                ),
+                range(hour, hour + 1),
             )
             for hour, at in moments.items()
-        }
+        ]
     first, last = day_of(period.since, str(zone)), day_of(period.until - 1, str(zone))
-    days = {day: date.fromordinal(day) for day in range(first, last + 1)}
-    return {
-        day: Unit(format_date(at, DAY_NAME, locale=locale), format_date(at, "d MMM", locale=locale))
-        for day, at in days.items()
-    }
+    length = 1 if last - first < MOST_DAYS else WEEK
+    found = []
+    for begun in range(first, last + 1, length):
+        days = range(begun, min(begun + length, last + 1))
+        names = [format_date(date.fromordinal(day), DAY_NAME, locale=locale) for day in days]
+        name = names[0] if len(names) == 1 else f"{names[0]} – {names[-1]}"
+        label = format_date(date.fromordinal(begun), "d MMM", locale=locale)
+        found.append(Stretch(Unit(name, label), days))
+    return found
 
 
-def _in_order(measured: Measured, units: Iterable[int]) -> list[Sums]:
-    return [measured.sums.get(unit) or Sums() for unit in units]
+def _in_order(measured: Measured, stretches: Iterable[Stretch]) -> list[Sums]:
+    return [
+        Sums.together(measured.sums[key] for key in stretch.keys if key in measured.sums)
+        for stretch in stretches
+    ]
 
 
 def _cards(sums: Sums, before: Sums, part: Part) -> list[Card]:

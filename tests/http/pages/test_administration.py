@@ -70,6 +70,8 @@ async def test_figures_are_drawn_said_and_tabled(shared_api: Api) -> None:
         assert seen.text.count('class="drawing"') == seen.text.count("<desc ") >= 4
         by_hour = await anna.get(f"/statistics?period=custom&since={TODAY}&until={TODAY}")
         assert "Mon, 5 Jan, 10:00" in by_hour.words
+        weeks = plain(await anna.get("/statistics?period=custom&since=2026-01-01&until=2026-12-31"))
+        assert "Thu, 1 Jan 2026 – Wed, 7 Jan 2026 1 0 0 0" in weeks
         staff = await anna.get(f"/statistics?view=staff&{january}")
         assert "20 mins" in plain(staff)
         channels = plain(await anna.get(f"/statistics?view=channels&{january}&channel=cch1"))

@@ -58,6 +58,10 @@ async def test_a_page_asks_as_much_of_one_case_as_of_many(shared_api: Api) -> No
         "/channels",
         "/channels/cch1",
         "/staff",
+        "/statistics",
+        "/statistics?view=staff",
+        "/access",
+        "/keys",
     )
 
     async def asked_for(anna: Visitor) -> list[Counter[str]]:
