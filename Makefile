@@ -18,8 +18,8 @@ help: ## list these targets
 run: $(VENV)/.installed ## start Kanal on SQLite in ./data, http://127.0.0.1:8080
 	@exec $(BIN)/kanal serve
 
-demo: $(VENV)/.installed ## start Kanal and an example integration to look at
-	@exec $(BIN)/python examples/own_chat/demo.py
+demo: $(VENV)/.installed ## start Kanal with five weeks of a small company, and an example chat
+	@exec $(BIN)/python demo/demo.py $(ARGS)
 
 test: $(VENV)/.installed-dev ## run the whole test suite (ARGS="..." goes to pytest)
 	$(BIN)/pytest -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder --durations=20 $(ARGS)

@@ -18,7 +18,7 @@ from kanal.settings import Settings
 ROOT = Path(__file__).parents[1]
 
 # Folders of the root that hold programs and papers, not parts of the package.
-NOT_PACKAGED = {"bench", "build", "data", "dist", "docs", "examples", "tests"}
+NOT_PACKAGED = {"bench", "build", "data", "demo", "dist", "docs", "examples", "tests"}
 ROOT_MODULES = {"__init__", "__main__", "bootstrap", "settings"}
 
 # The arrows of docs/architecture.md. Root modules may import everything.

@@ -16,13 +16,18 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 from urllib.parse import urlencode
+from zoneinfo import ZoneInfo
 
 import aiohttp
 import pytest
 from standardwebhooks import Webhook
 
+from kanal.bootstrap import opened
+from kanal.settings import Settings
+
 ROOT = Path(__file__).parents[2]
 OWN_CHAT = ROOT / "examples" / "own_chat"
+DEMO = ROOT / "demo" / "demo.py"
 EMAIL = "anna@shop.example"
 API_KEY = "the-key-of-anna"
 # Kanal and the chat start as separate programs, up to four times in a test, on a machine that may be
@@ -519,9 +524,13 @@ async def handed_over(visitor: Visitor, chat: Chat, anna: Staff) -> str:
     return str(user["user"]["user_custom_id"])
 
 
-def demo(folder: Path, kanal_port: int, chat_port: int) -> Program:
-    ports = {"KANAL_PORT": str(kanal_port), "OWN_CHAT_PORT": str(chat_port)}
-    return Program([sys.executable, str(OWN_CHAT / "demo.py")], ports, folder)
+def demo(folder: Path, kanal_port: int, chat_port: int, programs_port: int) -> Program:
+    ports = {
+        "KANAL_PORT": str(kanal_port),
+        "OWN_CHAT_PORT": str(chat_port),
+        "DEMO_PROGRAMS_PORT": str(programs_port),
+    }
+    return Program([sys.executable, str(DEMO), "--cases", "6"], ports, folder)
 
 
 async def carry_out(line: str) -> None:
@@ -547,23 +556,65 @@ def free_ports(count: int) -> Iterator[list[int]]:
         yield [each.getsockname()[1] for each in sockets]
 
 
-async def test_the_demo_starts_both_twice_and_its_lines_work(tmp_path: Path) -> None:
-    with free_ports(2) as ports:
+async def test_the_demo_is_filled_once_and_what_it_prints_works(tmp_path: Path) -> None:
+    with free_ports(3) as ports:
         pass
+    address, seen = f"http://127.0.0.1:{ports[0]}", []
     for _ in range(2):
         with demo(tmp_path, *ports) as running:
-            running.says("(Ctrl-C) ends both")
+            login = running.says(r"curl -s -u '(\S+)'")
+            running.says("(Ctrl-C) ends everything")
+            assert len(re.findall(r"@birchclay.example +password \S+", running.printed)) == 3
             async with visiting(f"http://127.0.0.1:{ports[1]}") as visitor:
                 await visitor.writes("human")
                 await carry_out(running.says(r"(curl .*/messages\.json \\\n.*)\n"))
                 await visitor.sees("Hello, this is Anna. How can I help?")
+            seen.append(await looked_at(address, login))
             assert running.end() == 0
         with socket.create_server(("127.0.0.1", ports[0])):
             pass  # nobody listens there any more
+    first, second = seen
+    # What the first start made is there, with one more case of the visitor's.
+    assert second["cases"] == first["cases"] + 1
+    assert first["rules"] > 0
+    assert first["answered"] > 0
+    assert first["failing"] > 0
+    assert first["held"] > 0
+    settings = Settings.load(
+        data_dir=tmp_path / "data" / "demo" / "kanal", timezone=ZoneInfo("Europe/Moscow")
+    )
+    with opened(settings) as store:
+        work = store.rebuild()
+        assert len(list(work.run())) > 0
+        assert work.differences == []
+
+
+async def looked_at(address: str, login: str) -> dict[str, int]:
+    """Some of what the demo shows, counted."""
+    headers = {"Authorization": aiohttp.encode_basic_auth(*login.split(":", 1))}
+    async with aiohttp.ClientSession(address, headers=headers) as session:
+
+        async def total(path: str) -> Any:
+            async with session.get(f"/api/{path}") as answer:
+                assert answer.status == 200, await answer.text()
+                return await answer.json()
+
+        figures = (await total("stats_channels.json?group_by=total&period=last_30_days"))["0"]
+        cases = await total("cases.json?limit=1&show_active_chats=1&show_merged_cases=1")
+        return {
+            "cases": cases["total_count"],
+            "answered": figures["stats"]["first_response"]["count"],
+            "rules": len(
+                (await total("cases/1/changelog.json?show_chat_activation=1"))["changelog"]
+            )
+            + figures["stats"]["rule_messages"],
+            "failing": (await total("deliveries.json?state=pending&channel=cch5"))["total_count"],
+            "held": (await total("deliveries.json?state=held&limit=1"))["total_count"],
+        }
 
 
 def test_the_demo_says_which_port_is_taken(tmp_path: Path) -> None:
-    with free_ports(2) as (kanal_port, chat_port), demo(tmp_path, kanal_port, chat_port) as taken:
+    with free_ports(3) as ports, demo(tmp_path, *ports) as taken:
         assert taken.ended() == 1
-    assert f"port {kanal_port}: Address already in use" in taken.printed
-    assert f"KANAL_PORT={kanal_port + 1} make demo" in taken.printed
+    assert f"port {ports[0]}: Address already in use" in taken.printed
+    assert f"KANAL_PORT={ports[0] + 1} make demo" in taken.printed

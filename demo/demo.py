@@ -1,34 +1,46 @@
-"""`make demo`: Kanal and the example chat beside each other on this machine, ready to be tried.
+"""`make demo`: a small company's help desk with five weeks behind it, and its website's chat, on this machine, ready to be tried.
 
-What they keep, their keys included, is in ./data/demo; remove that folder to start afresh.
+What they keep, keys included, is in ./data/demo; remove that folder to start afresh.
 """
 
+import argparse
 import asyncio
 import json
 import os
 import re
-import secrets
+import shutil
 import signal
 import socket
 import sys
-from asyncio.subprocess import PIPE, Process
+from asyncio.subprocess import DEVNULL, PIPE, Process
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import aiohttp
+import company
+from company import STAFF
+from plan import BLOCKED_ID
+from programs import Programs, answering, today
 
-CHAT = Path(__file__).parent / "chat.py"
+HERE = Path(__file__).parent
+FILL = HERE / "fill.py"
+CHAT = HERE.parent / "examples" / "own_chat" / "chat.py"
 FOLDER = Path("data/demo")
+NEW = FOLDER / "new"
+"""While it is being filled; what is left of a fill that was cut off is made anew."""
+KANAL_FOLDER = FOLDER / "kanal"
 KEYS = FOLDER / "keys.json"
 KANAL_LOG = FOLDER / "kanal.log"
 HOST = "127.0.0.1"
 KANAL_PORT = int(os.environ.get("KANAL_PORT") or 8080)
 CHAT_PORT = int(os.environ.get("OWN_CHAT_PORT") or 8090)
+PROGRAMS_PORT = int(os.environ.get("DEMO_PROGRAMS_PORT") or 8091)
 KANAL = f"http://{HOST}:{KANAL_PORT}"
 OWN_CHAT = f"http://{HOST}:{CHAT_PORT}"
-EMAIL = "anna@shop.example"
+PROGRAMS = f"http://{HOST}:{PROGRAMS_PORT}"
+EMAIL = STAFF[0].email
 
 # The first start makes the database; a busy machine needs its time for that.
 START_SECONDS = 60
@@ -37,15 +49,21 @@ END_SECONDS = 15
 POLL_SECONDS = 0.1
 
 READY = """
+The help desk, as staff see it:     {kanal}
+{people}
 The chat, as a visitor sees it:     {chat}
     Ask the bot something, then write "human".
-The help desk, as staff see it:     {kanal}
-    Sign in as {email}, password {password}.
 The same over the API:              {kanal}/api/cases.json
     curl -s -u '{login}' {kanal}/api/cases.json
 
-When a visitor is handed over, the line that answers them appears here. Ctrl-C ends both.
+When a visitor is handed over, the line that answers them appears here. Ctrl-C ends everything.
 """
+PERSON = "    {email:<26} password {password:<18} {role}"
+ROLES = {
+    "owner": "the owner: sees and may do everything",
+    "staff": "staff: answers on all channels",
+    "Wholesale": "sees nothing but the wholesale portal, which she manages",
+}
 OPENED = """
 Case {case} is open. Answer it, and watch the page:
     curl -s -u '{login}' {kanal}/api/cases/{case}/messages.json \\
@@ -61,35 +79,40 @@ class CannotGoOn(Exception):
 
 
 def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--cases", type=int, help="how many there are at the first start")
+    cases = parser.parse_args().cases
     try:
         check_free("KANAL_PORT", KANAL_PORT)
         check_free("OWN_CHAT_PORT", CHAT_PORT)
-        asyncio.run(demonstrate())
+        check_free("DEMO_PROGRAMS_PORT", PROGRAMS_PORT)
+        asyncio.run(demonstrate(cases))
     except CannotGoOn as error:
         sys.exit(f"demo: {error}")
     except asyncio.CancelledError:
-        print("\nBoth have ended.")
+        print("\nAll have ended.")
 
 
-async def demonstrate() -> None:
-    """Until Ctrl-C, SIGTERM, or the end of one of the two programs."""
+async def demonstrate(cases: int | None) -> None:
+    """Until Ctrl-C, SIGTERM, or the end of one of the programs."""
     this = asyncio.current_task()
     assert this
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         asyncio.get_running_loop().add_signal_handler(number, this.cancel)
-    keys = load_keys()
+    keys = load_keys() or await filled(cases)
     login = f"{EMAIL}:{keys['api_key']}"
     async with (
-        kanal_running(keys) as kanal,
+        answering(Programs(today(), today, [BLOCKED_ID]), PROGRAMS),
+        kanal_running() as kanal,
         aiohttp.ClientSession(
             KANAL, headers={"Authorization": aiohttp.encode_basic_auth(*login.split(":", 1))}
         ) as api,
     ):
         await wait_until_ready(kanal, api)
-        await connect_channel(api, keys)
+        await connect_channels(api)
         async with chat_running(keys) as chat:
             ended = asyncio.create_task(kanal.wait())
-            told = asyncio.create_task(tell(chat, login, keys["password"]))
+            told = asyncio.create_task(tell(chat, login, keys["passwords"]))
             try:
                 await asyncio.wait([ended, told], return_when=asyncio.FIRST_COMPLETED)
             finally:
@@ -99,17 +122,46 @@ async def demonstrate() -> None:
     raise CannotGoOn(f"{which} ended by itself")
 
 
-async def tell(chat: Process, login: str, password: str) -> None:
+async def tell(chat: Process, login: str, passwords: Mapping[str, str]) -> None:
     """What the chat says and what to do about it, until it ends."""
     assert chat.stdout
+    roles = {colleague.email: ROLES.get(colleague.role, colleague.role) for colleague in STAFF}
+    people = [
+        PERSON.format(email=email, password=password, role=roles[email])
+        for email, password in passwords.items()
+    ]
     async for line in chat.stdout:
         if line.startswith(b"Running on"):
-            names = {"chat": OWN_CHAT, "kanal": KANAL, "login": login, "email": EMAIL}
-            print(READY.format(**names, password=password), flush=True)
+            names = {"chat": OWN_CHAT, "kanal": KANAL, "login": login, "people": "\n".join(people)}
+            print(READY.format(**names), flush=True)
             continue
         print(line.decode(), end="", flush=True)
         if opened := re.match(rb"case (\d+) opened", line):
             print(OPENED.format(case=int(opened[1]), kanal=KANAL, login=login), flush=True)
+
+
+async def filled(cases: int | None) -> dict[str, Any]:
+    """The company, made anew."""
+    print("Five weeks of a small web shop are being made; this takes about half a minute, once.")
+    shutil.rmtree(NEW, ignore_errors=True)
+    command = [sys.executable, str(FILL), str(NEW), "--chat", OWN_CHAT, "--others", PROGRAMS]
+    command += [] if cases is None else ["--cases", str(cases)]
+    last = b""
+    with KANAL_LOG.open("wb") as log:
+        async with running(command, {}, PIPE, log.fileno()) as process:
+            assert process.stdout
+            async for line in process.stdout:
+                last = line
+                if re.fullmatch(rb"\d+ \d+\n", line) and sys.stdout.isatty():
+                    done, of = map(int, line.split())
+                    print(f"\r{done * 100 // of:3} %", end="", flush=True)
+            if await process.wait():
+                raise CannotGoOn(f"the company could not be made; {KANAL_LOG} says why")
+    print("\r", end="")
+    keys: dict[str, Any] = json.loads(last)
+    NEW.rename(KANAL_FOLDER)
+    save_keys(keys)
+    return keys
 
 
 async def wait_until_ready(kanal: Process, api: aiohttp.ClientSession) -> None:
@@ -126,88 +178,74 @@ async def wait_until_ready(kanal: Process, api: aiohttp.ClientSession) -> None:
     raise CannotGoOn(f"Kanal does not start; {KANAL_LOG} says why")
 
 
-async def connect_channel(api: aiohttp.ClientSession, keys: dict[str, str]) -> None:
-    """A channel whose answers come to the chat: the one of the last time, or a new one.
-
-    Kanal shows the signing secret once, in the answer that made the channel.
-    """
-    fields = {
-        "title": "Chat of the shop",
-        "webhook_url": f"{OWN_CHAT}/webhook",
-        "channel_type": "sync",
-        "icon": "fa-comments",
-    }
-    if "channel" in keys:
-        path = f"/api/custom_channels/{keys['channel']}.json"
-        async with api.put(path, json={"custom_channel": fields}) as answer:
-            if answer.status == 200:
-                return
-            if answer.status != 404:
+async def connect_channels(api: aiohttp.ClientSession) -> None:
+    """Of an earlier start too, at other ports."""
+    for number, channel in enumerate(company.CHANNELS, start=1):
+        program = channel.program
+        url = f"{OWN_CHAT}/webhook" if program == "chat" else f"{PROGRAMS}/{program}"
+        body = {"custom_channel": {"webhook_url": url}}
+        async with api.put(f"/api/custom_channels/cch{number}.json", json=body) as answer:
+            if answer.status not in (200, 404):  # whoever tries the demo may have deleted it
                 raise CannotGoOn(f"Kanal refuses the channel: {await answer.text()}")
-    async with api.post("/api/custom_channels.json", json={"custom_channel": fields}) as answer:
-        if answer.status != 201:
-            raise CannotGoOn(f"Kanal refuses the channel: {await answer.text()}")
-        made: dict[str, Any] = (await answer.json())["custom_channel"]
-    keys |= {"channel": made["channel_api_key"], "webhook_secret": made["secret"]}
-    save_keys(keys)
 
 
-def load_keys() -> dict[str, str]:
+def load_keys() -> dict[str, Any]:
+    """Empty before the first start."""
     FOLDER.mkdir(parents=True, exist_ok=True, mode=0o700)
-    if KEYS.exists():
-        keys: dict[str, str] = json.loads(KEYS.read_text())
-        if "password" not in keys:
-            raise CannotGoOn(f"{KEYS} is of an older demo: remove {FOLDER}")
-        return keys
-    if (FOLDER / "kanal").exists():
-        raise CannotGoOn(f"{KEYS} is missing, and Kanal does not tell keys twice: remove {FOLDER}")
-    keys = {"api_key": secrets.token_urlsafe(32), "password": secrets.token_urlsafe(12)}
-    save_keys(keys)
+    if not KEYS.exists():
+        if KANAL_FOLDER.exists():
+            raise CannotGoOn(
+                f"{KEYS} is missing, and Kanal does not tell keys twice: remove {FOLDER}"
+            )
+        return {}
+    keys: dict[str, Any] = json.loads(KEYS.read_text())
+    if "passwords" not in keys:
+        raise CannotGoOn(f"{KEYS} is of an older demo: remove {FOLDER}")
     return keys
 
 
-def save_keys(keys: Mapping[str, str]) -> None:
+def save_keys(keys: Mapping[str, Any]) -> None:
     new = KEYS.with_suffix(".new")
     new.touch(mode=0o600)
-    new.write_text(json.dumps(keys, indent=4))
+    new.write_text(json.dumps(keys, indent=4, ensure_ascii=False))
     new.replace(KEYS)
 
 
 @asynccontextmanager
-async def kanal_running(keys: Mapping[str, str]) -> AsyncIterator[Process]:
+async def kanal_running() -> AsyncIterator[Process]:
     settings = {
         "KANAL_HOST": HOST,
         "KANAL_PORT": str(KANAL_PORT),
-        "KANAL_DATA_DIR": str(FOLDER / "kanal"),
-        "KANAL_WEBHOOK_ALLOW": "127.0.0.0/8",  # the chat is on this machine
-        "KANAL_ADMIN_EMAIL": EMAIL,
-        "KANAL_ADMIN_API_KEY": keys["api_key"],
-        "KANAL_ADMIN_PASSWORD": keys["password"],
+        "KANAL_DATA_DIR": str(KANAL_FOLDER),
+        "KANAL_WEBHOOK_ALLOW": "127.0.0.0/8",  # the company's programs are on this machine
+        "KANAL_TIMEZONE": company.ZONE,
     }
+    command = [sys.executable, "-m", "kanal", "serve"]
     with KANAL_LOG.open("wb") as log:
-        async with running([sys.executable, "-m", "kanal", "serve"], settings, log.fileno()) as it:
+        async with running(command, settings, log.fileno(), asyncio.subprocess.STDOUT) as it:
             yield it
 
 
 @asynccontextmanager
-async def chat_running(keys: Mapping[str, str]) -> AsyncIterator[Process]:
+async def chat_running(keys: Mapping[str, Any]) -> AsyncIterator[Process]:
     settings = {
         "OWN_CHAT_KANAL_URL": KANAL,
         "OWN_CHAT_EMAIL": EMAIL,
         "OWN_CHAT_API_KEY": keys["api_key"],
-        "OWN_CHAT_CHANNEL": keys["channel"],
-        "OWN_CHAT_WEBHOOK_SECRET": keys["webhook_secret"],
+        "OWN_CHAT_CHANNEL": "cch1",
+        "OWN_CHAT_WEBHOOK_SECRET": keys["chat_secret"],
         "OWN_CHAT_HOST": HOST,
         "OWN_CHAT_PORT": str(CHAT_PORT),
         "OWN_CHAT_DATABASE": str(FOLDER / "own_chat.db"),
     }
-    async with running([sys.executable, str(CHAT)], settings, PIPE) as it:
+    command = [sys.executable, str(CHAT)]
+    async with running(command, settings, PIPE, asyncio.subprocess.STDOUT) as it:
         yield it
 
 
 @asynccontextmanager
 async def running(
-    command: list[str], settings: Mapping[str, str], output: int
+    command: list[str], settings: Mapping[str, str], output: int, errors: int
 ) -> AsyncIterator[Process]:
     """A program with these settings and no others; ended with SIGTERM."""
     own = ("KANAL_", "OWN_CHAT_")
@@ -215,8 +253,9 @@ async def running(
     process = await asyncio.create_subprocess_exec(
         *command,
         env=environment | dict(settings),
+        stdin=DEVNULL,
         stdout=output,
-        stderr=asyncio.subprocess.STDOUT,
+        stderr=errors,
         start_new_session=True,  # Ctrl-C is for this program, which then ends them in order
     )
     try:
