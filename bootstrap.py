@@ -4,6 +4,7 @@ import asyncio
 import os
 import secrets
 import shutil
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
 from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
@@ -68,6 +69,7 @@ from kanal.http.lost_keys import LostKeys
 from kanal.http.middleware import ApiRunner
 from kanal.http.pages.feed import Feed
 from kanal.http.pages.passwords import Passwords
+from kanal.http.pages.rebuilds import Rebuilds
 from kanal.http.pages.resetting import resetting
 from kanal.http.pages.throttle import Throttle
 from kanal.http.pages.workspace import Workspace
@@ -154,11 +156,21 @@ def open_database(settings: Settings) -> Database:
     return SqliteDatabase(settings.data_dir / DATABASE_FILE)
 
 
+def system_clock() -> int:
+    """Microseconds since the epoch."""
+    return time.time_ns() // 1000
+
+
 @contextmanager
 def opened(
-    settings: Settings, progress: Callable[[runner.Progress], None] = lambda _: None
+    settings: Settings,
+    progress: Callable[[runner.Progress], None] = lambda _: None,
+    clock: Callable[[], int] = system_clock,
 ) -> Iterator[Store]:
-    """Migrated, the writer running, read models built, the outbox whole; `progress` hears of what had to be made for it."""
+    """Migrated, the writer running, read models built, the outbox whole; `progress` hears of what had to be made for it.
+
+    `clock`: what all that is written goes by; on PostgreSQL what is sent goes by the database's.
+    """
     settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     with ExitStack() as stack:
         database = open_database(settings)
@@ -166,9 +178,9 @@ def opened(
         stream_ids = migrate(database)
         inline = runner.Inline(CORE, database)
         links = FileLinks(settings.public_url or _own_address(settings, settings.port))
-        outbox = Outbox(settings.timezone, stream_ids, links, clean_html)
+        outbox = Outbox(settings.timezone, stream_ids, links, clean_html, clock)
         bell = Bell(CONCERNING)
-        writer = Writer(database, stream_ids, (inline, outbox, bell))
+        writer = Writer(database, stream_ids, (inline, outbox, bell), clock)
         writer.start()
         stack.callback(writer.close)
         models = CORE + followed(settings.timezone)
@@ -238,7 +250,7 @@ async def running(
     store: Store, role: Role = "all", hasher: argon2.PasswordHasher = PASSWORD_HASHER
 ) -> AsyncIterator[Running]:
     """Serve until the block ends; then finish the work in hand within `shutdown_seconds`."""
-    settings = store.settings
+    settings, clock = store.settings, store.writer.clock
     guard = AddressGuard(settings.webhook_allow)
     uploads = _folder_for_uploads(settings)
     registry = CollectorRegistry()
@@ -257,13 +269,13 @@ async def running(
         stack.push_async_callback(loss_watch.close)
         meter = Meter()
         client = await stack.enter_async_context(
-            WebhookClient(guard, version=__version__, resolver=Resolver(meter=meter))
+            WebhookClient(guard, version=__version__, clock=clock, resolver=Resolver(meter=meter))
         )
-        typists = Typists(store.database)
+        typists = Typists(store.database, clock=clock)
         arrivals = Arrivals(store.database)
         feed = Feed(store.database)
-        viewers = Typists(store.database, notice=VIEWING)
-        typing_webhook = TypingWebhook(client, settings.timezone)
+        viewers = Typists(store.database, clock=clock, notice=VIEWING)
+        typing_webhook = TypingWebhook(client, settings.timezone, clock=clock)
         if role != "worker":
             typists.start()
             stack.push_async_callback(typists.close)
@@ -276,7 +288,9 @@ async def running(
             store.bell.attach(feed.ring)
             # Before the server waits for its calls to end.
             ending += [arrivals.close, feed.close]
-        delivery_metrics = None
+        rebuilds = Rebuilds(store.rebuild)
+        ending.append(rebuilds.close)
+        delivery_metrics, agenda = None, None
         if role != "api":
             sender = Sender(
                 store.database,
@@ -287,6 +301,7 @@ async def running(
                 per_channel=settings.webhook_per_channel,
                 timeout=settings.webhook_timeout,
                 horizon_days=settings.webhook_horizon_days,
+                clock=clock,
                 meter=meter,
             )
             delivery_metrics = DeliveryMetrics(
@@ -298,23 +313,22 @@ async def running(
                     notices.set_up,
                     url=settings.notice_url,
                     secret=settings.notice_secret,
-                    now=store.writer.clock(),
+                    now=clock(),
                 )
             )
             await sender.start()
             ending.append(partial(sender.close, settings.shutdown_seconds))
             fetcher = await stack.enter_async_context(FileFetcher(guard, version=__version__))
             hand = Hand(store.writer, FetchFiles.name)
-            files, clock = store.database.files, store.writer.clock
-            fetching = FetchFiles(fetcher.fetch, hand, files, uploads, clock)
+            fetching = FetchFiles(fetcher.fetch, hand, store.database.files, uploads, clock)
             watching = FailingChannels(
                 store.database, store.writer, settings.webhook_pause_days * DAY
             )
-            rules = RuleRunner(store.database, store.stream_ids, store.writer, CORE)
+            rules = RuleRunner(store.database, store.stream_ids, store.writer, CORE, clock=clock)
             await rules.begin()
             forgetting = OldAttempts(store.database, store.writer, settings.attempt_days * DAY)
             coming_due = [*duties(store), fetching, watching, forgetting]
-            agenda = Agenda(store.database, CORE + store.followed, coming_due, [rules])
+            agenda = Agenda(store.database, CORE + store.followed, coming_due, [rules], clock=clock)
             agenda.start()
             store.bell.attach(agenda.wake, lambda: agenda.leads)
             ending.append(partial(agenda.close, settings.shutdown_seconds))
@@ -326,7 +340,7 @@ async def running(
             models=CORE + store.followed,
             follower=follower,
             guard=guard,
-            pinger=Pinger(client, settings.timezone, settings.webhook_timeout),
+            pinger=Pinger(client, settings.timezone, settings.webhook_timeout, clock=clock),
             typists=typists,
             typing_webhook=typing_webhook,
             arrivals=arrivals,
@@ -347,7 +361,15 @@ async def running(
             access_log=_access_log(settings),
             rate_limit=rate_limit,
             deliveries=delivery_metrics,
-            workspace=Workspace(feed, viewers, Throttle(), Passwords(hasher))
+            workspace=Workspace(
+                feed,
+                viewers,
+                Throttle(),
+                Passwords(hasher),
+                rebuilds,
+                frozenset(model.name for model in CORE),
+                agenda,
+            )
             if role != "worker"
             else None,
         )

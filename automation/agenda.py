@@ -94,6 +94,15 @@ class _Failed(NamedTuple):
     """On the monotonic clock."""
 
 
+class Standing(NamedTuple):
+    """A duty as operators look at it."""
+
+    name: str
+    under_way: int
+    failing: int
+    """Items that failed and are tried again later."""
+
+
 class Agenda:
     """`start`, then it works until `close`."""
 
@@ -137,6 +146,17 @@ class Agenda:
                 deaf="bell_not_heard",
             )
             self._tasks.append(asyncio.create_task(hearing, name="kanal-bell"))
+
+    def standings(self) -> list[Standing]:
+        """Of this process; one that does not lead does nothing."""
+        return [
+            Standing(
+                duty.name,
+                sum(name == duty.name for name, _ in self._under_way),
+                sum(name == duty.name for name, _ in self._failed),
+            )
+            for duty in self._duties
+        ]
 
     def wake(self) -> None:
         """Something was committed: reactions need not wait for their time. From any thread."""

@@ -11,6 +11,34 @@ SAMPLE: Final = 1000
 """Deliveries of a channel that are timed: a look at each is a look at a row of some KB, and so many say what the 99th percentile is."""
 
 
+STRIP: Final = 60
+"""Deliveries that are shown one by one."""
+
+
+class Recent(NamedTuple):
+    """The newest deliveries of a channel, at most SAMPLE of them."""
+
+    strip: list["Arrival"]
+    """The last of them, the oldest first."""
+    counted: int
+    delivered: int
+    dead: int
+    since: int
+    """When the first that is counted was written."""
+    median: int
+    """From the event to its arrival, in milliseconds, as the next two; of what arrived without a replay."""
+    p95: int
+    p99: int
+
+
+class Arrival(NamedTuple):
+    delivery_id: str
+    state: str
+    created_at: int
+    milliseconds: int | None
+    """None of what has not arrived."""
+
+
 class Health(NamedTuple):
     deliveries: int
     """What was to go out."""
@@ -50,6 +78,37 @@ def _of_channel(connection: Connection, channel_id: int, since: int, until: int)
         waiting=(connection.scalar(waiting) or 0) if amount else 0,
         timed=len(times),
         median=_ranked(times, 50),
+        p99=_ranked(times, 99),
+    )
+
+
+def recent(connection: Connection, channel_id: int) -> Recent:
+    c = deliveries.c
+    columns = (c.delivery_id, c.state, c.created_at, c.delivered_at, c.replay_id)
+    query = select(*columns).where(c.channel_id == channel_id).order_by(c.position.desc())
+    rows = connection.execute(query.limit(SAMPLE)).all()
+    arrivals = [
+        Arrival(
+            row.delivery_id,
+            row.state,
+            row.created_at,
+            None if row.delivered_at is None else max(0, row.delivered_at - row.created_at) // 1000,
+        )
+        for row in rows
+    ]
+    times = sorted(
+        each.milliseconds
+        for each, row in zip(arrivals, rows, strict=True)
+        if each.milliseconds is not None and row.replay_id is None
+    )
+    return Recent(
+        strip=arrivals[:STRIP][::-1],
+        counted=len(rows),
+        delivered=sum(row.state == "delivered" for row in rows),
+        dead=sum(row.state == "dead" for row in rows),
+        since=rows[-1].created_at if rows else 0,
+        median=_ranked(times, 50),
+        p95=_ranked(times, 95),
         p99=_ranked(times, 99),
     )
 

@@ -95,6 +95,19 @@ class Filter(NamedTuple):
     """Conditions on the columns channel_id and case_id of `deliveries`: what the caller sees."""
     position: int | None = None
     """Of the event that it went out for."""
+    after: int | None = None
+    """Only those of later positions, `upto` of no later ones."""
+    upto: int | None = None
+    outcome_class: str | None = None
+    """Of the last attempt; of what did not succeed there are few, so only these are looked through."""
+
+
+class Waiting(NamedTuple):
+    """How many there are that may need somebody."""
+
+    pending: int
+    held: int
+    dead: int
 
 
 WITH_LANES: Final = deliveries.join(
@@ -108,6 +121,8 @@ RARE: Final[tuple[Kind, ...]] = (
     "rule_webhook",
 )
 """Kinds that have an index; all else are messages."""
+FAILED_IN: Final[tuple[State, ...]] = ("pending", "held", "dead")
+"""The states of what no attempt has succeeded with."""
 HELD: Final = and_(
     OPEN, or_(deliveries.c.state == "held", and_(deliveries.c.state == PENDING, CLOSED))
 )
@@ -192,6 +207,32 @@ def listed(
     return [DeliveryRow._make(row) for row in rows], _counted(connection, wanted)
 
 
+def newest(connection: Connection, wanted: Filter, limit: int) -> list[tuple[int, DeliveryRow]]:
+    """With their positions, the newest first; the last one's is where the next page goes on."""
+    if wanted.outcome_class is not None and wanted.state is None:
+        # Whose last attempt failed is open or dead, and both have an index of their own.
+        found = [
+            row
+            for state in FAILED_IN
+            for row in newest(connection, wanted._replace(state=state), limit)
+        ]
+        return sorted(found, key=lambda row: -row[0])[:limit]
+    position: ColumnElement[Any] = deliveries.c.position
+    if wanted.state in ("pending", "held"):
+        position = position + 0  # as in `listed`
+    query = _filtered(_rows(deliveries.c.position.label("at")), wanted)
+    rows = connection.execute(query.order_by(position.desc()).limit(limit))
+    return [(row.at, DeliveryRow._make(row[:-1])) for row in rows]
+
+
+def waiting(connection: Connection, wanted: Filter) -> Waiting:
+    """Of those that the filter finds, whatever their state."""
+    return Waiting._make(
+        _counted(connection, wanted._replace(state=state))  # type: ignore[arg-type]
+        for state in Waiting._fields
+    )
+
+
 def of_channels(
     connection: Connection, channel_ids: Collection[int] | None = None
 ) -> dict[int, ChannelRow]:
@@ -255,6 +296,12 @@ def _filtered(query: Select[Any], wanted: Filter) -> Select[Any]:
         value = getattr(wanted, name)
         if value is not None:
             query = query.where(deliveries.c[name] == value)
+    if wanted.after is not None:
+        query = query.where(deliveries.c.position > wanted.after)
+    if wanted.upto is not None:
+        query = query.where(deliveries.c.position <= wanted.upto)
+    if wanted.outcome_class is not None:
+        query = query.where(deliveries.c.outcome_class == wanted.outcome_class)
     if wanted.kind in RARE:
         query = query.where(deliveries.c.kind != MESSAGE_NEW)
     if wanted.kind is not None:

@@ -77,6 +77,8 @@ class Leadership:
 class Database(ABC):
     """Closed by `close`."""
 
+    title: str
+    """Whose database it is."""
     position_column: str
     """What the recorder's table calls the position."""
     stream_hex: Callable[[Any], str]
@@ -208,6 +210,15 @@ class Database(ABC):
             else:
                 high = middle - 1
         return low
+
+    @abstractmethod
+    def size(self, connection: Connection) -> int:
+        """Octets that all of it takes."""
+
+    def server(self, connection: Connection) -> str:
+        """`SQLite 3.46.1`, `PostgreSQL 18.1`."""
+        version = connection.dialect.server_version_info or ()
+        return f"{self.title} {'.'.join(map(str, version))}"
 
     # -- the writer's side -----------------------------------------------------------------------
 

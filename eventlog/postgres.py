@@ -136,6 +136,7 @@ class PostgresLeadership(Leadership):
 class PostgresDatabase(Database):
     """Several processes write one serial log: whoever holds the table's lock appends."""
 
+    title = "PostgreSQL"
     position_column = "notification_id"
     stream_hex = attrgetter("hex")
     shared = True
@@ -218,6 +219,10 @@ class PostgresDatabase(Database):
             connection = connection.execution_options(isolation_level="READ COMMITTED")
             with connection.begin():
                 yield connection
+
+    def size(self, connection: Connection) -> int:
+        query = "SELECT pg_database_size(current_database())"
+        return int(connection.exec_driver_sql(query).scalar_one())
 
     @contextmanager
     def rebuilding(self) -> Iterator[None]:

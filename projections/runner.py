@@ -81,6 +81,38 @@ def active_generations(connection: Connection, models: Iterable[Projection]) -> 
     return found
 
 
+class Standing(NamedTuple):
+    """A read model as operators look at it."""
+
+    name: str
+    version: int
+    generation: int
+    position: int
+    next_generation: int | None
+    """That a rebuild makes, or has left unfinished."""
+    next_position: int
+
+
+def standings(connection: Connection, models: Iterable[Projection]) -> list[Standing]:
+    rows = connection.execute(select(generations)).all()
+    found = []
+    for live in active_generations(connection, models):
+        model = live.model
+        later = [row for row in rows if row.name == model.name and row.generation > live.number]
+        made = max(later, key=lambda row: row.generation, default=None)
+        found.append(
+            Standing(
+                model.name,
+                model.version,
+                live.number,
+                live.position,
+                made.generation if made else None,
+                made.position if made else 0,
+            )
+        )
+    return found
+
+
 def views(connection: Connection, models: Iterable[Projection]) -> Views:
     """What queries run on: the live tables, as of this connection's moment."""
     live = active_generations(connection, models)

@@ -57,6 +57,10 @@ PAGES: Final = {
     "hours-form": "/hours/1",
     "targets": "/targets",
     "target": "/targets/1",
+    "channel-settings": "/channels/cch2/settings",
+    "deliveries": "/deliveries",
+    "send-again": "/deliveries/replay",
+    "first-steps": "/start",
     "system": "/system",
     "refused": "/cases/999",
 }

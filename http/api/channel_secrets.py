@@ -17,7 +17,7 @@ from kanal.domain.channels import MadeSecret
 from kanal.domain.errors import ChannelNotFound, SecretNotFound
 from kanal.http.answers import Date, answer, empty, listing
 from kanal.http.api.custom_channels import fingerprint_of
-from kanal.http.context import Call
+from kanal.http.context import Call, Caller
 from kanal.http.contract import Empty, Listed, One, Takes, contract
 from kanal.http.fields import Fields, Id
 from kanal.http.ids import channel_id_in, channel_key
@@ -49,7 +49,7 @@ class SecretAnswer(Struct):
 @contract("List the live secrets of a custom channel", Listed("secret", SecretAnswer))
 async def list_secrets(call: Call) -> web.Response:
     """The newest first."""
-    secrets = await _live(call, channel_id_in(call.path("channel")))
+    secrets = await live_secrets(call, channel_id_in(call.path("channel")))
     return answer(listing("secret", [_shown(call, each) for each in secrets], len(secrets)))
 
 
@@ -61,6 +61,18 @@ async def list_secrets(call: Call) -> web.Response:
 async def create(call: Call) -> web.Response:
     given = await call.given(NewSecret)
     channel_id = channel_id_in(call.path("channel"))
+    fingerprint, secret = await rotate(call, channel_id, given)
+    answers = [_shown(call, each) for each in await live_secrets(call, channel_id)]
+    shown = next((each for each in answers if each.fingerprint == fingerprint), None)
+    if shown is None:  # made by an earlier call with this Idempotency-Key, and gone since
+        raise SecretNotFound(fingerprint)
+    if secret:
+        shown.secret = secret
+    return answer({"secret": shown}, 201)
+
+
+async def rotate(call: Caller, channel_id: int, given: NewSecret) -> tuple[str, str]:
+    """The new secret's fingerprint and, unless the request had made it before, itself."""
     secret = new_secret()
 
     def keep(connection: Connection, made: MadeSecret) -> None:
@@ -75,18 +87,17 @@ async def create(call: Call) -> web.Response:
     )
     done = await call.submit(command, beside=keep)
     made = msgspec.convert(done.result, MadeSecret)
-    answers = [_shown(call, each) for each in await _live(call, channel_id)]
-    shown = next((each for each in answers if each.fingerprint == made.fingerprint), None)
-    if shown is None:  # made by an earlier call with this Idempotency-Key, and gone since
-        raise SecretNotFound(made.fingerprint)
-    if not done.repeated:
-        shown.secret = secret
-    return answer({"secret": shown}, 201)
+    return made.fingerprint, "" if done.repeated else secret
 
 
 @contract("Delete a secret: it stops signing", Empty())
 async def delete(call: Call) -> web.Response:
-    channel_id, fingerprint = channel_id_in(call.path("channel")), call.path("secret")
+    await revoke(call, channel_id_in(call.path("channel")), call.path("secret"))
+    return empty()
+
+
+async def revoke(call: Caller, channel_id: int, fingerprint: str) -> None:
+    """Raises SecretNotFound, NewestSecret."""
 
     def forget(connection: Connection, _: int) -> None:
         kept_secrets.forget(
@@ -97,10 +108,9 @@ async def delete(call: Call) -> web.Response:
 
     command = partial(channels.revoke_secret, channel_id=channel_id, fingerprint=fingerprint)
     await call.submit(command, beside=forget)
-    return empty()
 
 
-async def _live(call: Call, channel_id: int) -> list[Secret]:
+async def live_secrets(call: Caller, channel_id: int) -> list[Secret]:
     def query(connection: Connection, views: Views) -> list[Secret]:
         row = read.find(connection, views, channel_id)
         if row is None or row.deleted:

@@ -288,7 +288,7 @@ async def make_channel(call: Caller, given: NewChannel) -> MadeChannel:
     fingerprint = fingerprint_of(call.context, secret)
 
     def keep(connection: Connection, channel_id: int) -> None:
-        kept_secrets.keep(connection, channel_id, secret, at=time.time_ns() // 1000)
+        kept_secrets.keep(connection, channel_id, secret, at=call.context.writer.clock())
         kept_headers.keep(connection, channel_id, given.webhook_headers or {})
 
     done = await call.submit(

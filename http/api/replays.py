@@ -21,7 +21,7 @@ from kanal.eventlog.database import Database
 from kanal.http.answers import Date, answer, listing
 from kanal.http.api.deliveries import check_seen
 from kanal.http.api.users import ChannelId
-from kanal.http.context import Call
+from kanal.http.context import Call, Caller
 from kanal.http.contract import Listed, One, Takes, contract
 from kanal.http.dates import SECOND, Dates
 from kanal.http.errors import ApiError
@@ -113,28 +113,41 @@ async def ask_for_one(call: Call) -> web.Response:
 async def _ask(
     call: Call,
     given: ReplayOptions,
-    find: Callable[[Database, Connection], Chosen],
+    find: "Find",
     delivery_id: str = "",
 ) -> web.Response:
-    context = call.context
+    if given.dry_run:
+        chosen = await choose(call, find, delivery_id)
+        return answer({"replay": dry(chosen, given, call.context.dates)}, 201)
+    return await _answer(call, await begin(call, given, find, delivery_id), 201)
+
+
+Find = Callable[[Database, Connection], Chosen]
+
+
+async def choose(call: Caller, find: Find, delivery_id: str = "") -> Chosen:
+    """What would be sent again. Raises what `find` raises, DeliveryNotFound, NoRight, NoRightOnChannel."""
 
     def query(connection: Connection, views: Views) -> Chosen:
         if delivery_id:
             check_seen(connection, views, delivery_id)
-        chosen = find(context.database, connection)
+        chosen = find(call.context.database, connection)
         views.scope.check_deliveries((chosen.delivery or chosen.wanted).channel_id or 0)
         return chosen
 
+    return await call.read(query)
+
+
+async def begin(call: Caller, given: ReplayOptions, find: Find, delivery_id: str = "") -> int:
+    """The new replay's id. Raises what `choose` raises."""
     while True:
-        chosen = await call.read(query)
-        if given.dry_run:
-            return answer({"replay": dry(chosen, given, context.dates)}, 201)
+        chosen = await choose(call, find, delivery_id)
         beside = unchanged(chosen.delivery) if chosen.delivery else None
         try:
-            done = await call.submit(asking(chosen, given), beside=beside)
+            replay_id: int = (await call.submit(asking(chosen, given), beside=beside)).result
         except DecidedMeanwhile:
             continue
-        return await _answer(call, done.result, 201)
+        return replay_id
 
 
 @contract("List the replays", Listed("replay", ReplayAnswer), query=Paging)
@@ -161,13 +174,15 @@ async def show(call: Call) -> web.Response:
 async def cancel(call: Call) -> web.Response:
     replay_id = id_in(call.path("replay"), ReplayNotFound)
     given = await call.given(CancelledReplay)
-    row = await _find(call, replay_id)
-    running = row.state == "running"
-    command = partial(
-        cancel_replay, replay_id=replay_id, running=running, reason=given.reason or ""
-    )
-    await call.submit(command)
+    await end(call, replay_id, given.reason or "")
     return await _answer(call, replay_id)
+
+
+async def end(call: Caller, replay_id: int, reason: str) -> None:
+    """Raises ReplayNotFound."""
+    running = (await find_replay(call, replay_id)).state == "running"
+    command = partial(cancel_replay, replay_id=replay_id, running=running, reason=reason)
+    await call.submit(command)
 
 
 def chosen_of_many(database: Database, connection: Connection, given: ReplayOfMany) -> Chosen:
@@ -292,7 +307,9 @@ def _whole_second(at: int) -> int:
     return at if at % SECOND else at + SECOND - 1
 
 
-async def _find(call: Call, replay_id: int) -> ReplayRow:
+async def find_replay(call: Caller, replay_id: int) -> ReplayRow:
+    """Raises ReplayNotFound."""
+
     def query(connection: Connection, views: Views) -> ReplayRow:
         row = found(connection, replay_id)
         scope = views.scope
@@ -304,7 +321,7 @@ async def _find(call: Call, replay_id: int) -> ReplayRow:
 
 
 async def _answer(call: Call, replay_id: int, status: int = 200) -> web.Response:
-    row = await _find(call, replay_id)
+    row = await find_replay(call, replay_id)
     return answer({"replay": shown(row, call.context.dates)}, status)
 
 

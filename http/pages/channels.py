@@ -1,4 +1,4 @@
-"""/channels: custom channels with all that is decided of their delivery, a test, the log of deliveries, and code to begin with."""
+"""/channels: custom channels, how well what goes out arrives, a test with its whole exchange, and code to begin with."""
 
 from functools import partial
 from typing import Annotated, Any, Final, Literal, NamedTuple
@@ -7,25 +7,20 @@ from aiohttp import web
 from pydantic import BeforeValidator
 from sqlalchemy import Connection
 
-from kanal.delivery import overview
-from kanal.delivery.overview import AttemptRow, DeliveryRow, Filter, Sent, State
+from kanal.delivery import health, overview
+from kanal.delivery.health import Recent
+from kanal.delivery.overview import DeliveryRow, Filter
 from kanal.delivery.ping import Exchange
 from kanal.domain import channel_delivery
 from kanal.domain import channels as domain
-from kanal.domain.deliveries import retry as retry_delivery
-from kanal.domain.errors import ChannelNotFound, DeliveryNotFound
+from kanal.domain.errors import ChannelNotFound
 from kanal.domain.roles import Right
-from kanal.http.api.custom_channels import (
-    ChannelFields,
-    NewChannel,
-    change_settings,
-    make_channel,
-    ping_channel,
-)
-from kanal.http.api.deliveries import ATTEMPTS_SHOWN, check_seen, decide, seen
+from kanal.http.api.custom_channels import NewChannel, make_channel, ping_channel
+from kanal.http.api.deliveries import seen
 from kanal.http.fields import Fields, Line
 from kanal.http.ids import channel_id_in, channel_key
 from kanal.http.pages import sidebar
+from kanal.http.pages.problems import Problems
 from kanal.http.pages.samples import samples
 from kanal.http.pages.sidebar import Sidebar
 from kanal.http.pages.visit import Visit
@@ -33,16 +28,12 @@ from kanal.projections import channels
 from kanal.projections.channels import ChannelRow
 from kanal.projections.read_model import Views
 
-LOGGED: Final = 25
-"""Deliveries that a channel's page shows."""
+LOGGED: Final = 8
+"""Deliveries that a channel's page shows; the log has all."""
 
 
 def _word(value: object) -> str:
     return value if isinstance(value, str) else ""
-
-
-class ChannelQuery(Fields):
-    state: State | None = None
 
 
 class StateChange(Fields):
@@ -55,6 +46,7 @@ class StateChange(Fields):
 class Shown(NamedTuple):
     channel: ChannelRow
     delivery: overview.ChannelRow
+    recent: Recent
     log: list[DeliveryRow]
     sidebar: Sidebar
     position: int
@@ -76,29 +68,25 @@ async def show_all(visit: Visit) -> web.StreamResponse:
 
 
 async def form(visit: Visit) -> web.StreamResponse:
-    return visit.page("channel_form.html", sidebar=await visit.read(_beside, visit), position=None)
+    return await _form(visit)
 
 
 async def create(visit: Visit) -> web.StreamResponse:
-    made = await make_channel(visit, await visit.given(NewChannel))
+    with Problems() as problems:
+        made = await make_channel(visit, await visit.given(NewChannel))
+    if problems:
+        return await _form(visit, problems)
     if not made.secret:
         return visit.see(f"/channels/{channel_key(made.channel_id)}")
-    return await _page(visit, made.channel_id, secret=made.secret)
+    return await page(visit, made.channel_id, secret=made.secret)
 
 
 async def show(visit: Visit) -> web.StreamResponse:
-    return await _page(visit, _channel_id(visit))
-
-
-async def change(visit: Visit) -> web.StreamResponse:
-    channel_id = _channel_id(visit)
-    given = await visit.given(ChannelFields)
-    await change_settings(visit, channel_id, given, visit.who.staff_id)
-    return visit.see(f"/channels/{channel_key(channel_id)}", done="saved")
+    return await page(visit, channel_of(visit))
 
 
 async def change_state(visit: Visit) -> web.StreamResponse:
-    channel_id, given = _channel_id(visit), await visit.given(StateChange)
+    channel_id, given = channel_of(visit), await visit.given(StateChange)
     match given.action:
         case "enable":
             command: Any = domain.enable_channel
@@ -116,80 +104,89 @@ async def change_state(visit: Visit) -> web.StreamResponse:
 
 async def test(visit: Visit) -> web.StreamResponse:
     """The whole exchange is shown, and recorded nowhere."""
-    channel_id = _channel_id(visit)
-    return await _page(visit, channel_id, exchange=await ping_channel(visit, channel_id))
+    channel_id = channel_of(visit)
+    return await page(visit, channel_id, exchange=await ping_channel(visit, channel_id))
 
 
-async def show_delivery(visit: Visit) -> web.StreamResponse:
-    delivery_id = visit.path("delivery")
-
-    def query(
-        connection: Connection, views: Views
-    ) -> tuple[DeliveryRow, Sent, list[AttemptRow], Sidebar]:
-        check_seen(connection, views, delivery_id)
-        found = overview.find(connection, delivery_id)
-        if found is None:
-            raise DeliveryNotFound(delivery_id)
-        attempts = overview.attempts_of(connection, delivery_id, ATTEMPTS_SHOWN)
-        return (*found, attempts, _beside(connection, views, visit))
-
-    row, sent, attempts, beside = await visit.read(query)
-    return visit.page(
-        "delivery.html",
-        delivery=row,
-        text=bytes(sent.body).decode(),
-        sent=sent,
-        attempts=attempts,
-        sidebar=beside,
-        position=None,
-    )
-
-
-async def retry(visit: Visit) -> web.StreamResponse:
-    """It really goes out once more, at once."""
-    row = await decide(visit, visit.path("delivery"), retry_delivery)
-    return visit.back(f"/deliveries/{row.delivery_id}", done="retried")
-
-
-async def _page(
+async def page(
     visit: Visit, channel_id: int, *, secret: str = "", exchange: Exchange | None = None
 ) -> web.StreamResponse:
-    asked = visit.asked(ChannelQuery)
-
     def query(connection: Connection, views: Views) -> Shown:
-        row = channels.find(connection, views, channel_id)
-        if row is None or row.deleted:
-            raise ChannelNotFound(channel_key(channel_id))
-        wanted = Filter(channel_id=channel_id, state=asked.state, within=seen(views))
-        log = overview.listed(connection, wanted, LOGGED, 0)[0]
+        wanted = Filter(channel_id=channel_id, within=seen(views))
+        may_see = visit.may_on(Right.SEE_DELIVERIES, channel_id)
+        newest = overview.newest(connection, wanted, LOGGED) if may_see else []
         return Shown(
-            row,
+            existing(connection, views, channel_id),
             overview.of_channels(connection, [channel_id])[channel_id],
-            log if visit.may_on(Right.SEE_DELIVERIES, channel_id) else [],
-            _beside(connection, views, visit),
+            health.recent(connection, channel_id),
+            [row for _, row in newest],
+            sidebar.read(connection, views, visit.who.staff_id),
             visit.context.database.head(connection),
         )
 
     shown = await visit.read(query)
+    key = channel_key(channel_id)
     return visit.page(
         "channel.html",
         channel=shown.channel,
-        options=shown.channel.webhook,
         delivery=shown.delivery,
+        recent=shown.recent,
+        strip=strip(shown.recent),
         log=shown.log,
-        state=asked.state,
         secret=secret,
         exchange=exchange,
-        samples=samples(visit.context.links.public_url, channel_key(channel_id)),
+        samples=samples(visit.context.links.public_url, key, shown.channel),
         # What a form led to is not asked for anew: it was shown once.
         position=None if secret or exchange else shown.position,
         sidebar=shown.sidebar,
     )
 
 
-def _beside(connection: Connection, views: Views, visit: Visit) -> Sidebar:
-    return sidebar.read(connection, views, visit.who.staff_id)
+class Bar(NamedTuple):
+    """Of a drawing that is STRIP_HEIGHT high: the longer a delivery took, the higher it is."""
+
+    height: int
+    state: str
+    created_at: int
+    milliseconds: int | None
 
 
-def _channel_id(visit: Visit) -> int:
+STRIP_HEIGHT: Final = 32
+SHORTEST_BAR: Final = 3
+DOUBLINGS: Final = 14
+"""Milliseconds beyond 2 ** this (16 seconds) make no bar higher."""
+
+
+def strip(recent: Recent) -> list[Bar]:
+    bars = []
+    for each in recent.strip:
+        doublings = DOUBLINGS
+        if each.milliseconds is not None:
+            doublings = min(DOUBLINGS, each.milliseconds.bit_length())
+        height = SHORTEST_BAR + (STRIP_HEIGHT - SHORTEST_BAR) * doublings // DOUBLINGS
+        bars.append(Bar(height, each.state, each.created_at, each.milliseconds))
+    return bars
+
+
+def existing(connection: Connection, views: Views, channel_id: int) -> ChannelRow:
+    """Raises ChannelNotFound."""
+    row = channels.find(connection, views, channel_id)
+    if row is None or row.deleted:
+        raise ChannelNotFound(channel_key(channel_id))
+    return row
+
+
+def channel_of(visit: Visit) -> int:
     return channel_id_in(visit.path("channel"))
+
+
+async def _form(visit: Visit, problems: Problems | None = None) -> web.StreamResponse:
+    typed = (await visit.body()).fields if problems else {}
+    return visit.page(
+        "channel_form.html",
+        status=400 if problems else 200,
+        sidebar=await visit.read(sidebar.read, visit.who.staff_id),
+        problems=problems or Problems(),
+        typed=typed,
+        position=None,
+    )

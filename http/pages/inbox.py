@@ -13,6 +13,7 @@ from kanal.domain import cases as domain
 from kanal.domain.cases import case_id_of
 from kanal.domain.errors import FilterNotFound
 from kanal.domain.plain_text import plain_text
+from kanal.domain.roles import Right
 from kanal.domain.work import Work
 from kanal.http.api.cases import CasesQuery
 from kanal.http.chosen_filter import for_staff
@@ -20,7 +21,7 @@ from kanal.http.cursors import cursor_of, place_of
 from kanal.http.fields import Fields, Id, Text
 from kanal.http.pages import sidebar
 from kanal.http.pages.sidebar import OVERDUE, Sidebar
-from kanal.http.pages.visit import Visit, now
+from kanal.http.pages.visit import HIDDEN_STEPS, Visit, now
 from kanal.projections import cases, chats, deadlines, filters, links, messages, users, words
 from kanal.projections.cases import CaseFilter, CaseRow, Sort
 from kanal.projections.chats import ChatFilter
@@ -121,6 +122,8 @@ async def show(visit: Visit) -> web.StreamResponse:
     if query:
         await visit.context.follower.catch_up()
     shown = await visit.read(_shown, visit, asked, query, after)
+    if not shown.sidebar.channels and not asked.given() and begins(visit):
+        return visit.see("/start")
     return visit.page(
         "inbox.html",
         asked=asked,
@@ -134,6 +137,11 @@ async def show(visit: Visit) -> web.StreamResponse:
         if asked.view in (CHATS, OVERDUE) and not query and shown.total > asked.page * ROWS
         else 0,
     )
+
+
+def begins(visit: Visit) -> bool:
+    """Whether the first steps are for them."""
+    return visit.may(Right.MANAGE_CHANNELS) and HIDDEN_STEPS not in visit.request.cookies
 
 
 async def change(visit: Visit) -> web.StreamResponse:

@@ -42,6 +42,13 @@ SETTINGS: Final = (
                 Right.SEE,
                 "channel",
             ),
+            Entry(
+                N_("Deliveries"),
+                N_("What goes out, what waits or was given up, and sending it again."),
+                "/deliveries",
+                Right.SEE_DELIVERIES,
+                "send",
+            ),
         ),
     ),
     Section(

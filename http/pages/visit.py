@@ -33,6 +33,8 @@ TOKEN_FIELD: Final = "token"
 ONCE_FIELD: Final = "once"
 """Of a form that must not be carried out twice, however often its button is pressed."""
 MAX_ONCE: Final = 64
+HIDDEN_STEPS: Final = "kanal_steps"
+"""The cookie of who has hidden the first steps."""
 
 
 class SignedOut(ApiError):
@@ -243,6 +245,7 @@ class Visit:
             "path": self.request.path,
             "in_settings": settings_index.is_beneath(self.request.path),
             "done": self.request.query.get("done", ""),
+            "steps_hidden": HIDDEN_STEPS in self.request.cookies,
         }
 
     def see(self, path: str, **query: str) -> web.Response:

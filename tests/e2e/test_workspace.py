@@ -26,6 +26,7 @@ OTHERS = (
     *("/rules", "/rules/new?kind=timed", "/macros/new", "/hours/new", "/targets/new", "/labels"),
     *("/statistics", "/statistics?view=channels", "/access?staff=1", "/roles/new", "/keys"),
     *("/audit", "/audit/1", "/cases/1/past"),
+    *("/start", "/channels/cch1/settings", "/deliveries", "/deliveries/replay", "/system"),
 )
 """Pages that axe judges beside inbox and conversation."""
 ATTACK = "<script>document.title='caught'</script><img src=x onerror=\"document.title='caught'\">"
@@ -306,10 +307,10 @@ async def test_a_channel_is_made_tested_and_shown_with_its_code(desk: Desk) -> N
         await expect(page.locator("#exchange")).to_contain_text("Received")
         await expect(page.locator("#exchange")).to_contain_text("ping")
         await expect(page.locator("details", has_text="curl").first).to_contain_text("cch3")
-        await page.get_by_text("Everything about delivery").click()
+        await page.locator(".tabs").get_by_role("link", name="Settings").click()
         await page.get_by_label("Notes").uncheck()
         await page.get_by_role("button", name="Save").click()
-        await page.wait_for_url("**/channels/cch3*")
+        await page.wait_for_url("**/channels/cch3/settings*")
         [*_, channel] = await desk.api.items("custom_channels.json", "custom_channel")
         assert (channel["title"], channel["webhook_notes"], channel["webhook_replies"]) == (
             "Форум",

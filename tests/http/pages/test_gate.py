@@ -49,7 +49,7 @@ async def test_the_right_password_opens_and_a_wrong_one_says_no_more_than_that(
         )
         assert foreign.status == 403
         seen = await anna.sign_in(email=f" {EMAIL.upper()} ")
-        assert (seen.status, seen.path) == (200, "/inbox")
+        assert (seen.status, seen.path) == (200, "/start")
         [cookie] = anna.session.cookie_jar
         assert cookie.key == "kanal"
         assert cookie["httponly"]
@@ -85,10 +85,10 @@ async def test_after_signing_in_one_is_where_one_wanted_to_be_and_never_elsewher
 ) -> None:
     for wanted, led in {
         "/staff?x=1": "/staff?x=1",
-        "//evil.example": "/inbox",
-        "/\\evil.example": "/inbox",
-        "https://evil.example": "/inbox",
-        "/a\nb": "/inbox",
+        "//evil.example": "/start",
+        "/\\evil.example": "/start",
+        "https://evil.example": "/start",
+        "/a\nb": "/start",
     }.items():
         async with visitor(shared_api.address) as anna:
             assert (await anna.sign_in(next=wanted)).path == led
