@@ -23,7 +23,7 @@ MOST = 32
 VALUES = re.compile(r"IN \((?:[^()]|\([^()]*\))*\)")
 NOT_OF_PAGES = (
     *("BEGIN", "SELECT max(events", "SELECT generations", "SELECT events"),
-    *('SELECT "case_id", "state"', 'SELECT "slot"'),
+    *('SELECT "case_id", "state"', 'SELECT "slot"', 'SELECT "unit"'),
 )
 """Whoever follows the log reads meanwhile too."""
 INVITATION = re.compile(r"/join/[\w-]+")
