@@ -351,6 +351,7 @@ async def running(
             uploads=uploads,
             links=store.links,
             restrict_new_channels=settings.new_channels == "administrators",
+            require_second_step=settings.second_step == "required",
         )
         rate_limit = RateLimit(settings.rate_limit_per_minute)
         app = make_app(

@@ -102,6 +102,10 @@ class Settings(BaseSettings):
         "all",
         description="Whom a new custom channel is given to: `all` whose roles have such channels, or `administrators` alone until a role names it.",
     )
+    second_step: Annotated[Literal["optional", "required"], BeforeValidator(_lower)] = Field(
+        "optional",
+        description="Whether staff may set up an authenticator as the second step of signing in, or must (`required`) before they see a page.",
+    )
     webhook_allow: Networks = Field(
         (),
         description="CIDRs that webhooks and fetches of `attachment_urls` may reach although they are not public.",

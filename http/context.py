@@ -67,6 +67,8 @@ class Context:
     links: FileLinks
     restrict_new_channels: bool = False
     """Unless the call that makes one says otherwise."""
+    require_second_step: bool = False
+    """Of whoever uses the pages."""
 
     async def read(
         self,

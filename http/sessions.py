@@ -7,7 +7,13 @@ from typing import Final, NamedTuple
 from sqlalchemy import Connection, and_, delete, func, insert, select, update
 
 from kanal.domain.access import Scope
-from kanal.eventlog.tables import invitations, passwords, preferences, sessions
+from kanal.eventlog.tables import (
+    invitations,
+    passwords,
+    preferences,
+    second_factors,
+    sessions,
+)
 from kanal.http import contacts, second_factor
 from kanal.projections.access import scope_of_role
 from kanal.projections.read_model import Views
@@ -41,6 +47,8 @@ class SignedIn(NamedTuple):
     alerts: str
     """Those of ALERTS that are wanted, with blanks between."""
     seen_at: int
+    second_factor: bool
+    """Whether a code is asked for when they sign in."""
     scope: Scope
     """At the moment of reading."""
 
@@ -88,10 +96,12 @@ def find(connection: Connection, views: Views, session_id: str, now: int) -> Sig
             func.coalesce(preferences.c.theme, ""),
             func.coalesce(preferences.c.alerts, FIRST_ALERTS),
             sessions.c.seen_at,
+            func.coalesce(second_factors.c.confirmed, False),
             staff.c.role_id,
         )
         .join_from(sessions, staff, staff.c.staff_id == sessions.c.staff_id)
         .outerjoin(preferences, preferences.c.staff_id == sessions.c.staff_id)
+        .outerjoin(second_factors, second_factors.c.staff_id == sessions.c.staff_id)
         .where(
             sessions.c.session_id == session_id,
             sessions.c.expires_at > now,

@@ -78,6 +78,7 @@ async def page(visit: Visit, status: int = 200, **values: Any) -> web.StreamResp
         sessions=shown.sessions,
         keys=shown.keys,
         second_factor=shown.second_factor,
+        second_factor_needed=visit.context.require_second_step and not shown.second_factor,
         recovery_codes=shown.recovery_codes,
         now=now(),
         once=secrets.token_hex(16),

@@ -18,6 +18,7 @@ from kanal.http.middleware import WHO
 from kanal.http.pages import rendering, wording
 from kanal.http.pages.visit import (
     TOKEN_FIELD,
+    NoSecondStep,
     NotEntered,
     SignedOut,
     Visit,
@@ -170,6 +171,8 @@ async def _refused(visit: Visit, error: Exception) -> web.StreamResponse:
             error = instead
     if isinstance(error, SignedOut):
         return _to_sign_in(visit.request, visit.root)
+    if isinstance(error, NoSecondStep) and visit.request.method in SAFE:
+        return redirect(f"{visit.root}/account#second-factor")
     refused = refusal(error)
     if not visit.entered:
         raise error

@@ -35,6 +35,8 @@ ONCE_FIELD: Final = "once"
 MAX_ONCE: Final = 64
 HIDDEN_STEPS: Final = "kanal_steps"
 """The cookie of who has hidden the first steps."""
+WITHOUT_SECOND_STEP: Final = ("/account", "/sign-out")
+"""Where one sets it up, or goes."""
 
 
 class SignedOut(ApiError):
@@ -42,6 +44,13 @@ class SignedOut(ApiError):
 
     def __init__(self) -> None:
         super().__init__(401, "signed_out", "Sign in.")
+
+
+class NoSecondStep(ApiError):
+    """Everybody here needs one, and this one has none yet."""
+
+    def __init__(self) -> None:
+        super().__init__(403, "second_step_required", "Set up the second step of signing in.")
 
 
 class NotEntered(Exception):
@@ -130,7 +139,7 @@ class Visit:
         *args: P.args,
         **kwargs: P.kwargs,
     ) -> R:
-        """Raises SignedOut, NoRight, ChannelNotFound, NoRightOnChannel."""
+        """Raises SignedOut, NoSecondStep, NoRight, ChannelNotFound, NoRightOnChannel."""
         if not self._session_id:
             raise SignedOut
         first = not self.entered
@@ -140,6 +149,8 @@ class Visit:
             if who is None:
                 raise SignedOut
             self._who = who
+            if self._lacks_second_step(who):
+                raise NoSecondStep
             self._check(who.scope)
             return query(connection, views.within(who.scope), *args, **kwargs)
 
@@ -152,6 +163,10 @@ class Visit:
         """For what has to know who asks and reads nothing before. Raises what `read` raises."""
         await self.read(lambda _, __: None)
         return self.who
+
+    def _lacks_second_step(self, who: SignedIn) -> bool:
+        needed = self.context.require_second_step and not who.second_factor
+        return needed and not self.request.path.startswith(WITHOUT_SECOND_STEP)
 
     def _note_seen(self, connection: Connection) -> None:
         address = self.request[REMOTE]

@@ -4,12 +4,13 @@ import asyncio
 import re
 import time
 from functools import partial
+from pathlib import Path
 
 import pytest
-from served_api import Api
+from served_api import PASSWORD, QUICK_HASHER, Api, settings_of
 from visiting import Visitor, visitor
 
-from kanal.bootstrap import Store
+from kanal.bootstrap import Store, appoint_first_administrator, opened, running
 from kanal.http import second_factor
 from kanal.http.second_factor import STEP, code_of
 
@@ -39,20 +40,20 @@ def code_in(secret: str, steps: int = 0) -> str:
     return code_of(secret, int(time.time()) // STEP + steps)
 
 
-async def set_up(person: Visitor) -> tuple[str, list[str]]:
+async def set_up(person: Visitor, password: str = GOOD) -> tuple[str, list[str]]:
     """The secret, and the recovery codes."""
     shown = await person.post("/account/second-factor/begin")
     [secret] = re.findall(r'class="code wrapped">([A-Z2-7 ]+)<', shown.text)
     secret = secret.replace(" ", "")
     assert re.search(r'<svg class="qr" [^>]+><path d="M4 4.5h1', shown.text)
     path = "/account/second-factor"
-    wrong = await person.post(path, {"code": "000000", "current": GOOD})
+    wrong = await person.post(path, {"code": "000000", "current": password})
     assert (wrong.status, "code of this moment" in wrong.text) == (400, True)
     # One step behind, so that the code of now is still good for signing in.
     code = code_in(secret, -1)
     stolen = await person.post(path, {"code": code, "current": "not hers"})
     assert (stolen.status, "not your password" in stolen.text) == (403, True)
-    done = await person.post(path, {"code": code, "current": GOOD})
+    done = await person.post(path, {"code": code, "current": password})
     [codes] = re.findall(r'id="recovery-codes"[^>]*>([^<]+)<', done.text)
     return secret, codes.split("\n")[:-1]
 
@@ -124,6 +125,20 @@ async def test_half_of_the_way_is_nobodys_session_and_guesses_are_counted(shared
         for forged in ("1.99999999999999999.00", "1", "x.y.z", "1.2.3.4", "\xff"):
             async with thief.session.get(url, cookies={"kanal-step": forged}) as answer:
                 assert answer.url.path == "/sign-in"
+
+
+async def test_where_everybody_needs_it_nothing_is_seen_before(tmp_path: Path) -> None:
+    required = settings_of(tmp_path, "").model_copy(update={"second_step": "required"})
+    with opened(required) as store:
+        appoint_first_administrator(store, QUICK_HASHER)
+        async with running(store, "api", QUICK_HASHER) as kanal, visitor(kanal.address) as anna:
+            asked = await anna.sign_in()
+            assert (asked.path, "Everybody here needs it" in asked.text) == ("/account", True)
+            assert (await anna.get("/settings")).path == "/account"
+            assert (await anna.post("/keys", {"name": "x"})).status == 403
+            await set_up(anna, PASSWORD)
+            assert (await anna.get("/settings")).path == "/settings"
+            assert "Everybody here needs it" not in (await anna.get("/account")).text
 
 
 async def test_it_is_taken_away_by_its_owner_or_whoever_manages_staff(shared_api: Api) -> None:
