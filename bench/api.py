@@ -3,9 +3,10 @@
 import json
 from http.client import HTTPConnection
 from typing import Any, NamedTuple
+from urllib.parse import urlencode
 
 from load import basic
-from processes import ADMIN_EMAIL, ADMIN_KEY, Failed, Server
+from processes import ADMIN_EMAIL, ADMIN_KEY, ADMIN_PASSWORD, Failed, Server
 
 HEADERS = basic(ADMIN_EMAIL, ADMIN_KEY)
 CONTENT = (
@@ -58,6 +59,31 @@ class Api:
 
     def open_cases(self, channel_id: int, number: int) -> list[Case]:
         return [self.open_case(channel_id, f"bench-{channel_id}-{at}") for at in range(number)]
+
+
+class Browser:
+    """The administrator, signed in."""
+
+    def __init__(self, server: Server) -> None:
+        self._connection = HTTPConnection("127.0.0.1", server.port, timeout=30)
+        self._headers = {"Origin": f"http://127.0.0.1:{server.port}"}
+        form = urlencode({"email": ADMIN_EMAIL, "password": ADMIN_PASSWORD})
+        headers = self._headers | {"Content-Type": "application/x-www-form-urlencoded"}
+        self._connection.request("POST", "/sign-in", form, headers)
+        answer = self._connection.getresponse()
+        answer.read()
+        cookie = answer.getheader("Set-Cookie")
+        if answer.status != 303 or not cookie:
+            raise Failed(f"signing in: {answer.status}")
+        self._headers["Cookie"] = cookie.partition(";")[0]
+
+    def get(self, path: str) -> None:
+        """Raises Failed unless it is there."""
+        self._connection.request("GET", path, headers=self._headers)
+        answer = self._connection.getresponse()
+        text = answer.read()
+        if answer.status != 200:
+            raise Failed(f"GET {path}: {answer.status} {text[:500]!r}")
 
 
 def new_case(channel_id: int, external_id: str) -> dict[str, Any]:

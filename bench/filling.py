@@ -16,7 +16,7 @@ from uuid import UUID
 
 from api import CONTENT
 from eventsourcing.persistence import StoredEvent
-from processes import ADMIN_EMAIL, ADMIN_KEY
+from processes import ADMIN_EMAIL, ADMIN_KEY, ADMIN_PASSWORD
 from sqlalchemy import Connection, delete, insert, select
 
 from kanal.bootstrap import Store, appoint_first_administrator, open_database
@@ -243,6 +243,7 @@ def fill(job: dict[str, Any]) -> dict[str, Any]:
         database_url=job["database_url"],
         admin_email=ADMIN_EMAIL,
         admin_api_key=ADMIN_KEY,
+        admin_password=ADMIN_PASSWORD,
     )
     with closing(open_database(settings)) as database:
         stream_ids = migrate(database)

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 ADMIN_EMAIL = "bench@kanal.example"
 ADMIN_KEY = "bench-key-of-a-throw-away-installation"
+ADMIN_PASSWORD = "bench password of a throw-away installation"
 PROGRAMS = Path(__file__).parent
 START_SECONDS = 120  # a log of a million events on a loaded machine starts in less
 STOP_SECONDS = 20  # Kanal's own limit is KANAL_SHUTDOWN_SECONDS, 8
@@ -84,6 +85,7 @@ def starting_kanal(
         "KANAL_PORT": "0",
         "KANAL_ADMIN_EMAIL": ADMIN_EMAIL,
         "KANAL_ADMIN_API_KEY": ADMIN_KEY,
+        "KANAL_ADMIN_PASSWORD": ADMIN_PASSWORD,
         "KANAL_WEBHOOK_ALLOW": "127.0.0.0/8",
         "KANAL_LOG_FORMAT": "json",
     }

@@ -5,6 +5,7 @@ A list that no index answers walks through the narrow rows, which stay few pages
 
 from bisect import bisect_right
 from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 from typing import Any, Literal, NamedTuple, get_args
 
 import msgspec
@@ -83,6 +84,7 @@ from kanal.projections.read_model import (
     unindexed,
 )
 from kanal.projections.search import between
+from kanal.projections.totals import counted_once
 from kanal.projections.trigrams import containing, searchable
 from kanal.projections.words import cases_with
 
@@ -508,7 +510,9 @@ def listed(
     else:
         search = search._replace(by_facets=most <= SORTED)
         if search.others or search.common:
-            amounts = _counted(connection, search, order, most)
+            question = wanted, order.by if order.by in RANKS else None
+            count = partial(_counted, connection, search, order, most)
+            amounts = counted_once(connection, views, question, count)
         total = sum(amounts.values())
         nearer = 0 if after else min(page.offset, total - page.offset)
         looked_at = (nearer + page.limit) * most // (total or 1)

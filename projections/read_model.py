@@ -64,10 +64,12 @@ class Views(dict[str, Tables]):
 
     scope: Scope = EVERYTHING
     """Of whoever asks: queries find what that scope sees, and nothing else is there for them."""
+    moment: tuple[int, ...] = ()
+    """Of the tables: how far in the log each read model is, and which are asked. Empty where nobody knows."""
 
     def within(self, scope: Scope) -> "Views":
         views = Views(self)
-        views.scope = scope
+        views.scope, views.moment = scope, self.moment
         return views
 
     def __getattr__(self, name: str) -> Tables:

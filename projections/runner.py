@@ -116,7 +116,9 @@ def standings(connection: Connection, models: Iterable[Projection]) -> list[Stan
 def views(connection: Connection, models: Iterable[Projection]) -> Views:
     """What queries run on: the live tables, as of this connection's moment."""
     live = active_generations(connection, models)
-    return Views({generation.model.name: generation.tables for generation in live})
+    found = Views({generation.model.name: generation.tables for generation in live})
+    found.moment = tuple(part for each in live for part in (each.number, each.position))
+    return found
 
 
 class Inline:
