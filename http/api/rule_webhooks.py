@@ -6,6 +6,7 @@ from sqlalchemy import Connection
 
 from kanal.delivery import overview
 from kanal.delivery.ledger import Claimed, read_lanes
+from kanal.delivery.ping import Exchange
 from kanal.domain.errors import CaseNotFound, RuleNotFound, RuleWebhookNotFound
 from kanal.domain.rule_webhooks import Method, RuleWebhook, lane_of, webhooks_in
 from kanal.domain.variables import VARIABLES, Values
@@ -18,7 +19,7 @@ from kanal.http.api.custom_channels import (
     shown_delivery,
     shown_ping,
 )
-from kanal.http.context import Call
+from kanal.http.context import Call, Caller
 from kanal.http.contract import Listed, One, Takes, contract
 from kanal.http.fields import Fields, Text
 from kanal.http.ids import case_id_in, id_in
@@ -76,6 +77,11 @@ async def test(call: Call) -> web.Response:
     webhook_id = id_in(call.path("webhook"), RuleWebhookNotFound)
     given = await call.given(WebhookTest)
     case_id = case_id_in(given.case_id) if given.case_id is not None else 0
+    return answer({"test": shown_ping(await called(call, rule_id, webhook_id, case_id))})
+
+
+async def called(caller: Caller, rule_id: int, webhook_id: int, case_id: int) -> Exchange:
+    """`case_id`: whose values the variables have; 0: each is its own name. Raises RuleNotFound, CaseNotFound, ..."""
 
     def query(connection: Connection, views: Views) -> tuple[RuleWebhook, Claimed, Values]:
         webhook = _webhooks(connection, views, rule_id).get(webhook_id)
@@ -88,8 +94,7 @@ async def test(call: Call) -> web.Response:
             raise CaseNotFound(case_id)
         return webhook, read_lanes(connection, [lane_of(webhook_id)])[0], values
 
-    exchange = await call.context.pinger.call(*await call.read(query))
-    return answer({"test": shown_ping(exchange)})
+    return await caller.context.pinger.call(*await caller.read(query))
 
 
 def _webhooks(connection: Connection, views: Views, rule_id: int) -> dict[int, RuleWebhook]:

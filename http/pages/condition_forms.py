@@ -17,6 +17,8 @@ NEW_FIELD: Final[dict[RuleKind, str]] = {
     "timed": "status",
 }
 """What a new condition asks at first."""
+FEW: Final = 4
+"""Choices that stand beside what is asked; more have a line of their own."""
 VALUELESS: Final = ("is_empty", "is_not_empty")
 OF_MINUTES: Final = "minutes_"
 """What fields that hold a time begin with."""
@@ -58,6 +60,11 @@ class ConditionForm(Struct):
         return field_called(self.field).choices
 
     @property
+    def is_wide(self) -> bool:
+        """Whether there is much to choose from."""
+        return len(self.choices) > FEW or self.kind in ("channel", "id", "labels")
+
+    @property
     def has_value(self) -> bool:
         return self.operator not in VALUELESS
 
@@ -68,10 +75,9 @@ class ConditionForm(Struct):
 
 def read_conditions(given: object) -> ConditionForm:
     """The outermost group."""
-    form = _read(mapping(given), 1)
-    if not form.match:
-        form = ConditionForm(match="all", parts=[form] if form.field else [])
-    return placed(form)
+    outermost = mapping(given)
+    form = _read(outermost, 1) if outermost.get("match") else ConditionForm(match="all")
+    return placed(form if form.match else ConditionForm(match="all"))
 
 
 def _read(given: dict[str, Any], depth: int) -> ConditionForm:

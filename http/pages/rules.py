@@ -10,8 +10,9 @@ from pydantic import BeforeValidator
 from sqlalchemy import Connection, select
 
 from kanal.automation.patterns import matches
-from kanal.delivery import overview
+from kanal.delivery import kept_secrets, overview
 from kanal.delivery.overview import DeliveryRow, Filter
+from kanal.delivery.ping import Exchange
 from kanal.domain import rules as domain
 from kanal.domain.access import if_all_is_answered
 from kanal.domain.case_events import MessageKind
@@ -19,11 +20,13 @@ from kanal.domain.conditions import Change, Verdict
 from kanal.domain.errors import CaseNotFound, EventNotFound, RuleNotFound
 from kanal.domain.firings import RuleFired
 from kanal.domain.plain_text import plain_text
-from kanal.domain.rule_webhooks import RuleWebhookCalled, lane_of, webhooks_in
+from kanal.domain.rule_webhooks import RuleWebhookCalled, lane_of, webhook_of, webhooks_in
 from kanal.domain.rules import RULES, Rule, RuleKind
 from kanal.domain.stream import Recorded
 from kanal.domain.work import Work
+from kanal.http.api.custom_channels import fingerprint_of
 from kanal.http.api.rules import NewRule, changes_of, times_of_case
+from kanal.http.context import Context
 from kanal.http.fields import Fields, Id
 from kanal.http.ids import case_id_in, id_in
 from kanal.http.pages import rule_forms, sidebar
@@ -33,7 +36,7 @@ from kanal.http.pages.form_errors import NO_FAULTS, Faults, faults_in
 from kanal.http.pages.named import Named, named
 from kanal.http.pages.rule_forms import KINDS, PLACES, RuleForm
 from kanal.http.pages.sidebar import Sidebar
-from kanal.http.pages.visit import Visit
+from kanal.http.pages.visit import Visit, now
 from kanal.http.rule_webhooks import Keeping
 from kanal.projections import cases, messages
 from kanal.projections import rules as read
@@ -85,12 +88,28 @@ class Fired(NamedTuple):
     case: CaseRow
 
 
+class SigningSecret(NamedTuple):
+    fingerprint: str
+    created_at: int
+    expires_at: int | None
+    """None for the newest."""
+
+
+class WebhookState(NamedTuple):
+    """Where its calls stand, and what signs them."""
+
+    delivery: overview.ChannelRow
+    secrets: list[SigningSecret]
+    """The newest first."""
+
+
 class Shown(NamedTuple):
     rule: RuleRow
     named: Named
     versions: list[Version]
     fired: list[Fired]
-    webhooks: dict[int, overview.ChannelRow]
+    webhooks: dict[int, WebhookState]
+    """By the webhook's id."""
     position: int
 
 
@@ -168,12 +187,16 @@ async def change_state(visit: Visit) -> web.StreamResponse:
 
 
 async def show(visit: Visit) -> web.StreamResponse:
-    return await _page(visit, _rule_id(visit))
+    return await page_of(visit, _rule_id(visit))
 
 
-async def _page(
-    visit: Visit, rule_id: int, new_secrets: dict[str, str] | None = None
+async def page_of(
+    visit: Visit,
+    rule_id: int,
+    new_secrets: dict[str, str] | None = None,
+    exchange: Exchange | None = None,
 ) -> web.StreamResponse:
+    """`new_secrets`: by the webhook's id; these and `exchange` are shown once."""
     shown = await visit.read(_shown, visit, rule_id)
     return visit.page(
         "rule.html",
@@ -183,8 +206,9 @@ async def _page(
         named=shown.named,
         sidebar=shown.named.sidebar,
         secrets=new_secrets or {},
+        exchange=exchange,
         # What a form led to is not asked for anew: it was shown once.
-        position=None if new_secrets else shown.position,
+        position=None if new_secrets or exchange else shown.position,
     )
 
 
@@ -202,7 +226,7 @@ def _shown(connection: Connection, views: Views, visit: Visit, rule_id: int) -> 
         named(connection, views, visit.who.staff_id),
         _versions(connection, visit, rule_id),
         [Fired(each, found[each.case_id]) for each in firings if each.case_id in found],
-        _webhooks(connection, row),
+        _webhooks(connection, row, visit.context),
         visit.context.database.head(connection),
     )
 
@@ -220,13 +244,26 @@ def _versions(connection: Connection, visit: Visit, rule_id: int) -> list[Versio
     return versions[::-1]
 
 
-def _webhooks(connection: Connection, row: RuleRow) -> dict[int, overview.ChannelRow]:
-    """By the webhook's id: where its calls stand."""
-    lanes = {
-        webhook.webhook_id: lane_of(webhook.webhook_id) for _, webhook in webhooks_in(row.actions)
+def _webhooks(connection: Connection, row: RuleRow, context: Context) -> dict[int, WebhookState]:
+    lanes = [lane_of(webhook.webhook_id) for _, webhook in webhooks_in(row.actions)]
+    if not lanes:
+        return {}
+    found = overview.of_channels(connection, lanes)
+    kept, at = kept_secrets.read(connection, lanes), now()
+    return {
+        webhook_of(lane): WebhookState(
+            found[lane],
+            [
+                SigningSecret(
+                    fingerprint_of(context, each.secret), each.created_at, each.expires_at
+                )
+                for each in kept.get(lane, ())
+                if each.signs(at)
+            ],
+        )
+        for lane in lanes
+        if lane in found
     }
-    found = overview.of_channels(connection, list(lanes.values())) if lanes else {}
-    return {webhook_id: found[lane] for webhook_id, lane in lanes.items() if lane in found}
 
 
 async def firing(visit: Visit) -> web.StreamResponse:
@@ -318,7 +355,7 @@ async def _keep(visit: Visit, sent: RuleForm) -> web.StreamResponse:
     except Exception as error:  # noqa: BLE001 what cannot be mended in the form is raised again
         return await editor(visit, sent, faults_in(error))
     if keeping.secrets:
-        return await _page(visit, done.result, keeping.secrets)
+        return await page_of(visit, done.result, keeping.secrets)
     return visit.see(f"/rules/{done.result}", done="saved")
 
 

@@ -1,11 +1,18 @@
 """The pages of rules: put together without a script, refused beside the input, tried, and told of."""
 
+import asyncio
+import contextlib
+import os
 import re
+import signal
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
+import aiohttp
 import pytest
 import pytest_asyncio
+from open_log import DEADLINE
 from served_api import Api
 from visiting import Seen, Visitor, form_in, visitor
 
@@ -152,3 +159,95 @@ async def test_rules_are_ordered_within_their_kind_switched_off_and_deleted(
     for rule_id in made:
         await anna.post(f"/rules/{rule_id}/state", {"action": "delete"})
     assert [rule["rule_id"] for rule in await api.items("rules.json", "rule")] == order[:-3]
+
+
+async def test_who_leaves_a_what_if_ends_it(shared_api: Api, anna: Visitor) -> None:
+    api = shared_api
+    question = {"kind": "incoming", "actions": [{"action_type": "add_note", "content": "x"}]}
+    async with asyncio.timeout(DEADLINE):
+        asking = asyncio.create_task(
+            api.call("POST", "rules/what_if.json", {"what_if": {"rule": question}})
+        )
+        search = await _search_begins()
+        asking.cancel()
+        await _ends(search)
+        fields = {"title": "x", "actions[0][type]": "add_note", "actions[0][text]": "x"}
+        form = aiohttp.FormData({**fields, "token": anna.token})
+        headers = {"Origin": anna.address}
+        async with anna.session.post(anna.address + WHAT_IF, data=form, headers=headers) as page:
+            seen = b""
+            while b"Going through the log" not in seen:
+                seen += (more := await page.content.readany())
+                assert more, seen
+            search = await _search_begins()
+            page.close()
+        await _ends(search)
+
+
+async def test_a_what_if_is_about_the_rule_as_it_was_when_it_was_asked(shared_api: Api) -> None:
+    api = shared_api
+    await api.case(user_custom_id="w", content="A zebra")
+    zebra = {"field": "text", "operator": "contains", "value": "zebra"}
+    note = {"action_type": "add_note", "content": "x"}
+    given = {"kind": "incoming", "title": "Zebra", "conditions": zebra, "actions": [note]}
+    rule_id = (await api.post("rules.json", {"rule": given}))["rule"]["rule_id"]
+    question = {"rule_id": rule_id, "rule": {"title": "Other"}}
+    async with asyncio.timeout(DEADLINE):
+        asking = asyncio.create_task(api.call("POST", "rules/what_if.json", {"what_if": question}))
+        search = await _search_begins()
+        never = {"conditions": {**zebra, "value": "no such animal"}}
+        await api.put(f"rules/{rule_id}.json", {"rule": never})
+        os.kill(search, signal.SIGCONT)
+        found = (await asking).json["what_if"]
+    assert (found["version"], found["runs"], found["live_runs"]) == (1, 1, 1)
+    assert (await api.get(f"rules/{rule_id}.json"))["rule"]["version"] == 2
+    await api.call("DELETE", f"rules/{rule_id}.json")
+
+
+async def test_a_webhooks_secret_is_rotated_on_the_rules_page(
+    shared_api: Api, anna: Visitor
+) -> None:
+    call = {"action_type": "webhook", "action_destination": {"url": "https://example.com/x"}}
+    given = {"kind": "incoming", "title": "Hook", "actions": [call]}
+    made = (await shared_api.post("rules.json", {"rule": given}))["rule"]
+    [(webhook_id, first)] = made["webhook_secrets"].items()
+    path = f"/rules/{made['rule_id']}/webhooks/{webhook_id}/secrets"
+    rotated = await anna.post(path, {"expires_in_hours": "24"})
+    assert rotated.words.count("whsec_") == 1
+    assert first not in rotated.words
+    page = await anna.get(f"/rules/{made['rule_id']}")
+    assert "whsec_" not in page.words
+    [older] = re.findall(r'name="fingerprint" value="(\w+)"', page.text)
+    await anna.post(f"{path}/delete", {"fingerprint": older})
+    assert 'name="fingerprint"' not in (await anna.get(f"/rules/{made['rule_id']}")).text
+    # Saved again as it is shown, the webhook stays the same one.
+    editor = f"/rules/{made['rule_id']}"
+    fields = form_in(await anna.get(f"{editor}/edit"), editor)
+    await anna.post(editor, {**fields, "title": "Hooked"})
+    changed = (await shared_api.get(f"rules/{made['rule_id']}.json"))["rule"]
+    assert changed["actions"] == made["actions"]
+    await shared_api.call("DELETE", f"rules/{made['rule_id']}.json")
+
+
+def _searching() -> list[int]:
+    """The processes that look for answers of what-ifs in this one."""
+    found = []
+    for folder in Path("/proc").iterdir():
+        with contextlib.suppress(OSError, ValueError):
+            parent = int((folder / "stat").read_text().rpartition(")")[2].split()[1])
+            if parent == os.getpid() and b"what_if" in (folder / "cmdline").read_bytes():
+                found.append(int(folder.name))
+    return found
+
+
+async def _search_begins() -> int:
+    """The process, stopped so that it cannot end by itself."""
+    while not (found := await asyncio.to_thread(_searching)):
+        pass
+    os.kill(found[0], signal.SIGSTOP)
+    return found[0]
+
+
+async def _ends(process: int) -> None:
+    while process in await asyncio.to_thread(_searching):
+        pass
