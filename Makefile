@@ -9,7 +9,7 @@ LINKED = automation delivery domain eventlog http projections \
 	__init__.py __main__.py bootstrap.py py.typed settings.py
 
 .DEFAULT_GOAL = help
-.PHONY: help run demo test coverage lint format bench chaos screenshots venv links lock clean
+.PHONY: help run demo test coverage lint format bench chaos screenshots picture venv links lock clean
 
 help: ## list these targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | while IFS="$$(printf '\t')" \
@@ -43,7 +43,10 @@ chaos: $(VENV)/.installed-dev ## kill Kanal a thousand times in half an hour and
 	@exec $(BIN)/python tests/chaos.py $(ARGS)
 
 screenshots: $(VENV)/.installed-dev ## take pictures of all pages with chromium, into build/screenshots
-	@PYTHONPATH=tests $(BIN)/python tests/screenshots.py build/screenshots
+	@PYTHONPATH=tests:demo $(BIN)/python tests/screenshots.py build/screenshots
+
+picture: $(VENV)/.installed-dev ## take the README's picture anew
+	@PYTHONPATH=tests:demo $(BIN)/python tests/screenshots.py build --readme docs/images/conversation.png
 
 venv: $(VENV)/.installed-dev links ## make .venv with everything a developer needs
 

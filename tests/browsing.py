@@ -1,6 +1,7 @@
 """A real browser: Debian's chromium, driven by Playwright."""
 
 import contextlib
+import re
 import shutil
 from collections.abc import AsyncIterator
 from typing import Any
@@ -12,6 +13,8 @@ from served_api import EMAIL, PASSWORD
 ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
 LAPTOP = {"width": 1366, "height": 768}
 PHONE = {"width": 390, "height": 844}
+INSIDE = re.compile(r"/(inbox|start)(\?|$)")
+"""Where one is after signing in; an empty installation leads to the first steps."""
 PATIENCE = 15_000
 """Milliseconds for what a page does by itself; a busy machine takes its time."""
 
@@ -30,7 +33,13 @@ async def browser() -> AsyncIterator[Browser]:
 
 @contextlib.asynccontextmanager
 async def staff_browser(
-    browser: Browser, address: str, *, language: str = "en-GB", **settings: Any
+    browser: Browser,
+    address: str,
+    *,
+    language: str = "en-GB",
+    email: str = EMAIL,
+    password: str = PASSWORD,
+    **settings: Any,
 ) -> AsyncIterator[Page]:
     """A browser of the administrator's, signed in. What its pages complain of fails the test."""
     complaints: list[str] = []
@@ -44,7 +53,7 @@ async def staff_browser(
         lambda request: complaints.append(request.url) if _outside(request.url, address) else None,
     )
     page = await context.new_page()
-    await sign_in(page)
+    await sign_in(page, email, password)
     yield page
     await context.close()
     assert complaints == []
@@ -55,7 +64,7 @@ async def sign_in(page: Page, email: str = EMAIL, password: str = PASSWORD) -> N
     await page.fill("[name=email]", email)
     await page.fill("[name=password]", password)
     await page.press("[name=password]", "Enter")
-    await page.wait_for_url("**/inbox*")
+    await page.wait_for_url(INSIDE)
 
 
 def _outside(url: str, address: str) -> bool:

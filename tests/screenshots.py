@@ -1,30 +1,34 @@
-"""`make screenshots`: every page of a small desk, in both languages and both themes, on a laptop and a phone, to be looked at."""
+"""`make screenshots`: every page of the demo's company, in both languages and both themes, on a laptop and a phone, to be looked at."""
 
+import argparse
 import asyncio
 import itertools
-import sys
+import socket
 import tempfile
 from pathlib import Path
 from typing import Any, Final
 
 from browsing import LAPTOP, PHONE, browser, staff_browser
-from delivering import LOOPBACK
-from served_api import QUICK_HASHER, Api, caller, settings_of
-from webhook_receiver import Receiver, status
+from company import STAFF
+from fill import Addresses, demo_settings, fill
+from plan import BLOCKED_ID
+from programs import Programs, answering, today
+from served_api import QUICK_HASHER, Api, caller
 
-from kanal.bootstrap import appoint_first_administrator, opened, running
+from kanal.bootstrap import opened, running
 
+ANNA: Final = STAFF[0].email
 PAGES: Final = {
     "inbox": "/inbox",
-    "conversation": "/cases/1",
-    "chat": "/cases/2",
+    "conversation": "/cases/{mail}",
+    "chat": "/cases/{chat}",
     "new-case": "/cases/new?q=maria",
     "new-case-with": "/cases/new?user=1",
-    "link": "/people/1/link?q=john&case=1",
+    "link": "/people/1/link?q=emma&case={mail}",
     "nothing": "/inbox?view=mine",
     "found": "/inbox?q=refund&view=all",
-    "past": "/cases/1/past",
-    "viewers": "/cases/1/viewers",
+    "past": "/cases/{mail}/past",
+    "viewers": "/cases/{mail}/viewers",
     "statistics": "/statistics?period=last_7_days",
     "statistics-channels": "/statistics?view=channels",
     "statistics-staff": "/statistics?view=staff",
@@ -68,105 +72,63 @@ SCREENS: Final = {"laptop": LAPTOP, "phone": PHONE}
 THEMES: Final = ("light", "dark")
 LANGUAGES: Final = {"en": "en-GB", "ru": "ru-RU"}
 
-PEOPLE: Final = [
-    ("Maria Sokolova", "Where is my order?", "Hello! My order A-1042 has not arrived for a week."),
-    ("John Smith", "Refund for order A-1042/17", "I sent the parcel back. When will I be paid?"),
-    ("Ольга Кузнецова", "Вопрос по тарифу", "Здравствуйте! Можно ли сменить тариф сейчас?"),
-    ("فاطمة الزهراء", "استفسار عن الطلب", "متى يصل طلبي؟"),
-    ("Lars Müller", "Passwort vergessen", "Ich komme nicht mehr in mein Konto."),
-    ("Chen Wei", "", "The invoice of October is missing. Could you send it again?"),
-]
+README: Final = {"viewport": {"width": 1280, "height": 760}, "color_scheme": "light"}
+"""Of the picture that the README begins with."""
 
 
-async def main(folder: Path) -> None:
+async def main(folder: Path, readme: Path | None) -> None:
+    """`readme`: the picture of the README instead of all others."""
     with tempfile.TemporaryDirectory() as data_dir:
-        settings = settings_of(Path(data_dir), "").model_copy(update={"webhook_allow": LOOPBACK})
+        settings, addresses = demo_settings(Path(data_dir)), Addresses(_free(), _free())
+        filled = await fill(settings, addresses, hasher=QUICK_HASHER)
+        programs = Programs(today(), today, [BLOCKED_ID])
         with opened(settings) as store:
-            appoint_first_administrator(store, QUICK_HASHER)
             async with (
                 browser() as started,
-                Receiver() as receiver,
+                answering(programs, addresses.chat, addresses.others),
                 running(store, hasher=QUICK_HASHER) as kanal,
-                caller(kanal.address, store) as api,
+                caller(kanal.address, store, ANNA, filled.api_key) as api,
             ):
-                await fill(api, receiver)
+                signed_in = {"email": ANNA, "password": filled.passwords[ANNA]}
+                cases = await _cases(api)
+                if readme:
+                    async with staff_browser(started, api.address, **signed_in, **README) as page:
+                        await page.goto(f"/cases/{cases['mail']}")
+                        await page.screenshot(path=readme)
+                    return
                 for look in itertools.product(LANGUAGES, THEMES, SCREENS):
-                    await take(started, api.address, folder, *look)
+                    await take(started, api.address, folder, signed_in, cases, *look)
 
 
-async def fill(api: Api, receiver: Receiver) -> None:
-    """A desk in the middle of a day."""
-    for title, kind in (("Mobile app", "async"), ("Website chat", "sync"), ("Forum", "async")):
-        await api.channel(title=title, webhook_url=receiver.url, channel_type=kind)
-    for title in ("Sales", "Support"):
-        await api.post("groups.json", {"group": {"group_title": title}})
-    for title in ("refund", "vip"):
-        await api.post("labels.json", {"label": {"label_title": title}})
-    await api.put("staff/1.json", {"staff": {"staff_full_name": "Anna Ivanova"}})
-    colleague = {"staff_email": "boris@example.com", "staff_full_name": "Boris Petrov"}
-    await api.post("staff.json", {"staff": colleague})
-    await automate(api)
-    for number in range(18):
-        name, subject, words = PEOPLE[number % len(PEOPLE)]
-        case = await api.case(
-            user_custom_id=f"customer-{number % len(PEOPLE)}",
-            user_email=f"customer{number % len(PEOPLE)}@example.com",
-            channel=f"cch{1 + number % 3}",
-            user_full_name=name,
-            subject=subject,
-            content=words,
-        )
-        path = f"cases/{case['case_id']}.json"
-        if number % 4 == 0:
-            await api.message(case["case_id"], content="We are looking into it.")
-        if number % 5 == 0:
-            change = {"priority": "high", "staff_id": 2, "group_id": 1, "add_labels": [1, 2]}
-            await api.put(path, {"case": change})
-        if number % 7 == 3:
-            await api.put(path, {"case": {"status": "closed"}})
-    note = {"note": {"content": "A regular customer; the courier was called."}}
-    await api.call("POST", "cases/1/note.json", note)
-    await api.message(1, user_id=1, content="Thank you! It is the second week now.")
-    receiver.then(status(500), status(500))
-    await api.message(1, content="It arrives tomorrow before noon.")
-    await receiver.wait_for(1)
+async def _cases(api: Api) -> dict[str, int]:
+    """Ids of those that are shown whole."""
+    mail = await api.items("cases.json?subject=Refund&channel=cch2&limit=1", "case")
+    chat = await api.items("cases.json?channel=cch1&show_active_chats=1&limit=1", "case")
+    return {"mail": mail[0]["case_id"], "chat": chat[0]["case_id"]}
 
 
-async def automate(api: Api) -> None:
-    """What Kanal does by itself, and what that names."""
-    field = {"title": "Tariff", "field_type": "select", "field_level": "user"}
-    field["field_data"] = {"1": "Basic", "2": "Gold"}  # type: ignore[assignment]
-    await api.post("custom_fields.json", {"custom_field": field})
-    week = {day: ["09:00-18:00"] for day in ("mon", "tue", "wed", "thu", "fri")}
-    hours = {"title": "Weekdays", "zone": "Europe/Berlin", "hours": week, "holidays": ["01-01"]}
-    await api.post("business_hours.json", {"business_hours": hours})
-    target = {"title": "Urgent", "priorities": ["critical"], "first_response_minutes": 30}
-    await api.post("response_targets.json", {"response_target": target})
-    reply = {"action_type": "email_to_user", "action_destination": "Thank you, [user_name]!"}
-    label = {"action_type": "add_labels", "action_destination": [1]}
-    note = {"action_type": "add_note", "content": "Nobody has answered yet."}
-    macro = {"title": "Close with thanks", "actions": [reply, label], "shared": True}
-    await api.post("macros.json", {"macro": macro})
-    money = {"field": "text", "operator": "contains", "value": "refund"}
-    new = {"field": "first_message", "operator": "is", "value": True}
-    gold = {"field": "cf_1", "operator": "is", "value": "2"}
-    conditions = {"all": [money, {"any": [new, gold]}]}
-    for rule in (
-        {"kind": "incoming", "title": "Refunds", "conditions": conditions, "actions": [label]},
-        {"kind": "incoming", "title": "Gold", "channels": ["cch1"], "actions": [reply]},
-        {"kind": "timed", "since": "unanswered", "after_minutes": 240, "actions": [note]},
-    ):
-        await api.post("rules.json", {"rule": {"title": "Slow", "active": False, **rule}})
-    await api.put("rules/1/enable.json")
+def _free() -> str:
+    """An address where nobody listens."""
+    with socket.create_server(("127.0.0.1", 0)) as found:
+        return f"http://127.0.0.1:{found.getsockname()[1]}"
 
 
 async def take(
-    started: Any, address: str, folder: Path, language: str, theme: str, screen: str
+    started: Any,
+    address: str,
+    folder: Path,
+    signed_in: dict[str, str],
+    cases: dict[str, int],
+    language: str,
+    theme: str,
+    screen: str,
 ) -> None:
     settings = {"viewport": SCREENS[screen], "color_scheme": theme}
-    async with staff_browser(started, address, language=LANGUAGES[language], **settings) as page:
+    async with staff_browser(
+        started, address, language=LANGUAGES[language], **signed_in, **settings
+    ) as page:
         for name, path in PAGES.items():
-            await page.goto(path)
+            await page.goto(path.format(**cases))
             await page.screenshot(path=folder / f"{name}-{screen}-{theme}-{language}.png")
         await page.goto("/account")
         await page.locator("[action$='/sign-out'] button").dispatch_event("click")
@@ -175,6 +137,11 @@ async def take(
 
 
 if __name__ == "__main__":
-    pictures = Path(sys.argv[1])
-    pictures.mkdir(parents=True, exist_ok=True)
-    asyncio.run(main(pictures))
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument(
+        "--readme", type=Path, help="take the README's picture alone, into this file"
+    )
+    given = parser.parse_args()
+    given.folder.mkdir(parents=True, exist_ok=True)
+    asyncio.run(main(given.folder, given.readme))
