@@ -137,14 +137,7 @@ async def test_a_lost_connection_misses_nothing_and_doubles_nothing(desk: Desk) 
     api = desk.api
     case = await api.case(user_custom_id="u2", channel="cch2", content="First")
     case_id, user_id = case["case_id"], case["user_id"]
-    async with (
-        staff_browser(desk.browser, api.address) as here,
-        staff_browser(desk.browser, api.address) as there,
-    ):
-        await api.post(
-            "staff.json",
-            {"staff": {"staff_email": "boris@example.com", "staff_full_name": "Boris"}},
-        )
+    async with staff_browser(desk.browser, api.address) as here:
         await here.goto(f"/cases/{case_id}")
         await here.context.set_offline(True)
         for number in range(3):
@@ -162,16 +155,6 @@ async def test_a_lost_connection_misses_nothing_and_doubles_nothing(desk: Desk) 
         await api.message(case_id, user_id=user_id, content="Behind")
         await here.evaluate(SHOW)
         await expect(here.get_by_text("Behind")).to_have_count(1)
-
-        # Anna's other browser is Anna: nobody else is here until Boris is.
-        await there.context.clear_cookies()
-        await _join(api, there, "boris@example.com")
-        await there.goto(f"/cases/{case_id}")
-        await expect(here.locator("[data-company]")).to_contain_text("also here: Boris")
-        await there.get_by_role("button", name="Take the chat").click()
-        await expect(here.get_by_role("button", name="End the chat")).to_be_visible()
-        await there.locator("[data-content]").press_sequentially("Hm")
-        await expect(here.locator("[data-company]")).to_contain_text("typing: Boris")
 
 
 async def test_a_phone_shows_everything_without_scrolling_sideways(desk: Desk) -> None:
@@ -415,20 +398,6 @@ async def _barriers(page: Page, rules: list[str]) -> list[Any]:
         (each["id"], [(node["target"], node["failureSummary"]) for node in each["nodes"]])
         for each in found["violations"]
     ]
-
-
-async def _join(api: Api, page: Page, email: str) -> None:
-    """Through the link that an administrator made."""
-    async with staff_browser(page.context.browser, api.address) as anna:  # type: ignore[arg-type]
-        await anna.goto("/staff")
-        row = anna.locator("tr", has_text=email)
-        await row.get_by_role("button", name="Link for a password").click()
-        link = await anna.locator(".secret .code").first.inner_text()
-    await page.goto(link)
-    for name in ("password", "again"):
-        await page.fill(f"[name={name}]", "a password of his own")
-    await page.get_by_role("button", name="Save and sign in").click()
-    await page.wait_for_url("**/inbox*")
 
 
 async def _attach(api: Api, path: str, data: dict[str, str], name: str, content: bytes) -> None:

@@ -5,7 +5,8 @@
 const root = document.documentElement.dataset.root;
 const wanted = new Set((document.body.dataset.alerts || "").split(" ").filter(Boolean));
 const LOCK = "kanal-looked";
-const AGAIN = 30000; // milliseconds after which a stream that was refused is asked for again
+const AGAIN = 30000; // milliseconds after which a stream that was refused is asked for again, the next time twice as many
+const LAST_AGAIN = 900000;
 const QUIET = 3000; // between two tones
 const COUNT = /^\(\d+\) /;
 
@@ -53,10 +54,14 @@ function turn(pages) {
 function listen(pages) {
   let source = null;
   let retry = null;
+  let wait = AGAIN;
   const connect = () => {
     source = new EventSource(`${root}/live?watch=1`);
+    source.addEventListener("open", () => (wait = AGAIN));
     source.addEventListener("error", () => {
-      if (source.readyState === EventSource.CLOSED) retry = setTimeout(connect, AGAIN);
+      if (source.readyState !== EventSource.CLOSED) return;
+      retry = setTimeout(connect, wait);
+      wait = Math.min(wait * 2, LAST_AGAIN);
     });
     source.addEventListener("arrived", (event) => {
       const { cases } = JSON.parse(event.data);

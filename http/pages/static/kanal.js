@@ -284,6 +284,7 @@ function forms() {
       if (answer.status >= 400) {
         const told = !form.dispatchEvent(new CustomEvent("refused", { detail: page, cancelable: true }));
         if (!told) toast(page.querySelector("[data-reason]")?.textContent || body.dataset.failed, true);
+        if (form.matches("[data-auto]")) asBefore(form);
         return;
       }
       const other = new URL(answer.url);
@@ -306,6 +307,11 @@ function forms() {
       }
     }
   });
+}
+
+// What was refused is not shown as if it were so; a text stays for its writer to mend.
+function asBefore(form) {
+  for (const menu of form.querySelectorAll("select")) menu.selectedIndex = Math.max(0, [...menu.options].findIndex((each) => each.defaultSelected));
 }
 
 function dated(field) {
