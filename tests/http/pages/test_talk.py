@@ -187,7 +187,8 @@ async def test_a_reply_is_taken_back_or_sent_at_once_without_a_script(shared_api
     async with visitor(api.address) as anna:
         await anna.sign_in()
         await anna.get(path)
-        await anna.post(f"/channels/cch{channel}", {"undo_seconds": "60"})
+        settings = f"custom_channels/cch{channel}.json"
+        await api.put(settings, {"custom_channel": {"undo_seconds": 60}})
         words = {"kind": "reply", "content": "Too early", "status": "closed"}
         sent = await anna.post(f"{path}/say", words)
         assert (sent.path, "Goes out in" in sent.words) == (f"{path}?done=waits", True)
@@ -204,7 +205,8 @@ async def test_a_reply_is_taken_back_or_sent_at_once_without_a_script(shared_api
         assert (now.path, "/undo" in now.text) == (f"{path}?done=sent", False)
         late = await anna.post(f"{path}/messages/{message}/undo")
         assert (late.status, "gone out already" in late.words) == (400, True)
-        assert (await anna.post(f"/channels/cch{channel}", {"undo_seconds": "61"})).status == 400
+        longer = {"custom_channel": {"undo_seconds": 61}}
+        assert (await api.call("PUT", settings, longer)).status == 400
     assert (await api.get(f"{path[1:]}.json"))["case"]["status"] == "closed"
 
 
