@@ -57,7 +57,7 @@ SHORTEST_BEGINNING: Final = 3
 """Shorter words are found only as they are: too much begins with them."""
 MOST_ASKED: Final = 12
 """Words of a query; more say nothing more."""
-NEWEST: Final = 5000
+NEWEST: Final = 2000
 """Of what is found of each kind, so that a word that half of all messages have costs no more than others."""
 AROUND: Final = 70
 """Characters of a message that are shown on either side of a word."""
