@@ -185,7 +185,7 @@ async def _form(visit: Visit, problems: Problems | None = None) -> web.StreamRes
     return visit.page(
         "channel_form.html",
         status=400 if problems else 200,
-        sidebar=await visit.read(sidebar.read, visit.who.staff_id),
+        sidebar=await visit.read_own(sidebar.read),
         problems=problems or Problems(),
         typed=typed,
         position=None,

@@ -284,7 +284,7 @@ async def replay(visit: Visit) -> web.StreamResponse:
 
 async def show_replay(visit: Visit) -> web.StreamResponse:
     row = await find_replay(visit, _replay_id(visit))
-    beside = await visit.read(sidebar.read, visit.who.staff_id)
+    beside = await visit.read_own(sidebar.read)
     return visit.page("replay.html", replay=row, sidebar=beside, position=None)
 
 

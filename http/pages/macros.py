@@ -34,7 +34,7 @@ class MacroForm(Struct):
 
 
 async def show_all(visit: Visit) -> web.StreamResponse:
-    rows = await visit.read(read.visible, visit.who.staff_id)
+    rows = await visit.read_own(read.visible)
     both = {
         "shared": [(row, action_forms.forms_of(row.parsed())) for row in rows if not row.staff_id],
         "own": [(row, action_forms.forms_of(row.parsed())) for row in rows if row.staff_id],
@@ -151,7 +151,7 @@ async def _editor(visit: Visit, faults: Faults, form_: MacroForm) -> web.StreamR
 
 
 async def _row(visit: Visit, macro_id: int) -> MacroRow:
-    rows = await visit.read(read.visible, visit.who.staff_id)
+    rows = await visit.read_own(read.visible)
     row = next((row for row in rows if row.macro_id == macro_id), None)
     if row is None:
         raise MacroNotFound(macro_id)

@@ -432,7 +432,7 @@ async def editor_values(
     visit: Visit, form_: RuleForm, faults: Faults = NO_FAULTS, **values: Any
 ) -> dict[str, Any]:
     """What the editor's template names."""
-    known = await visit.read(named, visit.who.staff_id)
+    known = await visit.read_own(named)
     tried = {
         "verdicts": None,
         "tested": 0,

@@ -24,7 +24,7 @@ async def kept(visit: Visit, keep: Awaitable[Any], path: str, again: Page) -> we
 async def shown(
     visit: Visit, template: str, faults: Faults = NO_FAULTS, **values: Any
 ) -> web.Response:
-    known = await visit.read(named, visit.who.staff_id)
+    known = await visit.read_own(named)
     return visit.page(
         template,
         400 if faults else 200,

@@ -159,6 +159,19 @@ class Visit:
             await self.keep(self._note_seen)
         return found
 
+    async def read_own(
+        self,
+        query: Callable[Concatenate[Connection, Views, int, P], R],
+        *args: P.args,
+        **kwargs: P.kwargs,
+    ) -> R:
+        """As `read`, of a query that takes whose visit it is (staff_id), which is known only inside."""
+
+        def own(connection: Connection, views: Views) -> R:
+            return query(connection, views, self.who.staff_id, *args, **kwargs)
+
+        return await self.read(own)
+
     async def enter(self) -> SignedIn:
         """For what has to know who asks and reads nothing before. Raises what `read` raises."""
         await self.read(lambda _, __: None)

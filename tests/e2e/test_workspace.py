@@ -377,6 +377,27 @@ async def test_a_rule_is_put_together_and_tried_without_leaving_the_page(desk: D
             await api.call("DELETE", f"rules/{each}.json")
 
 
+async def test_the_slider_shows_a_case_as_it_was_and_stays_in_hand(desk: Desk) -> None:
+    case = await desk.api.case(user_custom_id="slid", subject="At first", content="First words")
+    await desk.api.message(case["case_id"], content="Second words")
+    await desk.api.put(f"cases/{case['case_id']}.json", {"case": {"subject": "Later"}})
+    async with staff_browser(desk.browser, desk.api.address) as page:
+        await page.goto(f"/cases/{case['case_id']}")
+        await page.get_by_role("link", name="How it was before").click()
+        slider = page.get_by_label("Event of this case")
+        await expect(page.get_by_role("heading", name="Later")).to_be_visible()
+        await slider.focus()
+        await page.keyboard.press("Home")
+        await expect(page.get_by_role("heading", name="At first")).to_be_visible()
+        await expect(page.get_by_text("Second words")).to_have_count(0)
+        await expect(slider).to_be_focused()
+        await page.keyboard.press("ArrowRight")
+        await expect(page.locator(".of-event")).to_contain_text("First words")
+        await page.wait_for_url("**/past?step=2")
+        await page.get_by_role("link", name="Last event").click()
+        await expect(page.get_by_text("Second words")).to_have_count(1)
+
+
 async def test_without_a_script_one_reads_and_answers(desk: Desk) -> None:
     case = await desk.api.case(user_custom_id="plain", subject="Plain")
     async with staff_browser(desk.browser, desk.api.address, java_script_enabled=False) as page:
