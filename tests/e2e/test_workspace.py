@@ -432,3 +432,21 @@ async def _attach(api: Api, path: str, data: dict[str, str], name: str, content:
     form.add_field("message[attachments][]", BytesIO(content), filename=name)
     answer = await api.call("POST", path, data=form)
     assert answer.status == 201, answer.text
+
+
+async def test_the_first_steps_go_on_by_themselves_until_the_answer_has_arrived(
+    desk: Desk,
+) -> None:
+    key = f"cch{await desk.api.channel(title='Guided', webhook_url=desk.receiver.url)}"
+    async with staff_browser(desk.browser, desk.api.address) as page:
+        await page.goto(f"/start?channel={key}")
+        await page.get_by_role("button", name="Send a test message").click()
+        await expect(page.locator("#step-answer.now")).to_be_visible()
+        path = await page.get_by_role("link", name="Open the conversation").get_attribute("href")
+        other = await page.context.new_page()
+        await other.goto(str(path))
+        await other.fill("[name=content]", "I can read you")
+        await other.locator("[data-send]").click()
+        await expect(other.locator(".staff_reply")).to_contain_text("I can read you")
+        await other.close()
+        await expect(page.locator("#step-arrival.done")).to_contain_text("HTTP 200")
