@@ -109,3 +109,20 @@ async def test_a_rule_for_changes_is_tried_with_staffs_last_reply(api: Api) -> N
         given = {"test": {"case_id": str(case_id), "change": change}}
         answer = await api.call("POST", "rules/1/test.json", given)
         assert answer.json["test"]["would_run"] is would_run, answer.text
+
+
+async def test_a_timed_rule_counts_to_or_from_a_deadline(api: Api) -> None:
+    note = {"action_type": "add_note", "content": "Hurry"}
+    timed = {"kind": "timed", "title": "T", "actions": [note], "since": "first_response_target"}
+    rule = (await api.post("rules.json", {"rule": {**timed, "before_minutes": 30}}))["rule"]
+    assert (rule["after_minutes"], rule["before_minutes"]) == (0, 30)
+    assert (await api.put("rules/1.json", {"rule": rule}))["rule"] == rule
+    over = (await api.put("rules/1.json", {"rule": {"after_minutes": 0}}))["rule"]
+    assert (over["version"], over["after_minutes"], over["before_minutes"]) == (2, 0, 0)
+    for wrong in (
+        {"since": "unanswered", "before_minutes": 30},
+        {"since": "unanswered", "after_minutes": 0},
+        {"after_minutes": 5, "before_minutes": 30},
+    ):
+        refused = await api.call("POST", "rules.json", {"rule": {**timed, **wrong}})
+        assert refused.status == 400, refused.text
