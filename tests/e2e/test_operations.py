@@ -177,7 +177,7 @@ async def test_who_cannot_sign_in_gets_a_new_password_from_the_command(data_dir:
         assert code == 0, output
         async with visitor(kanal.address) as anna:
             seen = await anna.sign_in(EMAIL, output.rpartition(": ")[2].strip())
-            assert seen.path == "/inbox"
+            assert seen.path == "/start"
         code, output = await kanal.command("staff", "reset-password", "nobody@example.com")
         assert (code, "no active staff member" in output) == (1, True)
         code, output = await kanal.command("staff", "new-key", EMAIL)
