@@ -142,7 +142,7 @@ async def tell(chat: Process, login: str, passwords: Mapping[str, str]) -> None:
 
 async def filled(cases: int | None) -> dict[str, Any]:
     """The company, made anew."""
-    print("Five weeks of a small web shop are being made; this takes about half a minute, once.")
+    print("Five weeks of a small web shop are being made; this takes up to a minute, once.")
     shutil.rmtree(NEW, ignore_errors=True)
     command = [sys.executable, str(FILL), str(NEW), "--chat", OWN_CHAT, "--others", PROGRAMS]
     command += [] if cases is None else ["--cases", str(cases)]

@@ -9,6 +9,7 @@ from sqlalchemy import Connection
 from kanal import __version__
 from kanal.delivery import overview
 from kanal.domain.roles import Right
+from kanal.http.api.deliveries import seen
 from kanal.http.errors import ApiError
 from kanal.http.fields import INVALID, Fields, Line
 from kanal.http.pages import sidebar
@@ -43,8 +44,8 @@ class Shown(NamedTuple):
     sidebar: Sidebar
     position: int
     models: list[Model]
-    channels: dict[int, overview.ChannelRow]
     waiting: overview.Waiting
+    """Of what its reader sees, as the next."""
     oldest_at: int | None
     size: int
     server: str
@@ -57,16 +58,17 @@ async def show(visit: Visit) -> web.StreamResponse:
 
     def query(connection: Connection, views: Views) -> Shown:
         head = context.database.head(connection)
-        states = overview.of_channels(connection)
+        beside = sidebar.read(connection, views, visit.who.staff_id)
+        own = [row.channel_id for row in beside.channels.values()]
+        states = overview.of_channels(connection, own)
         return Shown(
-            sidebar.read(connection, views, visit.who.staff_id),
+            beside,
             head,
             [
                 _model(each, head, workspace.inline)
                 for each in runner.standings(connection, context.models)
             ],
-            states,
-            overview.waiting(connection, overview.Filter()),
+            overview.waiting(connection, overview.Filter(within=seen(views))),
             min((row.oldest_at for row in states.values() if row.oldest_at), default=None),
             context.database.size(connection),
             context.database.server(connection),
