@@ -77,7 +77,8 @@ def of_cases(
     """The first deadline of each."""
     table = views.statistics["stat_deadlines"]
     query = columns_of(table, DeadlineRow).where(table.c.case_id.in_(list(case_ids)))
-    rows = connection.execute(query.order_by(table.c.deadline.desc()))
+    # Of two at the same time the first reply is the more telling.
+    rows = connection.execute(query.order_by(table.c.deadline.desc(), table.c.measure.desc()))
     return {row.case_id: DeadlineRow._make(row) for row in rows}
 
 

@@ -10,6 +10,7 @@ from story import person
 
 from kanal.automation.timed_rules import BATCH, MINUTE, TimedRules
 from kanal.bootstrap import Store, opened
+from kanal.domain.access import Scope
 from kanal.domain.actions import Action
 from kanal.domain.cases import change_case, restore_case, trash_case
 from kanal.domain.conversation import add_staff_reply, add_user_message, open_case
@@ -19,7 +20,8 @@ from kanal.domain.response_targets import Target, add_response_target
 from kanal.domain.rules import create_rule, disable_rule, enable_rule
 from kanal.domain.staff import create_staff
 from kanal.eventlog.follower import Follower
-from kanal.projections import runner
+from kanal.projections import deadlines, runner
+from kanal.projections.read_model import Page
 from kanal.projections.registry import CORE, FOLLOWED
 from kanal.settings import Settings
 
@@ -89,6 +91,16 @@ async def test_a_rule_runs_once_for_each_wait_when_its_target_comes_near_or_is_o
         do(store, change_case, case_id=4, group_id=1)
         await at(store, 20, duty)
         assert fired(store)[5:] == [(1, 4), (2, 4)]
+        with store.database.reading() as connection:
+            views, page = runner.views(connection, CORE + FOLLOWED), Page(limit=2)
+            later = time.time_ns() // 1000 + 100 * MINUTE
+            late = deadlines.violated(connection, views, later, page)
+            assert (late.rows, late.total) == ([4, 1], 4)
+            own = views.within(Scope(groups=frozenset({1})))
+            assert deadlines.violated(connection, own, later, page) == ([4], 1)
+            assert deadlines.violated(connection, own, later - 99 * MINUTE, page) == ([], 0)
+            first = deadlines.of_cases(connection, views, [1, 4])
+            assert {each.measure for each in first.values()} == {"first_response"}
         await at(store, 71, duty)
         assert fired(store)[7:] == [(3, 1), (3, 3), (3, 2)]
         do(store, change_case, case_id=4, group_id=0)
