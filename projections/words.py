@@ -232,26 +232,33 @@ class Piece(NamedTuple):
     found: bool
 
 
-def around(text: str, asked: list[Beginning]) -> list[Piece]:
-    """The part of a text that has the first word that was asked for, cut where those words are; [] if none is in it."""
-    hits = [
-        match
-        for match in WORD.finditer(text)
-        if any(each.begins(folded(match[0])) for each in asked)
-    ]
-    if not hits:
-        return []
-    first = max(0, hits[0].start() - AROUND)
-    last = min(len(text), hits[0].end() + 2 * AROUND)
-    pieces = [Piece("…", False)] if first else []
-    at = first
-    for hit in hits:
-        if hit.end() > last:
-            break
-        pieces += [Piece(text[at : hit.start()], False), Piece(hit[0], True)]
-        at = hit.end()
-    pieces += [Piece(text[at:last] + ("…" if last < len(text) else ""), False)]
+def marked(text: str, asked: list[Beginning]) -> list[Piece]:
+    """The text, cut where the words are that were asked for."""
+    pieces, at = [], 0
+    for hit in WORD.finditer(text):
+        if any(each.begins(folded(hit[0])) for each in asked):
+            pieces += [Piece(text[at : hit.start()], False), Piece(hit[0], True)]
+            at = hit.end()
+    pieces.append(Piece(text[at:], False))
     return [each for each in pieces if each.text]
+
+
+def around(text: str, asked: list[Beginning]) -> list[Piece]:
+    """As `marked`, of the part of the text that has the first of the words; [] if none is in it."""
+    pieces = marked(text, asked)
+    found = next((at for at, each in enumerate(pieces) if each.found), None)
+    if found is None:
+        return []
+    before = "".join(each.text for each in pieces[:found])
+    cut = [Piece("…" + before[-AROUND:], False)] if len(before) > AROUND else pieces[:found]
+    left = 2 * AROUND
+    for each in pieces[found:]:
+        if len(each.text) > left:
+            cut.append(Piece((each.text[:left] if not each.found else "") + "…", False))
+            break
+        left -= len(each.text)
+        cut.append(each)
+    return cut
 
 
 def _queries(asked: list[Beginning]) -> tuple[Any, Any]:

@@ -86,6 +86,7 @@ class Row(NamedTuple):
     """The first of its deadlines."""
     found: Sequence[Piece] = ()
     """Where the words that were searched for stand in a message."""
+    subject: Sequence[Piece] = ()
 
     @property
     def line(self) -> str:
@@ -222,7 +223,8 @@ def _shown(
     owner = int(value) if kind == "person" and NUMBERED.fullmatch(value) else 0
     people = users.known(connection, views, [owner, *(row.user_id for row in rows)])
     excerpts = messages.excerpts(connection, views, [row.case_id for row in rows])
-    pieces = _pieces(connection, views, wanted.words, rows) if query else {}
+    asked_for = words.beginnings(wanted.words) if query else []
+    pieces = _pieces(connection, views, wanted.words, rows) if asked_for else {}
     due = deadlines.of_cases(connection, views, [row.case_id for row in rows])
     shown = [
         Row(
@@ -231,6 +233,7 @@ def _shown(
             excerpts.get(row.case_id),
             due.get(row.case_id),
             pieces.get(row.case_id, ()),
+            words.marked(row.subject, asked_for),
         )
         for row in rows
     ]
@@ -243,13 +246,12 @@ def _pieces(
 ) -> dict[int, list[Piece]]:
     """Of the newest message of each case that has the words."""
     asked = words.beginnings(query)
-    if not asked:
-        return {}
     of = words.messages_with(connection, views, query, [row.case_id for row in rows])
     texts = messages.texts(connection, views, of.values())
     return {
         case_id: words.around(" ".join(texts[message_id].split()), asked)
         for case_id, message_id in of.items()
+        if message_id in texts  # else it was deleted a moment ago
     }
 
 

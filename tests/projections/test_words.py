@@ -13,7 +13,7 @@ from kanal.domain.staff import create_staff
 from kanal.projections import cases, messages, words
 from kanal.projections.cases import CaseFilter
 from kanal.projections.read_model import Page
-from kanal.projections.words import Piece, around, beginnings
+from kanal.projections.words import Piece, around, beginnings, marked
 
 
 def test_forms_of_a_word_find_each_other_where_they_share_their_beginning() -> None:
@@ -47,8 +47,17 @@ def test_a_text_is_cut_around_the_first_word_found() -> None:
     text = "x" * 200 + " Где мой <заказ>? Заказа нет " + "y" * 300
     pieces = around(text, beginnings("заказы"))
     assert [each.text for each in pieces if each.found] == ["заказ", "Заказа"]
-    assert pieces[0] == Piece("…", False)
-    assert "".join(each.text for each in pieces).strip("…") in text
+    shown = "".join(each.text for each in pieces)
+    assert shown.startswith("…")
+    assert shown.endswith("…")
+    assert shown.strip("…") in text
+    assert len(shown) < 4 * words.AROUND
+    assert marked("Где заказ?", beginnings("заказы")) == [
+        Piece("Где ", False),
+        Piece("заказ", True),
+        Piece("?", False),
+    ]
+    assert around("заказ", beginnings("заказы")) == [Piece("заказ", True)]
     assert around(text, beginnings("nothing")) == []
 
 
