@@ -255,6 +255,8 @@ def _running(connection: Connection, *, one_by_one: bool) -> Iterator[Run]:
     if connection.dialect.name != "postgresql" or one_by_one:
         yield connection.exec_driver_sql
         return
+    if not connection.in_transaction():
+        connection.begin()  # as SQLAlchemy does for statements that it sees
     psycopg: Any = connection.connection.driver_connection
     with psycopg.cursor() as cursor, psycopg.pipeline():
         yield cursor.execute

@@ -187,6 +187,11 @@ def summed(
     scope = replace(scope, cases="all")  # staff_id is that of the figure from here on
     months, days, rest = Stretches([], [], [period])
     if wanted.cases is None and by != "hour":
+        last = connection.scalar(select(func.max(slots.c.slot)))
+        if last is not None and last < period.until:
+            # Nothing has happened since, so the day of the last figure counts as a whole one.
+            end = slot_of_day(day_of(last, str(zone)) + 1, str(zone))
+            period = period._replace(until=max(period.until, end))
         months, days, rest = _split(period, str(zone), by_day=by == "day")
     found: dict[Key, Sums] = {}
     for name, stretches in (("stat_months", months), ("stat_days", days)):
