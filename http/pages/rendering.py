@@ -26,6 +26,7 @@ from jinja2.runtime import Context
 from kanal.domain.cases import case_number
 from kanal.http.ids import channel_key
 from kanal.http.pages import wording
+from kanal.http.pages.addresses import linked
 from kanal.http.pages.outcomes import spoken
 
 HERE: Final = Path(__file__).parent
@@ -94,8 +95,6 @@ def environment(language: str) -> Environment:
     made.install_gettext_translations(  # type: ignore[attr-defined]
         wording.translations(language), newstyle=True
     )
-    made.policies["urlize.rel"] = "noopener noreferrer nofollow"
-    made.policies["urlize.target"] = "_blank"
     made.filters |= {
         "when": when,
         "exact": exact,
@@ -105,6 +104,7 @@ def environment(language: str) -> Environment:
         "colour": colour,
         "initials": initials,
         "octets": octets,
+        "linked": linked,
         "spoken": spoken,
         "amount": amount,
         "duration": duration,
