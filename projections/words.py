@@ -51,8 +51,10 @@ WORD: Final = re.compile(r"[^\W_]+")
 CYRILLIC: Final = re.compile(r"[а-я]")
 LONGEST: Final = 60
 """Characters; what is longer is no word of any language, and found by its beginning."""
-MOST_WORDS: Final = 5000
-"""Of one text, different ones: PostgreSQL takes 1 MB of them."""
+MOST_WORDS: Final = 4000
+"""Of one text, different ones: PostgreSQL takes 1 MB of them, and refuses the whole text beyond that; one is up to 4 * LONGEST octets."""
+LOOKED_AT: Final = 20_000
+"""Characters of a message in which words are marked: a list shows fifty messages, and each may have a million."""
 SHORTEST_BEGINNING: Final = 3
 """Shorter words are found only as they are: too much begins with them."""
 MOST_ASKED: Final = 12
@@ -119,7 +121,7 @@ def fold(changes: Changes, tables: Tables, recorded: Recorded) -> None:
 
 PROJECTION = ReadModel(
     name="words",
-    version=1,
+    version=2,
     handles=dict.fromkeys(
         (
             MessageAdded,
@@ -236,7 +238,8 @@ def marked(text: str, asked: list[Beginning]) -> list[Piece]:
     """The text, cut where the words are that were asked for."""
     pieces, at = [], 0
     for hit in WORD.finditer(text):
-        if any(each.begins(folded(hit[0])) for each in asked):
+        word = folded(hit[0])
+        if any(each.begins(word) for each in asked):
             pieces += [Piece(text[at : hit.start()], False), Piece(hit[0], True)]
             at = hit.end()
     pieces.append(Piece(text[at:], False))
@@ -244,8 +247,8 @@ def marked(text: str, asked: list[Beginning]) -> list[Piece]:
 
 
 def around(text: str, asked: list[Beginning]) -> list[Piece]:
-    """As `marked`, of the part of the text that has the first of the words; [] if none is in it."""
-    pieces = marked(text, asked)
+    """As `marked`, of the part of the text that has the first of the words; [] if none is in its first LOOKED_AT characters."""
+    pieces = marked(text[:LOOKED_AT], asked)
     found = next((at for at, each in enumerate(pieces) if each.found), None)
     if found is None:
         return []

@@ -58,6 +58,7 @@ def test_a_text_is_cut_around_the_first_word_found() -> None:
         Piece("?", False),
     ]
     assert around("заказ", beginnings("заказы")) == [Piece("заказ", True)]
+    assert around("x " * words.LOOKED_AT + "заказ", beginnings("заказы")) == []
     assert around(text, beginnings("nothing")) == []
 
 
@@ -136,6 +137,16 @@ def test_what_is_changed_or_deleted_is_found_by_its_new_words_alone(
     assert found(models, "заказ") == [1]
     assert found(models, "спасибо") == [2]
     assert found(models, "orders") == []
+
+
+def test_of_very_many_long_words_so_many_are_kept_as_databases_take(
+    log: Log, connection: Connection
+) -> None:
+    first, *others = (chr(0x20000 + at) * words.LONGEST for at in range(5000))
+    log.do(open_case, channel="", who=ANNA, subject="", content=" ".join((first, *others)))
+    models = folded_at_once(connection, log.events)
+    assert found(models, first) == [4]
+    assert found(models, others[-1]) == []
 
 
 def test_of_very_many_the_newest_are_found(
