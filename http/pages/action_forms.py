@@ -84,7 +84,7 @@ def _read(given: Mapping[str, Any]) -> ActionForm:
 
 def changed_actions(forms: list[ActionForm], edit: str, place: str) -> int | None:
     """What a button of the form does: `add`, `remove`, `up` and `down` at that place. Tells which one to look at."""
-    at = int(place) if place.isdecimal() else -1
+    at = int(place) if place.isdecimal() and len(place) < 6 else -1
     if edit == "add-action":
         forms.append(ActionForm())
         return len(forms) - 1

@@ -129,7 +129,7 @@ def changed_conditions(
     form: ConditionForm, edit: str, at: str, kind: RuleKind
 ) -> tuple[ConditionForm, str]:
     """What a button of the form does, and at which place to look then."""
-    steps = [int(step) for step in at.split(".") if step.isdecimal()]
+    steps = [int(step) for step in at.split(".") if step.isdecimal() and len(step) < 6]
     look = at
     match edit:
         case "add-condition" | "add-group":

@@ -182,7 +182,7 @@ async def say(visit: Visit) -> web.StreamResponse:
 
 
 async def undo(visit: Visit) -> web.StreamResponse:
-    """A reply that waits is not sent; its text comes before what its author has begun since."""
+    """A reply that waits is not sent; its text comes before what its author has begun since, and with a note that is a note."""
     case_id, message_id = _case_id(visit), _message_id(visit)
     staff_id = visit.who.staff_id
 
@@ -191,9 +191,10 @@ async def undo(visit: Visit) -> web.StreamResponse:
 
     def keep(connection: Connection, taken: TakenBack) -> None:
         words = taken.texts.content or plain_text(taken.texts.content_html)
-        begun = _draft(connection, staff_id, case_id).content
-        content = "\n\n".join(filter(str.strip, (words, begun)))
-        _keep_draft(connection, staff_id, case_id, Draft(kind="reply", content=content))
+        begun = _draft(connection, staff_id, case_id)
+        content = "\n\n".join(filter(str.strip, (words, begun.content)))
+        # `begun.kind`: of no draft it is a reply. What was meant for staff never goes out with it.
+        _keep_draft(connection, staff_id, case_id, Draft(kind=begun.kind, content=content))
 
     done = await visit.submit(command, beside=keep)
     return await _after(visit, case_id, done="undone_files" if done.result.files else "undone")
@@ -340,8 +341,10 @@ def _meanwhile(
     case = cases.find(connection, views, case_id)
     if case is None:
         raise CaseNotFound(case_id)
-    receiving = [case_id, case.parent_case_id] if case.parent_case_id else [case_id]
-    return messages.replies_behind(connection, views, receiving, seen, staff_id)
+    # Both only as far as they are seen.
+    receiving = cases.of_ids(connection, views, [case_id, case.parent_case_id])
+    own = [each.case_id for each in receiving]
+    return messages.replies_behind(connection, views, own, seen, staff_id)
 
 
 def _found(

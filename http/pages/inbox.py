@@ -73,9 +73,9 @@ class InboxQuery(Fields):
 class BulkChange(Fields):
     case: Annotated[tuple[Id, ...], BeforeValidator(_several)] = ()
     action: Text = ""
-    staff: Text = ""
-    group: Text = ""
-    label: Text = ""
+    staff: Id | None = None
+    group: Id | None = None
+    label: Id | None = None
 
 
 class Row(NamedTuple):
@@ -173,12 +173,12 @@ def _commands(visit: Visit, given: BulkChange) -> list[Any]:
             commands.append(domain.trash_case)
         case "restore":
             commands.append(domain.restore_case)
-    if given.staff.isdecimal():
-        commands.append(partial(domain.change_case, staff_id=int(given.staff)))
-    if given.group.isdecimal():
-        commands.append(partial(domain.change_case, group_id=int(given.group)))
-    if given.label.isdecimal():
-        commands.append(partial(domain.change_case, add_labels=(int(given.label),)))
+    if given.staff is not None:
+        commands.append(partial(domain.change_case, staff_id=given.staff))
+    if given.group is not None:
+        commands.append(partial(domain.change_case, group_id=given.group))
+    if given.label is not None:
+        commands.append(partial(domain.change_case, add_labels=(given.label,)))
     return commands
 
 
@@ -221,7 +221,8 @@ def _shown(
         rows, total, end = listed.rows, listed.total, listed.end
     kind, _, value = asked.view.partition(":")
     owner = int(value) if kind == "person" and NUMBERED.fullmatch(value) else 0
-    people = users.known(connection, views, [owner, *(row.user_id for row in rows)])
+    named = [*users.seen(connection, views, [owner]), *(row.user_id for row in rows)]
+    people = users.known(connection, views, named)
     excerpts = messages.excerpts(connection, views, [row.case_id for row in rows])
     asked_for = words.beginnings(wanted.words) if query else []
     pieces = _pieces(connection, views, wanted.words, rows) if asked_for else {}

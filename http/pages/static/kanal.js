@@ -538,7 +538,8 @@ function composer() {
     const begun = text.value;
     text.value = begun === kept || !whole.endsWith(kept) ? whole : whole.slice(0, whole.length - kept.length) + (kept ? "" : "\n\n") + begun;
     kept = whole;
-    form.elements.kind.value = "reply";
+    // A note that was begun stays one: nothing of it goes out with the reply.
+    if (!begun.trim() || kind() !== "note") form.elements.kind.value = event.detail.querySelector("[name=kind]:checked").value;
     named();
     if (text.value !== whole) keepSoon();
     grow();

@@ -244,6 +244,45 @@ async def test_the_stream_tells_nothing_of_cases_that_are_not_seen(shared_api: A
             assert b'"cases":[]' in line
 
 
+async def test_lists_and_warnings_tell_nothing_of_people_and_cases_out_of_sight(
+    shared_api: Api,
+) -> None:
+    api = shared_api
+    seen, hidden = [f"cch{await api.channel(title=title)}" for title in ("Theirs", "Nobody's")]
+    groups = [
+        (await api.post("groups.json", {"group": {"group_title": title}}))["group"]["group_id"]
+        for title in ("Of them", "Of others")
+    ]
+    child, parent = [
+        (await api.case(channel=seen, user_custom_id="both", group_id=group))["case_id"]
+        for group in groups
+    ]
+    await api.put(f"cases/{child}/merge.json", {"parent_case_id": parent})
+    await api.message(parent, content="Said among others", staff_id=1)
+    stranger = await api.case(channel=hidden, user_custom_id="s", user_full_name="Sam Stranger")
+    role = {"channels": {seen: "answer"}, "groups": groups[:1]}
+    async with colleague(api, "grouped", **role) as (grouped, _):
+        assert (await grouped.get(f"/cases/{child}")).status == 200
+        assert (await grouped.get(f"/cases/{parent}")).status == 404
+        words = {"kind": "reply", "content": "Hello", "seen": "1"}
+        refused = await grouped.post(f"/cases/{child}/say", words)
+        assert (refused.status, "Said among others" in refused.text) == (404, False)
+        listed = await grouped.get(f"/inbox?view=person:{stranger['user_id']}")
+        assert (listed.status, "Sam Stranger" in listed.text) == (200, False)
+
+
+async def test_numbers_that_no_computer_reads_are_refused_or_mean_nothing(shared_api: Api) -> None:
+    long = "9" * 5000
+    async with visitor(shared_api.address) as anna:
+        await anna.sign_in()
+        await anna.get("/inbox")
+        for name in ("staff", "group", "label"):
+            assert (await anna.post("/inbox/change", {"case[]": "1", name: long})).status == 400
+        for path, edit in (("macros", "up-action"), ("rules", "remove-condition")):
+            drawn = await anna.post(f"/{path}/draft", {"edit": f"{edit}:{long}"})
+            assert drawn.status == 200, path
+
+
 async def test_a_stream_ends_with_its_session_and_answers_nothing_else(shared_api: Api) -> None:
     api = shared_api
     channel = f"cch{await api.channel(title='Ended')}"

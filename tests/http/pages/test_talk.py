@@ -10,6 +10,7 @@ from visiting import Seen, visitor
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 TAG = re.compile(r"<(?:input|select|textarea)[^>]*name=\"([^\"]+)\"[^>]*>")
+UNDO = re.compile(r"/messages/(\d+)/undo")
 HIDDEN = re.compile(r'name="(was\[[^"]+\])" value="([^"]*)"')
 
 
@@ -192,15 +193,21 @@ async def test_a_reply_is_taken_back_or_sent_at_once_without_a_script(shared_api
         words = {"kind": "reply", "content": "Too early", "status": "closed"}
         sent = await anna.post(f"{path}/say", words)
         assert (sent.path, "Goes out in" in sent.words) == (f"{path}?done=waits", True)
-        [message] = re.findall(r"/messages/(\d+)/undo", sent.text)
+        [message] = UNDO.findall(sent.text)
         await anna.post(f"{path}/draft", {"content": "begun since"})
         back = await anna.post(f"{path}/messages/{message}/undo")
         assert back.path == f"{path}?done=undone"
         assert ">Too early\n\nbegun since</textarea>" in back.words
         assert (await anna.post(f"{path}/messages/{message}/undo")).status == 404
         assert (await anna.post(f"{path}/messages/{message}/send")).status == 404
+        # What was begun for staff alone does not become a part of the reply.
+        [message] = UNDO.findall((await anna.post(f"{path}/say", words)).text)
+        await anna.post(f"{path}/draft", {"kind": "note", "content": "Only for us"})
+        back = await anna.post(f"{path}/messages/{message}/undo")
+        assert ">Too early\n\nOnly for us</textarea>" in back.words
+        assert 'value="note" checked' in back.text
         again = await anna.post(f"{path}/say", words)
-        [message] = re.findall(r"/messages/(\d+)/undo", again.text)
+        [message] = UNDO.findall(again.text)
         now = await anna.post(f"{path}/messages/{message}/send")
         assert (now.path, "/undo" in now.text) == (f"{path}?done=sent", False)
         late = await anna.post(f"{path}/messages/{message}/undo")
