@@ -183,6 +183,8 @@ def seen(views: Views) -> tuple[ColumnElement[bool], ...]:
 
 def check_seen(connection: Connection, views: Views, delivery_id: str) -> None:
     """Raises DeliveryNotFound."""
+    if not delivery_id.isprintable():  # no database takes all that a path may hold
+        raise DeliveryNotFound(delivery_id)
     conditions = seen(views)
     query = select(delivery_rows.c.delivery_id).where(delivery_rows.c.delivery_id == delivery_id)
     if conditions and connection.scalar(query.where(*conditions)) is None:

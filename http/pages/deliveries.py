@@ -29,6 +29,7 @@ from kanal.http.api.replays import (
     end,
     find_replay,
 )
+from kanal.http.dates import LATEST
 from kanal.http.errors import ApiError
 from kanal.http.fields import INVALID, Fields, Id, Line, Text
 from kanal.http.ids import case_id_in, channel_id_in, id_in
@@ -189,7 +190,7 @@ def moment_in(text: str, zone: tzinfo, name: str) -> int:
         at = int(moment.timestamp() * MICROSECONDS)
     except (ValueError, OverflowError):
         raise _wrong(name, "must be a date and a time") from None
-    return max(0, at)
+    return min(max(0, at), LATEST)
 
 
 def _wrong(name: str, sentence: str) -> ApiError:

@@ -39,6 +39,12 @@ async def test_a_reply_is_listed_with_all_that_is_known_of_it(api: Api) -> None:
     }
 
 
+async def test_what_no_delivery_can_be_called_is_unknown(api: Api) -> None:
+    for method, path in (("GET", "%00"), ("PUT", "msg_%00/hold"), ("POST", "%00/replay")):
+        refused = await api.call(method, f"deliveries/{path}.json")
+        assert refused.refusal == (404, "delivery_not_found"), path
+
+
 async def test_the_newest_is_first_and_pages_follow(api: Api) -> None:
     await two_replies(api)
     assert await states(api) == [(4, "pending"), (2, "pending")]

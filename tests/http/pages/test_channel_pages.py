@@ -162,10 +162,17 @@ async def test_deliveries_are_found_decided_about_and_sent_again(shared_api: Api
         assert await api.items("replays.json", "replay") == []
         begun = await anna.post(
             "/deliveries/replay",
-            {"channel": f"cch{channel}", "ended_as": "dead", "step": "begin"},
+            {
+                "channel": f"cch{channel}",
+                "ended_as": "dead",
+                "until": "9999-12-31T23:59",
+                "step": "begin",
+            },
         )
         assert begun.path == "/replays/1"
         assert "0 of 2" in begun.text
+        # Where it is a day later already.
+        anna.session.cookie_jar.update_cookies({"kanal_zone": "Pacific/Auckland"})
         ended = await anna.post("/replays/1/cancel")
         assert "The sending was cancelled" in ended.text
         assert (await anna.post("/deliveries/replay", {"step": "begin"})).status == 400
