@@ -10,10 +10,13 @@ from typing import Any, NamedTuple
 from urllib.parse import urlencode
 
 import aiohttp
-from served_api import EMAIL, PASSWORD
+from served_api import EMAIL, PASSWORD, Api
 
 TOKEN = re.compile(r'name="token" content="([0-9a-f]+)"')
 FORM_TYPE = "application/x-www-form-urlencoded"
+INVITATION = re.compile(r"/join/[\w-]+")
+GOOD = "a good password"
+"""That colleagues choose."""
 
 
 class Seen(NamedTuple):
@@ -126,3 +129,22 @@ async def visitor(address: str, language: str = "en") -> AsyncIterator[Visitor]:
     headers = {"Accept-Language": language}
     async with aiohttp.ClientSession(cookie_jar=jar, headers=headers) as session:
         yield Visitor(address, session)
+
+
+async def invited(api: Api, staff_id: int) -> str:
+    """The link that an administrator gives a colleague."""
+    async with visitor(api.address) as anna:
+        await anna.sign_in()
+        await anna.get("/staff")
+        seen = await anna.post(f"/staff/{staff_id}/invitation")
+    [link] = set(INVITATION.findall(seen.text))
+    return str(link)
+
+
+async def join(api: Api, newcomer: Visitor, email: str, **fields: Any) -> int:
+    """Make a colleague of them, signed in; their staff_id."""
+    made = await api.post("staff.json", {"staff": {"staff_email": email, **fields}})
+    staff_id = int(made["staff"]["staff_id"])
+    await newcomer.post(await invited(api, staff_id), {"password": GOOD, "again": GOOD})
+    await newcomer.get("/account")
+    return staff_id

@@ -11,7 +11,7 @@ import pytest
 from open_log import DEADLINE
 from served_api import Api
 from sqlalchemy import event
-from visiting import Visitor, visitor
+from visiting import GOOD, Visitor, join, visitor
 
 from kanal.http.pages.conversation import MAX_DRAFT
 from kanal.http.pages.live import MAX_OF_STAFF
@@ -26,7 +26,6 @@ NOT_OF_PAGES = (
     *('SELECT "case_id", "state"', 'SELECT "slot"', 'SELECT "unit"'),
 )
 """Whoever follows the log reads meanwhile too."""
-INVITATION = re.compile(r"/join/[\w-]+")
 MARK = re.compile("</?mark>")
 ONCE = re.compile(r'name="once" value="(\w+)"')
 
@@ -96,14 +95,8 @@ async def test_staff_see_on_pages_what_their_role_sees_and_are_told_of_nothing_e
     ]
     levels = {f"cch{channels[0]}": "see", f"cch{channels[1]}": "answer"}
     made = await api.post("roles.json", {"role": {"title": "Limited", "channels": levels}})
-    given = {"staff_email": "limited@example.com", "role_id": made["role"]["role_id"]}
-    staff_id = (await api.post("staff.json", {"staff": given}))["staff"]["staff_id"]
-    async with visitor(api.address) as anna, visitor(api.address) as limited:
-        await anna.sign_in()
-        await anna.get("/staff")
-        invited = await anna.post(f"/staff/{staff_id}/invitation")
-        [link] = set(INVITATION.findall(invited.text))
-        await limited.post(link, {"password": "a good password", "again": "a good password"})
+    async with visitor(api.address) as limited:
+        await join(api, limited, "limited@example.com", role_id=made["role"]["role_id"])
         for asked in ("view=all", "q=case"):
             inbox = MARK.sub("", (await limited.get(f"/inbox?{asked}")).text)
             assert f"Case of {channels[0]}" in inbox
@@ -126,7 +119,8 @@ async def test_staff_see_on_pages_what_their_role_sees_and_are_told_of_nothing_e
 
 
 async def test_a_form_that_is_sent_twice_is_carried_out_once(shared_api: Api) -> None:
-    case = await shared_api.case(channel="cch1", user_custom_id="twice")
+    channel = f"cch{await shared_api.channel(title='Twice')}"
+    case = await shared_api.case(channel=channel, user_custom_id="twice")
     path = f"/cases/{case['case_id']}"
     async with visitor(shared_api.address) as anna:
         await anna.sign_in()
@@ -172,7 +166,8 @@ async def test_the_composer_says_beforehand_when_nobody_would_be_sent_a_reply(
 
 async def test_the_stream_tells_once_what_happened_behind_a_position(shared_api: Api) -> None:
     api = shared_api
-    case = await api.case(channel="cch1", user_custom_id="live")
+    channel = f"cch{await api.channel(title='Live')}"
+    case = await api.case(channel=channel, user_custom_id="live")
     case_id = case["case_id"]
     async with visitor(api.address) as anna:
         await anna.sign_in()
@@ -210,14 +205,9 @@ async def test_the_stream_tells_once_what_happened_behind_a_position(shared_api:
 async def colleague(api: Api, name: str, **role: Any) -> AsyncIterator[tuple[Visitor, int]]:
     """Signed in, with a role of their own; and their staff_id."""
     made = await api.post("roles.json", {"role": {"title": name, **role}})
-    given = {"staff_email": f"{name}@example.com", "role_id": made["role"]["role_id"]}
-    staff_id = (await api.post("staff.json", {"staff": given}))["staff"]["staff_id"]
-    async with visitor(api.address) as anna, visitor(api.address) as joining:
-        await anna.sign_in()
-        await anna.get("/staff")
-        [link] = set(INVITATION.findall((await anna.post(f"/staff/{staff_id}/invitation")).text))
-        await joining.post(link, {"password": "a good password", "again": "a good password"})
-        await joining.get("/account")
+    async with visitor(api.address) as joining:
+        role_id = made["role"]["role_id"]
+        staff_id = await join(api, joining, f"{name}@example.com", role_id=role_id)
         yield joining, staff_id
 
 
@@ -293,7 +283,7 @@ async def test_a_stream_ends_with_its_session_and_answers_nothing_else(shared_ap
         visitor(api.address) as there,
         asyncio.timeout(DEADLINE),
     ):
-        await there.sign_in("signed@example.com", "a good password")
+        await there.sign_in("signed@example.com", GOOD)
         await there.get("/account")
 
         async def opened(who: Visitor) -> Any:
@@ -312,8 +302,9 @@ async def test_a_stream_ends_with_its_session_and_answers_nothing_else(shared_ap
 
 async def test_nobody_takes_the_streams_of_all(shared_api: Api) -> None:
     api = shared_api
+    channel = f"cch{await api.channel(title='Many')}"
     async with (
-        colleague(api, "many", channels={"cch1": "see"}) as (many, _),
+        colleague(api, "many", channels={channel: "see"}) as (many, _),
         visitor(api.address) as anna,
         AsyncExitStack() as streams,
         asyncio.timeout(DEADLINE),
