@@ -9,9 +9,9 @@ from kanal.domain import custom_fields as domain
 from kanal.domain.custom_fields import FieldLevel, FieldType
 from kanal.domain.errors import CustomFieldNotFound
 from kanal.http.api.custom_fields import CustomFieldChanges, NewCustomField
-from kanal.http.ids import id_in
-from kanal.http.pages.action_forms import mapping, word
+from kanal.http.ids import MAX_ID_DIGITS, id_in
 from kanal.http.pages.form_errors import NO_FAULTS, Faults
+from kanal.http.pages.form_values import mapping, word
 from kanal.http.pages.settings_forms import kept, shown
 from kanal.http.pages.visit import Visit
 from kanal.projections import custom_fields as read
@@ -83,13 +83,14 @@ async def change_state(visit: Visit) -> web.StreamResponse:
 async def _typed(visit: Visit) -> dict[str, Any]:
     """As callers of the API write it. Further options have the next free numbers as their keys."""
     fields = (await visit.body()).fields
-    options = {
+    there = {
         key.removeprefix(OPTION): word(title).strip()
         for key, title in mapping(fields.get("options")).items()
-        if word(title).strip()
     }
+    options = {key: title for key, title in there.items() if title}
     more = [line.strip() for line in word(fields.get("more")).splitlines() if line.strip()]
-    numbers = [int(key) for key in options if key.isdecimal()]
+    # Also of those that are taken away: whoever has one has not chosen what comes in its place.
+    numbers = [int(key) for key in there if key.isdecimal() and len(key) <= MAX_ID_DIGITS]
     for number, title in enumerate(more, start=max(numbers, default=0) + 1):
         options[str(number)] = title
     return {

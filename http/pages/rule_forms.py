@@ -10,8 +10,9 @@ from kanal.domain.conditions import Condition
 from kanal.domain.rules import TARGETS, Rule, RuleKind
 from kanal.http.api.rules import ALL
 from kanal.http.pages import action_forms, condition_forms
-from kanal.http.pages.action_forms import ActionForm, word, words
+from kanal.http.pages.action_forms import ActionForm
 from kanal.http.pages.condition_forms import UNITS, ConditionForm, in_units
+from kanal.http.pages.form_values import word, words
 from kanal.projections.rules import RuleRow
 
 KINDS: Final[tuple[RuleKind, ...]] = get_args(RuleKind)
@@ -124,7 +125,6 @@ def fields_of(form: RuleForm) -> dict[str, Any]:
         known = amount.isdecimal() and len(amount) < 10
         fields["since"] = form.since
         name = "before_minutes" if form.before and form.counts_from_deadline else "after_minutes"
-        fields[name] = int(amount) * UNITS[form.unit] if known else amount
-        if form.counts_from_deadline and not amount:
-            fields[name] = 0
+        # Nothing is no time: of what is not given a rule that there is would keep what it has.
+        fields[name] = int(amount) * UNITS[form.unit] if known else amount or 0
     return fields

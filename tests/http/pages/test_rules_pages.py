@@ -161,6 +161,21 @@ async def test_rules_are_ordered_within_their_kind_switched_off_and_deleted(
     assert [rule["rule_id"] for rule in await api.items("rules.json", "rule")] == order[:-3]
 
 
+async def test_a_time_that_is_emptied_is_asked_for_and_not_kept(
+    shared_api: Api, anna: Visitor
+) -> None:
+    note = {"action_type": "add_note", "content": "x"}
+    timed = {"kind": "timed", "title": "Later", "since": "unanswered", "after_minutes": 240}
+    given = {"rule": {**timed, "actions": [note], "active": False}}
+    rule_id = (await shared_api.post("rules.json", given))["rule"]["rule_id"]
+    editor = f"/rules/{rule_id}"
+    fields = form_in(await anna.get(f"{editor}/edit"), editor)
+    assert (fields["amount"], fields["unit"]) == ("4", "hours")
+    refused = await anna.post(editor, {**fields, "amount": ""})
+    assert (refused.status, "This is needed." in refused.words) == (400, True)
+    await shared_api.call("DELETE", f"rules/{rule_id}.json")
+
+
 async def test_who_leaves_a_what_if_ends_it(shared_api: Api, anna: Visitor) -> None:
     api = shared_api
     question = {"kind": "incoming", "actions": [{"action_type": "add_note", "content": "x"}]}
