@@ -18,6 +18,8 @@ SYSTEM: Final = N_("Kanal")
 USER: Final = N_("User %(user_id)s")
 RULE: Final = N_("Rule “%(title)s”")
 STANDARD: Final = N_("a standard channel")
+WEBHOOK: Final = N_("a rule's webhook")
+"""Where channels stand (domain/rule_webhooks.py)."""
 
 SUBJECTS: Final[Mapping[str, str]] = {
     "case": N_("Cases"),
@@ -103,6 +105,7 @@ SENTENCES: Final[Mapping[str, str]] = {
     "user.disabled.1": N_("User %(user_id)s was disabled"),
     "user.restored.1": N_("User %(user_id)s was restored"),
     "user.deleted.1": N_("User %(user_id)s was deleted"),
+    "user.cases_deleted.1": N_("User %(user_id)s: the cases were deleted"),
     "channel.created.1": N_("Channel “%(title)s” was made"),
     "channel.changed.1": N_("Channel “%(title)s” was changed"),
     "channel.disabled.1": N_("Channel %(channel_id)s was disabled"),
@@ -129,6 +132,7 @@ SENTENCES: Final[Mapping[str, str]] = {
     "staff.disabled.1": N_("%(staff_id)s was disabled"),
     "staff.enabled.1": N_("%(staff_id)s was enabled"),
     "staff.deleted.1": N_("%(staff_id)s was deleted"),
+    "staff.cases_handed_over.1": N_("%(staff_id)s: the cases were handed over"),
     "staff.status_changed.1": N_("%(staff_id)s chose another status"),
     "staff.key_issued.1": N_("%(staff_id)s got the API key “%(name)s”"),
     "staff.key_revoked.1": N_("%(staff_id)s lost an API key"),
@@ -149,24 +153,45 @@ SENTENCES: Final[Mapping[str, str]] = {
     "group.disabled.1": N_("Group %(group_id)s was disabled"),
     "group.enabled.1": N_("Group %(group_id)s was enabled"),
     "group.deleted.1": N_("Group %(group_id)s was deleted"),
+    "group.cases_handed_over.1": N_("Group %(group_id)s: the cases were handed over"),
+    "rule.created.1": N_("Rule “%(title)s” was made"),
+    "rule.changed.1": N_("Rule “%(title)s” was changed"),
     "rule.fired.1": N_("Case %(case_id)s: rule %(rule_id)s ran"),
     "rule.loop_cut.1": N_("Case %(case_id)s: rule %(rule_id)s was stopped, it went in circles"),
     "rule.webhook_called.1": N_("Rule %(rule_id)s called a webhook"),
+    "rule.webhook_secret_made.1": N_("Rule %(rule_id)s: a new signing secret of a webhook"),
+    "rule.webhook_secret_revoked.1": N_(
+        "Rule %(rule_id)s: a signing secret of a webhook was revoked"
+    ),
     "rule.disabled.1": N_("Rule %(rule_id)s was disabled"),
     "rule.enabled.1": N_("Rule %(rule_id)s was enabled"),
     "rule.deleted.1": N_("Rule %(rule_id)s was deleted"),
     "rules.ordered.1": N_("The rules were put into another order"),
     "macro.created.1": N_("Macro “%(title)s” was made"),
     "macro.changed.1": N_("Macro “%(title)s” was changed"),
+    "macro.deleted.1": N_("Macro %(macro_id)s was deleted"),
     "label.created.1": N_("Label “%(title)s” was made"),
     "label.renamed.1": N_("A label is called “%(title)s” now"),
+    "label.deleted.1": N_("Label %(label_id)s was deleted"),
     "custom_field.created.1": N_("Custom field “%(title)s” was made"),
     "custom_field.changed.1": N_("Custom field “%(title)s” was changed"),
+    "custom_field.disabled.1": N_("Custom field %(field_id)s was disabled"),
+    "custom_field.enabled.1": N_("Custom field %(field_id)s was enabled"),
+    "custom_field.deleted.1": N_("Custom field %(field_id)s was deleted"),
     "filter.created.1": N_("Filter “%(title)s” was made"),
     "filter.changed.1": N_("Filter “%(title)s” was changed"),
+    "filter.deleted.1": N_("Filter %(filter_id)s was deleted"),
     "business_hours.set.1": N_("Business hours “%(title)s” were set"),
+    "business_hours.deleted.1": N_("Business hours %(business_hours_id)s were deleted"),
+    "response_target.set.1": N_("Response target %(response_target_id)s was set"),
+    "response_target.deleted.1": N_("Response target %(response_target_id)s was deleted"),
+    "language.set.1": N_("Language “%(title)s” was set"),
     "company.created.1": N_("Company “%(name)s” was made"),
     "company.changed.1": N_("Company “%(name)s” was changed"),
+    "company.blocked.1": N_("Company %(company_id)s was blocked"),
+    "company.disabled.1": N_("Company %(company_id)s was disabled"),
+    "company.restored.1": N_("Company %(company_id)s was restored"),
+    "company.deleted.1": N_("Company %(company_id)s was deleted"),
 }
 
 WORDS: Final[Mapping[str, str]] = {
@@ -197,6 +222,18 @@ OLD_AND_NEW: Final[Mapping[str, str]] = {
     "staff.role_changed.1": "role_id",
 }
 """What the fields `old` and `new` hold where it is no text."""
+NUMBERED: Final = frozenset(
+    {
+        "business_hours_id",
+        "company_id",
+        "field_id",
+        "filter_id",
+        "label_id",
+        "macro_id",
+        "response_target_id",
+    }
+)
+"""Ids that stand for nothing that has a name any more, or for what the page does not look up."""
 
 
 class Names(NamedTuple):
@@ -245,12 +282,16 @@ class Names(NamedTuple):
             case "channel_id":
                 if not value:
                     return self.translate(STANDARD)
+                if value < 0:
+                    return self.translate(WEBHOOK)
                 channel = self.sidebar.channels.get(channel_key(value))
                 return channel.title if channel else channel_key(value)
             case "role_id":
                 return self.of_role(value)
             case "rule_id":
                 return self.rules.get(value, f"#{value}")
+            case _ if field in NUMBERED:
+                return f"#{value}"
             case "word":
                 return self.translate(WORDS[value]) if value in WORDS else str(value)
             case "rating":

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 from aiohttp import web
 from sqlalchemy import Connection, func, select
 
+from kanal.domain.custom_fields import key_of
 from kanal.domain.errors import CaseNotFound
 from kanal.domain.stream import Recorded
 from kanal.http import as_of
@@ -18,6 +19,7 @@ from kanal.http.pages.sidebar import EVERY
 from kanal.http.pages.visit import Visit
 from kanal.projections import cases, custom_fields, files, labels, messages, users
 from kanal.projections.cases import CaseRow
+from kanal.projections.custom_fields import CustomFieldRow
 from kanal.projections.files import Attached
 from kanal.projections.messages import MessageRow
 from kanal.projections.read_model import Page, Views
@@ -39,7 +41,8 @@ class Then(NamedTuple):
     total: int
     attached: Mapping[int, Attached]
     labels: Mapping[int, str]
-    fields: Mapping[str, str]
+    fields: Mapping[str, CustomFieldRow]
+    """By key."""
 
 
 class Moment(NamedTuple):
@@ -102,8 +105,7 @@ def _moment(
             attached=files.of_messages(memory, views, [row.message_id for row in rows]),
             labels={row.label_id: row.title for row in labels.listed(memory, views, EVERY).rows},
             fields={
-                f"cf_{row.field_id}": row.title
-                for row in custom_fields.listed(memory, views, EVERY).rows
+                key_of(row.field_id): row for row in custom_fields.listed(memory, views, EVERY).rows
             },
         )
 
