@@ -129,7 +129,7 @@ async def delete(visit: Visit) -> web.StreamResponse:
     if not (await visit.given(Deleted)).sure:
         return visit.see(f"/channels/{channel_key(channel_id)}/settings")
     await visit.submit(partial(domain.delete_channel, channel_id=channel_id))
-    return visit.see("/channels", done="saved")
+    return visit.see("/channels", done="deleted")
 
 
 def _as_given(fields: dict[str, Any]) -> dict[str, Any]:

@@ -282,7 +282,7 @@ async def delete_role(visit: Visit) -> web.StreamResponse:
         )
 
     await visit.submit(command)
-    return visit.see("/roles", done="saved")
+    return visit.see("/roles", done="deleted")
 
 
 async def _save(

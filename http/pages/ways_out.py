@@ -11,7 +11,7 @@ from kanal.projections.channels import ChannelRow
 WayOut = Literal[
     "", "merged", "no_channel", "deleted", "disabled", "no_url", "silent", "paused", "failing"
 ]
-"""""  if all is well."""
+""""" if all is well."""
 
 
 def ways_out(connection: Connection, channels: Iterable[ChannelRow]) -> dict[int, WayOut]:
@@ -24,6 +24,8 @@ def ways_out(connection: Connection, channels: Iterable[ChannelRow]) -> dict[int
 def _way_out(channel: ChannelRow, delivery: overview.ChannelRow) -> WayOut:
     if channel.deleted:
         return "deleted"
+    if not channel.active:
+        return "disabled"
     if not channel.webhook.replies:
         return "silent"
     if not channel.webhook_url and not channel.webhook.polling:

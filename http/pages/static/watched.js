@@ -18,15 +18,23 @@ function watch() {
 function put(page) {
   for (const part of page.querySelectorAll("[data-live]")) {
     const here = document.getElementById(part.id);
-    if (here && !here.isEqualNode(part) && !here.contains(document.activeElement)) here.replaceWith(part);
-    else if (here && !here.isEqualNode(part)) replaceKeepingFocus(here, part);
+    if (here && !here.isEqualNode(part)) replace(here, part);
   }
 }
 
-function replaceKeepingFocus(here, part) {
-  const place = [...here.querySelectorAll("a, button, input, select")].indexOf(document.activeElement);
+// What is typed and not sent yet stays, and the hand where it is.
+function replace(here, part) {
+  for (const typed of here.querySelectorAll("input:not([type=hidden])")) {
+    const same = typed.id && part.querySelector(`#${typed.id}`);
+    if (same && typed.value !== typed.defaultValue) same.value = typed.value;
+  }
+  const focused = document.activeElement;
+  const place = [...here.querySelectorAll("a, button, input, select")].indexOf(focused);
+  const selection = focused?.matches("input") ? [focused.selectionStart, focused.selectionEnd] : null;
   here.replaceWith(part);
-  part.querySelectorAll("a, button, input, select")[place]?.focus({ preventScroll: true });
+  const same = place < 0 ? null : part.querySelectorAll("a, button, input, select")[place];
+  same?.focus({ preventScroll: true });
+  if (selection?.[0] != null && same?.matches("input")) same.setSelectionRange(...selection);
 }
 
 watch();
