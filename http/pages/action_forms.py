@@ -8,6 +8,7 @@ from msgspec import Struct
 from kanal.domain.actions import Action, ActionType, MacroActionType
 from kanal.domain.custom_fields import KEY
 from kanal.domain.rule_webhooks import webhook_in
+from kanal.http.pages.form_values import mapping, word, words
 
 OF_RULES: Final[tuple[str, ...]] = get_args(ActionType)
 OF_MACROS: Final[tuple[str, ...]] = get_args(MacroActionType)
@@ -41,18 +42,6 @@ class ActionForm(Struct):
     known_headers: str = ""
     """Names of those that there are: their values are never shown."""
     subject: str = ""
-
-
-def word(value: object) -> str:
-    return value if isinstance(value, str) else ""
-
-
-def words(value: object) -> tuple[str, ...]:
-    return tuple(filter(None, map(word, value))) if isinstance(value, list) else ()
-
-
-def mapping(value: object) -> dict[str, Any]:
-    return value if isinstance(value, dict) else {}
 
 
 def read_actions(given: object) -> list[ActionForm]:

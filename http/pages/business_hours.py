@@ -12,8 +12,8 @@ from kanal.domain.errors import BusinessHoursNotFound
 from kanal.http.api.business_hours import WEEKDAYS, NewBusinessHours
 from kanal.http.api.business_hours import shown as as_answer
 from kanal.http.ids import id_in
-from kanal.http.pages.action_forms import mapping, word, words
 from kanal.http.pages.form_errors import NO_FAULTS, Faults
+from kanal.http.pages.form_values import mapping, word, words
 from kanal.http.pages.settings_forms import kept, shown
 from kanal.http.pages.visit import Visit
 from kanal.projections import business_hours as read

@@ -20,6 +20,7 @@ from kanal.http.api.deliveries import seen
 from kanal.http.fields import Fields, Line
 from kanal.http.ids import channel_id_in, channel_key
 from kanal.http.pages import sidebar
+from kanal.http.pages.form_values import word
 from kanal.http.pages.problems import Problems
 from kanal.http.pages.samples import samples
 from kanal.http.pages.sidebar import Sidebar
@@ -32,13 +33,9 @@ LOGGED: Final = 8
 """Deliveries that a channel's page shows; the log has all."""
 
 
-def _word(value: object) -> str:
-    return value if isinstance(value, str) else ""
-
-
 class StateChange(Fields):
     action: Annotated[
-        Literal["", "enable", "disable", "pause", "resume"], BeforeValidator(_word)
+        Literal["", "enable", "disable", "pause", "resume"], BeforeValidator(word)
     ] = ""
     reason: Line = ""
 

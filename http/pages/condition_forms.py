@@ -8,7 +8,7 @@ from msgspec import Struct
 from kanal.domain.conditions import FIELDS, OPERATORS, Condition, field_called, parts
 from kanal.domain.rules import RuleKind
 from kanal.http.conditions import MAX_DEPTH
-from kanal.http.pages.action_forms import mapping, word, words
+from kanal.http.pages.form_values import mapping, word, words
 
 UNITS: Final = {"minutes": 1, "hours": 60, "days": 24 * 60}
 NEW_FIELD: Final[dict[RuleKind, str]] = {

@@ -35,6 +35,7 @@ from kanal.http.errors import ApiError
 from kanal.http.fields import Content, Fields, Id, Text
 from kanal.http.ids import case_id_in, id_in
 from kanal.http.pages import sidebar
+from kanal.http.pages.form_values import word
 from kanal.http.pages.sidebar import Sidebar
 from kanal.http.pages.visit import Visit, now
 from kanal.http.pages.ways_out import WayOut, ways_out
@@ -70,10 +71,6 @@ MAX_DRAFT: Final = 100_000
 """Characters; a longer text is not kept until it is sent."""
 
 
-def _word(value: object) -> str:
-    return value if isinstance(value, str) else ""
-
-
 class NewWords(Texts):
     kind: Literal["reply", "note"] = "reply"
     status: Status | None = None
@@ -87,7 +84,7 @@ class Draft(Fields):
 
 
 class CaseAction(Fields):
-    action: Annotated[str, BeforeValidator(_word)] = ""
+    action: Annotated[str, BeforeValidator(word)] = ""
     back: Id = 0
     """The case whose page the form stands on, if it is not the one that is changed."""
 
@@ -177,8 +174,8 @@ async def say(visit: Visit) -> web.StreamResponse:
     added = msgspec.convert(done.result, AddedMessage) if done.repeated else done.result
     await visit.keep(partial(_forget_draft, staff_id=visit.who.staff_id, case_id=case_id))
     waits = any(isinstance(each.event, MessageScheduled) for each in done.events)
-    word = "noted" if not is_reply else "waits" if waits else "sent"
-    return await _after(visit, added.case_id, done=word)
+    told = "noted" if not is_reply else "waits" if waits else "sent"
+    return await _after(visit, added.case_id, done=told)
 
 
 async def undo(visit: Visit) -> web.StreamResponse:

@@ -44,6 +44,8 @@ from kanal.projections.read_model import Views
 LISTED: Final = 50
 REPLAYS_SHOWN: Final = 10
 MICROSECONDS: Final = 1_000_000
+TIMES: Final = frozenset({"since", "until"})
+"""Fields with a day and an hour."""
 DECISIONS: Final[dict[str, Callable[..., None]]] = {
     "hold": domain.hold,
     "release": domain.release,
@@ -159,9 +161,6 @@ async def show_all(visit: Visit) -> web.StreamResponse:
         # Behind the first page nothing new comes.
         position=None if asked.before else found.position,
     )
-
-
-TIMES: Final = frozenset({"since", "until"})
 
 
 def _named(visit: Visit, asked: LogQuery) -> dict[str, Any]:

@@ -9,8 +9,8 @@ from kanal.domain import groups as domain
 from kanal.domain.errors import GroupNotFound
 from kanal.http.api.groups import GroupReplacement, NewGroup, check_replacement
 from kanal.http.ids import id_in
-from kanal.http.pages.action_forms import word
 from kanal.http.pages.form_errors import NO_FAULTS, Faults
+from kanal.http.pages.form_values import word
 from kanal.http.pages.settings_forms import kept, shown
 from kanal.http.pages.visit import Visit
 from kanal.projections import groups as read

@@ -16,15 +16,12 @@ from kanal.http.errors import ApiError
 from kanal.http.fields import MAX_LINE, Fields, Flag, Id, Many, Text
 from kanal.http.ids import id_in
 from kanal.http.pages import account, sidebar
+from kanal.http.pages.form_values import word
 from kanal.http.pages.sidebar import Sidebar
 from kanal.http.pages.visit import Visit, now
 from kanal.projections import staff_keys
 from kanal.projections.read_model import Views
 from kanal.projections.staff_keys import KeyRow
-
-
-def _word(value: object) -> str:
-    return value if isinstance(value, str) else ""
 
 
 class KeyForm(Fields):
@@ -35,7 +32,7 @@ class KeyForm(Fields):
     name: Text = ""
     read_only: Flag = False
     channels: Annotated[tuple[Text, ...], Many] = ()
-    expires: Annotated[str, BeforeValidator(_word)] = ""
+    expires: Annotated[str, BeforeValidator(word)] = ""
     """The last day; "" never."""
 
 

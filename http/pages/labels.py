@@ -9,8 +9,8 @@ from kanal.domain import labels as domain
 from kanal.domain.errors import LabelNotFound
 from kanal.http.api.labels import NewLabel
 from kanal.http.ids import id_in
-from kanal.http.pages.action_forms import word
 from kanal.http.pages.form_errors import NO_FAULTS, Faults
+from kanal.http.pages.form_values import word
 from kanal.http.pages.settings_forms import kept, shown
 from kanal.http.pages.visit import Visit
 from kanal.projections import labels as read

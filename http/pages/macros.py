@@ -12,8 +12,9 @@ from kanal.domain.errors import MacroNotFound
 from kanal.http.api.macros import NewMacro
 from kanal.http.ids import id_in
 from kanal.http.pages import action_forms
-from kanal.http.pages.action_forms import OF_MACROS, ActionForm, word
+from kanal.http.pages.action_forms import OF_MACROS, ActionForm
 from kanal.http.pages.form_errors import NO_FAULTS, Faults
+from kanal.http.pages.form_values import word
 from kanal.http.pages.settings_forms import kept, shown
 from kanal.http.pages.visit import Visit
 from kanal.projections import macros as read

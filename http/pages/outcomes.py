@@ -10,12 +10,7 @@ from jinja2 import pass_context
 from jinja2.runtime import Context
 
 from kanal.http.pages import wording
-
-
-def N_(sentence: str) -> str:
-    """For the catalogues: to be translated when it is shown."""
-    return sentence
-
+from kanal.http.pages.wording import N_
 
 SENTENCES: Final = (
     N_("The receiver took the message (HTTP %(status)s)."),

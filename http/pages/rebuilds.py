@@ -18,7 +18,7 @@ log = structlog.get_logger(__name__)
 
 class Ended(NamedTuple):
     names: tuple[str, ...]
-    """None: all read models."""
+    """Empty: all read models."""
     seconds: float
     events: int
     differences: tuple[Difference, ...]

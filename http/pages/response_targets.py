@@ -10,9 +10,9 @@ from kanal.domain.errors import ResponseTargetNotFound
 from kanal.domain.response_targets import Measure, Target
 from kanal.http.api.response_targets import ALL, NewResponseTarget, target_of
 from kanal.http.ids import id_in
-from kanal.http.pages.action_forms import word, words
 from kanal.http.pages.condition_forms import UNITS, in_units
 from kanal.http.pages.form_errors import NO_FAULTS, Faults
+from kanal.http.pages.form_values import word, words
 from kanal.http.pages.settings_forms import kept, shown
 from kanal.http.pages.visit import Visit
 from kanal.projections import business_hours as read

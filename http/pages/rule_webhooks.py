@@ -11,7 +11,7 @@ from kanal.http.api.rule_webhook_secrets import revoke, rotate
 from kanal.http.api.rule_webhooks import called
 from kanal.http.fields import Fields
 from kanal.http.ids import id_in
-from kanal.http.pages.action_forms import word
+from kanal.http.pages.form_values import word
 from kanal.http.pages.rules import page_of
 from kanal.http.pages.visit import Visit
 

@@ -33,6 +33,7 @@ from kanal.http.pages import rule_forms, sidebar
 from kanal.http.pages.action_forms import OF_RULES
 from kanal.http.pages.condition_forms import UNITS, fields_for
 from kanal.http.pages.form_errors import NO_FAULTS, Faults, faults_in
+from kanal.http.pages.form_values import word
 from kanal.http.pages.named import Named, named
 from kanal.http.pages.rule_forms import KINDS, PLACES, RuleForm
 from kanal.http.pages.sidebar import Sidebar
@@ -55,21 +56,17 @@ EFFECTS: Final = 200
 """Events before a firing that may be of its command: fifty actions, of which each is a few."""
 
 
-def _word(value: object) -> str:
-    return value if isinstance(value, str) else ""
-
-
 class KindQuery(Fields):
     kind: RuleKind = "incoming"
 
 
 class StateChange(Fields):
-    action: Annotated[Literal["", "enable", "disable", "delete"], BeforeValidator(_word)] = ""
+    action: Annotated[Literal["", "enable", "disable", "delete"], BeforeValidator(word)] = ""
 
 
 class Move(Fields):
     rule: Id = 0
-    move: Annotated[str, BeforeValidator(_word)] = ""
+    move: Annotated[str, BeforeValidator(word)] = ""
     order: tuple[Id, ...] = ()
     """All of one kind, as they are to stand."""
 
@@ -322,7 +319,7 @@ async def edit(visit: Visit) -> web.StreamResponse:
 async def redraw(visit: Visit) -> web.StreamResponse:
     """The form with one condition or action more, or less, or with other inputs; nothing is kept."""
     fields = (await visit.body()).fields
-    return await editor(visit, rule_forms.edited(await sent_form(visit), _word(fields.get("edit"))))
+    return await editor(visit, rule_forms.edited(await sent_form(visit), word(fields.get("edit"))))
 
 
 async def anew(visit: Visit) -> web.StreamResponse:
@@ -368,7 +365,7 @@ async def test(visit: Visit) -> web.StreamResponse:
     """Each condition of the draft, asked of one case as it is now."""
     fields = (await visit.body()).fields
     sent = await sent_form(visit)
-    given, change_ = _word(fields.get("test_case")), _word(fields.get("test_change"))
+    given, change_ = word(fields.get("test_case")), word(fields.get("test_change"))
     try:
         case_id = case_id_in(given.strip().removeprefix("#"))
         verdicts = await _tried(visit, sent, case_id, change_)

@@ -17,18 +17,15 @@ from kanal.http.fields import Fields
 from kanal.http.ids import id_in
 from kanal.http.middleware import JOIN
 from kanal.http.pages import sidebar
+from kanal.http.pages.form_values import word
 from kanal.http.pages.sidebar import Sidebar
 from kanal.http.pages.visit import Visit, now
 from kanal.projections import roles, staff
 from kanal.projections.read_model import Views
 
 
-def _word(value: object) -> str:
-    return value if isinstance(value, str) else ""
-
-
 class StateChange(Fields):
-    action: Annotated[Literal["", "enable", "disable"], BeforeValidator(_word)] = ""
+    action: Annotated[Literal["", "enable", "disable"], BeforeValidator(word)] = ""
 
 
 class Link(NamedTuple):

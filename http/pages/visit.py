@@ -100,18 +100,16 @@ class Visit:
         """The query. Raises ApiError."""
         return model.read(read_query(self.request), self.context)
 
-    async def given(self, model: type[F], *, emptied: Iterable[str] = ()) -> F:
-        """The form. `emptied`: fields that count as given when nothing is in them any more. Raises ApiError."""
-        fields = (await self.body()).fields
-        given = model.read(fields, self.context)
-        none_left = {name: "" for name in emptied if fields.get(name) == ""}
-        return given.model_copy(update=none_left) if none_left else given
+    async def given(self, model: type[F]) -> F:
+        """The form. Raises ApiError."""
+        return model.read((await self.body()).fields, self.context)
 
     async def changed(self, model: type[F], *, emptied: Iterable[str] = ()) -> F:
         """The form, without what is as the page showed it: its fields `was[...]` say what that was. So a page that is some
         minutes old takes back nothing of what others changed meanwhile.
 
-        Of custom fields those that were emptied are `delete_custom_fields`. Raises ApiError.
+        `emptied`: fields that count as given when nothing is in them any more. Of custom fields those that were emptied are
+        `delete_custom_fields`. Raises ApiError.
         """
         fields = dict((await self.body()).fields)
         was = fields.pop("was", None)

@@ -13,7 +13,7 @@ import pytest
 from open_log import DEADLINE
 from served_api import EMAIL, Api
 from standardwebhooks import Webhook
-from visiting import visitor
+from visiting import join, visitor
 
 from kanal.delivery.signing import new_secret
 from kanal.http.pages.samples import samples
@@ -56,7 +56,9 @@ async def test_the_first_steps_lead_to_a_channel_and_know_how_far_one_is(shared_
 
 
 async def test_all_of_a_channel_is_set_on_its_page_and_taken_back_there(shared_api: Api) -> None:
-    api, path = shared_api, "/channels/cch1/settings"
+    api = shared_api
+    key = f"cch{await api.channel(title='Set')}"
+    page, path = f"/channels/{key}", f"/channels/{key}/settings"
     async with visitor(api.address) as anna:
         await anna.sign_in()
         full = {
@@ -81,7 +83,7 @@ async def test_all_of_a_channel_is_set_on_its_page_and_taken_back_there(shared_a
         assert saved.path == f"{path}?done=saved"
         assert "very secret" not in saved.text
         assert "X-Shop, X-Token" in saved.words
-        channel = (await api.get("custom_channels/1.json"))["custom_channel"]
+        channel = (await api.get(f"custom_channels/{key}.json"))["custom_channel"]
         assert channel["webhook_networks"] == ["93.184.216.0/24", "1.1.1.1/32"]
         assert channel["webhook_headers"] == ["X-Shop", "X-Token"]
         assert (channel["icon"], channel["restricted"]) == ("fa-globe", True)
@@ -93,26 +95,26 @@ async def test_all_of_a_channel_is_set_on_its_page_and_taken_back_there(shared_a
         assert "nowhere" in refused.text
         emptied = {"webhook_networks": "", "webhook_shadow_url": "", "headers_off": "1"}
         await anna.post(path, {**emptied, "webhook_url": "", "webhook_polling": "1"})
-        channel = (await api.get("custom_channels/1.json"))["custom_channel"]
+        channel = (await api.get(f"custom_channels/{key}.json"))["custom_channel"]
         assert [
             channel[name] for name in ("webhook_networks", "webhook_shadow_url", "webhook_headers")
         ] == [[], "", []]
         assert (channel["webhook_url"], channel["title"]) == ("", "Форум")
-        assert "outbox.json?wait=30" in (await anna.get("/channels/cch1")).text
+        assert "outbox.json?wait=30" in (await anna.get(page)).text
         refused = await anna.post(path, {"webhook_polling": "0"})
         assert "A channel needs a Webhook URL" in refused.text
         back = {"webhook_url": "https://app.example.com/", "webhook_polling": "0"}
         await anna.post(path, {**back, "webhook_format": "form", "restricted": "0"})
-        rotated = await anna.post("/channels/cch1/secrets", {"expires_in_hours": "1"})
+        rotated = await anna.post(f"{page}/secrets", {"expires_in_hours": "1"})
         assert SECRET.search(rotated.text)
         kept = await anna.get(path)
         assert not SECRET.search(kept.text)
         [old] = re.findall(r'name="secret" value="(\w+)"', kept.text)
-        await anna.post("/channels/cch1/secrets/revoke", {"secret": old})
-        assert len(await api.items("custom_channels/1/secrets.json", "secret")) == 1
+        await anna.post(f"{page}/secrets/revoke", {"secret": old})
+        assert len(await api.items(f"custom_channels/{key}/secrets.json", "secret")) == 1
         await anna.post(path, {"webhook_shadow_url": "https://new.example.com/"})
-        await anna.post("/channels/cch1/shadow", {"action": "switch"})
-        channel = (await api.get("custom_channels/1.json"))["custom_channel"]
+        await anna.post(f"{page}/shadow", {"action": "switch"})
+        channel = (await api.get(f"custom_channels/{key}.json"))["custom_channel"]
         assert channel["webhook_url"] == "https://new.example.com/"
         gone = await api.channel(title="Gone")
         await anna.post(f"/channels/cch{gone}/delete")
@@ -180,8 +182,6 @@ async def test_deliveries_are_found_decided_about_and_sent_again(shared_api: Api
 
 async def test_read_models_are_rebuilt_from_the_page_while_it_serves(shared_api: Api) -> None:
     api = shared_api
-    limited = {"staff_email": "vera@example.com", "role_id": await _auditor(api)}
-    vera_id = (await api.post("staff.json", {"staff": limited}))["staff"]["staff_id"]
     async with visitor(api.address) as anna, visitor(api.address) as vera:
         await anna.sign_in()
         before = _generation((await anna.get("/system")).text, "cases")
@@ -191,9 +191,7 @@ async def test_read_models_are_rebuilt_from_the_page_while_it_serves(shared_api:
             while "Rebuilt in" not in (seen := await anna.get("/system")).text:  # noqa: ASYNC110
                 await asyncio.sleep(0.02)
         assert _generation(seen.text, "cases") == before + 1
-        invited = await anna.post(f"/staff/{vera_id}/invitation")
-        [link] = set(re.findall(r"/join/[\w-]+", invited.text))
-        await vera.post(link, {"password": "a good password", "again": "a good password"})
+        await join(api, vera, "vera@example.com", role_id=await _auditor(api))
         assert "/system/rebuild" not in (await vera.get("/system")).text
         assert (await vera.post("/system/rebuild", {"model": "all"})).status == 403
 

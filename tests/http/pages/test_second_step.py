@@ -8,32 +8,13 @@ from pathlib import Path
 
 import pytest
 from served_api import PASSWORD, QUICK_HASHER, Api, settings_of
-from visiting import Visitor, visitor
+from visiting import GOOD, Visitor, invited, join, visitor
 
 from kanal.bootstrap import Store, appoint_first_administrator, opened, running
 from kanal.http import second_factor
 from kanal.http.second_factor import STEP, code_of
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
-
-GOOD = "a good password"
-INVITATION = re.compile(r"/join/[\w-]+")
-
-
-async def invited(api: Api, staff_id: int) -> str:
-    async with visitor(api.address) as anna:
-        await anna.sign_in()
-        await anna.get("/staff")
-        [link] = set(INVITATION.findall((await anna.post(f"/staff/{staff_id}/invitation")).text))
-    return str(link)
-
-
-async def join(api: Api, newcomer: Visitor, email: str) -> int:
-    made = await api.post("staff.json", {"staff": {"staff_email": email}})
-    staff_id = int(made["staff"]["staff_id"])
-    await newcomer.post(await invited(api, staff_id), {"password": GOOD, "again": GOOD})
-    await newcomer.get("/account")
-    return staff_id
 
 
 def code_in(secret: str, steps: int = 0) -> str:
