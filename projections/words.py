@@ -7,7 +7,6 @@ of a word finds the others without an index that knows a language.
 
 import re
 from collections.abc import Iterable
-from functools import cache
 from itertools import takewhile
 from typing import Any, Final, NamedTuple
 from unicodedata import normalize
@@ -48,6 +47,9 @@ from kanal.projections.read_model import Names, ReadModel, Views, number
 from kanal.projections.trigrams import TOKENIZER
 
 WORD: Final = re.compile(r"[^\W_]+")
+AT_ONCE: Final = 1000
+"""Characters that are folded together: to put the marks on one letter in order takes the square of their number."""
+PIECE: Final = re.compile(rf"\S{{1,{AT_ONCE}}}")
 CYRILLIC: Final = re.compile(r"[а-я]")
 LONGEST: Final = 60
 """Characters; what is longer is no word of any language, and found by its beginning."""
@@ -148,13 +150,10 @@ def folded(text: str) -> str:
 
 
 def stored(text: str) -> str:
-    words = dict.fromkeys(word[:LONGEST] for word in WORD.findall(folded(text)))
+    pieces = PIECE.findall(text) if len(text) > AT_ONCE else [text]
+    found = (word for piece in pieces for word in WORD.findall(folded(piece)))
+    words = dict.fromkeys(word[:LONGEST] for word in found)
     return " ".join(sorted(list(words)[:MOST_WORDS]))
-
-
-@cache
-def _stemmer(language: str) -> Any:
-    return snowballstemmer.stemmer(language)
 
 
 class Beginning(NamedTuple):
@@ -170,7 +169,9 @@ class Beginning(NamedTuple):
 def _beginning(word: str) -> str:
     """What the word's other forms begin with too."""
     russian = CYRILLIC.search(word)
-    stem: str = _stemmer("russian" if russian else "english").stemWord(word)
+    # One for each call: it keeps the word that it is at, and readers are on several threads.
+    stemmer = snowballstemmer.stemmer("russian" if russian else "english")
+    stem: str = stemmer.stemWord(word)
     if not russian:
         stem = stem.removesuffix("i")  # deliveri: of deliveries, and of delivery
     pairs = zip(word, stem, strict=False)

@@ -1,5 +1,9 @@
 """Search for words: the same cases are found on both databases, whatever form of a word is asked for."""
 
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 from folding import Log, ReadModels, email, folded_at_once
 from sqlalchemy import Connection
@@ -36,6 +40,26 @@ def test_a_short_word_is_found_only_as_it_is() -> None:
     [beginning] = beginnings("по")
     assert beginning.begins("по")
     assert not beginning.begins("почта")
+
+
+def test_a_word_has_one_beginning_however_many_ask_at_once() -> None:
+    asked = ["клиентами", "deliveries", "заказываемых", "generalizations"] * 200
+    expected = [beginnings(each) for each in asked]
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        with ThreadPoolExecutor(4) as readers:
+            assert list(readers.map(beginnings, asked)) == expected
+    finally:
+        sys.setswitchinterval(interval)
+
+
+def test_no_text_takes_long_to_be_cut_into_words() -> None:
+    began = time.thread_time()
+    for text in ("a" + "\u0315\u0300" * 250_000, "x" * 1_000_000, "й " * 300_000):
+        words.stored(text)
+    # Where the time grows with the square it would be minutes.
+    assert time.thread_time() - began < 8
 
 
 def test_signs_are_no_words() -> None:
