@@ -17,6 +17,7 @@ from kanal.http.fields import Fields, Id, Text
 from kanal.http.ids import case_id_in, channel_id_in, id_in
 from kanal.http.pages import event_sentences, sidebar, wording
 from kanal.http.pages.event_sentences import SUBJECTS, Names
+from kanal.http.pages.rendering import zone_of
 from kanal.http.pages.sidebar import Sidebar
 from kanal.http.pages.visit import Visit
 from kanal.projections import history, roles, rules
@@ -38,7 +39,7 @@ class AuditQuery(Fields):
     channel: Text = ""
     user: Text = ""
     since: Text = ""
-    """A day, as `until`, which is the last one."""
+    """A day of the reader's zone, as `until`, which is the last one."""
     until: Text = ""
     before: Id = 0
     """A position: events up to it."""
@@ -173,6 +174,8 @@ def _line(recorded: Recorded, names: Names) -> Line:
 def _understood(visit: Visit, asked: AuditQuery) -> Understood:
     wrong: set[str] = set()
     filters: Filters = []
+    # The list shows its times in that zone too.
+    zone = zone_of(visit.request, visit.context.dates.zone)
 
     def read(field: str, reading: Callable[[str], int]) -> int:
         given = str(getattr(asked, field)).strip()
@@ -184,7 +187,7 @@ def _understood(visit: Visit, asked: AuditQuery) -> Understood:
 
     def day(given: str) -> int:
         at = date.fromisoformat(given)
-        began = datetime(at.year, at.month, at.day, tzinfo=visit.context.dates.zone)
+        began = datetime(at.year, at.month, at.day, tzinfo=zone)
         return int(began.timestamp()) * SECOND
 
     if case_id := read("case", lambda given: case_id_in(given.removeprefix("#"))):

@@ -3,6 +3,7 @@
 import re
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 import visiting
@@ -106,6 +107,11 @@ async def test_the_log_is_read_by_sentences_and_looked_through(shared_api: Api) 
         }.items():
             found = await anna.get(f"/audit?{query}")
             assert (found.status, "Looked for" in found.text) == (200, there), query
+        # Days are those of the reader's zone, which here is far ahead.
+        anna.session.cookie_jar.update_cookies({"kanal_zone": "Pacific/Kiritimati"})
+        today = datetime.now(ZoneInfo("Pacific/Kiritimati")).date().isoformat()
+        found = await anna.get(f"/audit?channel={channel}&since={today}&until={today}")
+        assert "Looked for" in found.text
         for field in ("case=x", "user=-", "since=yesterday", "subject=nothing"):
             refused = await anna.get(f"/audit?{field}")
             assert (refused.status, "This cannot be read" in refused.text) == (200, True)
