@@ -26,6 +26,8 @@ SEED = 20261122
 OK = status(200)
 FAULT_SECONDS = 0.4
 """A fault lasts at least so long; what matters is noticed sooner."""
+STOPPED_SECONDS = 0.05
+"""Longer than a transaction, and much shorter than an attempt."""
 LEASE_SECONDS = 1.5
 QUICK = {"KANAL_WEBHOOK_TIMEOUT": "0.9"}
 """Attempts that fit into such a lease."""
@@ -143,6 +145,23 @@ async def test_sqlite_may_be_locked_and_its_disk_full(
         await progress(receiver)
 
 
+async def stop_between_transactions(kanal: ForkedKanal, url: str) -> None:
+    """Who is stopped within one keeps the log's lock, which is another story."""
+    query = (
+        "SELECT count(*) FROM pg_stat_activity "
+        "WHERE datname = current_database() AND state LIKE 'idle in%'"
+    )
+    async with await psycopg.AsyncConnection.connect(url, autocommit=True) as connection:
+        while True:
+            kanal.send_signal(signal.SIGSTOP)
+            await asyncio.sleep(STOPPED_SECONDS)  # whoever else is within one comes out of it
+            found = await (await connection.execute(query)).fetchone()
+            if found == (0,):
+                return
+            kanal.send_signal(signal.SIGCONT)
+            await asyncio.sleep(STOPPED_SECONDS)
+
+
 async def test_a_stalled_process_is_shut_out_and_the_new_owners_state_stays(
     nursery: Nursery, receiver: Receiver, postgres_url: str, data_dir: Path
 ) -> None:
@@ -165,7 +184,7 @@ async def test_a_stalled_process_is_shut_out_and_the_new_owners_state_stays(
         receiver.then(hold)
         await desk.write(desk.cases[0])
         await held.wait()
-        stalled.send_signal(signal.SIGSTOP)
+        await stop_between_transactions(stalled, postgres_url)
         await desk.write(desk.cases[0])
         await desk.write(desk.cases[1])
         await other.start("--role", "worker", fate=fate)
