@@ -93,7 +93,7 @@ def _read(given: dict[str, Any], depth: int) -> ConditionForm:
             operator=word(given.get("operator")),
             value=word(given.get("value")),
             values=words(given.get("values")),
-            unit=given["unit"] if given.get("unit") in UNITS else "minutes",
+            unit=unit if (unit := word(given.get("unit"))) in UNITS else "minutes",
         )
     )
 

@@ -89,7 +89,7 @@ def read_form(given: Mapping[str, Any]) -> RuleForm:
         active=given.get("active") == "1",
         since=word(given.get("since")),
         amount=word(given.get("amount")),
-        unit=given["unit"] if given.get("unit") in UNITS else "hours",
+        unit=unit if (unit := word(given.get("unit"))) in UNITS else "hours",
         before=given.get("before") == "1",
         conditions=condition_forms.read_conditions(given.get("conditions")),
         actions=action_forms.read_actions(given.get("actions")),

@@ -271,6 +271,8 @@ async def test_numbers_that_no_computer_reads_are_refused_or_mean_nothing(shared
         for path, edit in (("macros", "up-action"), ("rules", "remove-condition")):
             drawn = await anna.post(f"/{path}/draft", {"edit": f"{edit}:{long}"})
             assert drawn.status == 200, path
+        units = {"unit[x]": "1", "conditions[match]": "all", "conditions[parts][0][unit][x]": "1"}
+        assert (await anna.post("/rules/draft", units)).status == 200
 
 
 async def test_a_stream_ends_with_its_session_and_answers_nothing_else(shared_api: Api) -> None:
