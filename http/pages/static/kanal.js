@@ -257,6 +257,8 @@ function company({ viewing, typing }) {
 // -- forms --------------------------------------------------------------------------------------
 
 const waiting = new Map(); // dates that may not be whole yet
+// A draft on its way: what is sent waits for it, or it would come behind, and take the place of what that made of it.
+let drafting = Promise.resolve();
 
 function forms() {
   document.addEventListener("change", (event) => {
@@ -278,6 +280,7 @@ function forms() {
     const data = new FormData(form, event.submitter);
     form.classList.add("busy");
     try {
+      await drafting;
       const answer = await send(form, data);
       if (answer.status === 401) return gone();
       const page = new DOMParser().parseFromString(answer.text, "text/html");
@@ -480,7 +483,8 @@ function composer() {
     text.style.height = `${Math.min(text.scrollHeight + 2, GROWN)}px`;
   };
   // `leaving`: browsers send it also when the page is gone, but then 64 KiB at most.
-  const keep = async (leaving) => {
+  const keep = (leaving) => (drafting = keepNow(leaving));
+  const keepNow = async (leaving) => {
     unkept = false;
     const content = text.value;
     const draft = new URLSearchParams({ token, kind: kind(), content });
@@ -546,6 +550,15 @@ function composer() {
     text.focus();
   };
   document.addEventListener("done", back, true);
+  document.addEventListener(
+    "submit",
+    (event) => {
+      if (!event.target.matches("[data-undo]") || !unkept) return;
+      clearTimeout(keeping);
+      keep(false);
+    },
+    true,
+  );
   form.addEventListener("done", (event) => {
     clearTimeout(keeping);
     unkept = false;
