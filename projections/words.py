@@ -216,10 +216,9 @@ def cases_with(views: Views, query: str) -> Select[Any] | None:
 
 
 def messages_with(
-    connection: Connection, views: Views, query: str, case_ids: Iterable[int]
+    connection: Connection, views: Views, asked: list[Beginning], case_ids: Iterable[int]
 ) -> dict[int, int]:
-    """Of each of these cases the newest message that has all words of the query, if one has."""
-    asked = beginnings(query)
+    """Of each of these cases the newest message that has all of these words, if one has."""
     table, messages = views.words["words_said"], views.messages["messages"].c
     found = (
         select(messages.case_id, func.max(messages.message_id))

@@ -30,7 +30,7 @@ from kanal.projections.keyset import After
 from kanal.projections.messages import Excerpt
 from kanal.projections.read_model import Page, Views
 from kanal.projections.users import Known
-from kanal.projections.words import Piece
+from kanal.projections.words import Beginning, Piece
 
 ROWS: Final = 50
 UNCLOSED: Final = ("open", "waiting")
@@ -225,7 +225,7 @@ def _shown(
     people = users.known(connection, views, named)
     excerpts = messages.excerpts(connection, views, [row.case_id for row in rows])
     asked_for = words.beginnings(wanted.words) if query else []
-    pieces = _pieces(connection, views, wanted.words, rows) if asked_for else {}
+    pieces = _pieces(connection, views, asked_for, rows) if asked_for else {}
     due = deadlines.of_cases(connection, views, [row.case_id for row in rows])
     shown = [
         Row(
@@ -243,11 +243,10 @@ def _shown(
 
 
 def _pieces(
-    connection: Connection, views: Views, query: str, rows: Sequence[CaseRow]
+    connection: Connection, views: Views, asked: list[Beginning], rows: Sequence[CaseRow]
 ) -> dict[int, list[Piece]]:
     """Of the newest message of each case that has the words."""
-    asked = words.beginnings(query)
-    of = words.messages_with(connection, views, query, [row.case_id for row in rows])
+    of = words.messages_with(connection, views, asked, [row.case_id for row in rows])
     texts = messages.texts(connection, views, of.values())
     return {
         case_id: words.around(" ".join(texts[message_id].split()), asked)

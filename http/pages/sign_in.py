@@ -273,15 +273,15 @@ def _page(
     problem: str = "",
     minutes: int = 0,
 ) -> web.Response:
-    values: dict[str, Any] = {
-        **open_values(request, request.app[CONTEXT]),
-        "email": email,
-        "problem": problem,
-        "minutes": minutes,
-        "next": request.query.get("next", ""),
-    }
-    return rendering.page(
-        "sign_in.html", values, language=_language(request), status=status, headers=headers
+    return _rendered(
+        request,
+        "sign_in.html",
+        status,
+        headers,
+        email=email,
+        problem=problem,
+        minutes=minutes,
+        next=request.query.get("next", ""),
     )
 
 
@@ -294,14 +294,23 @@ def _code_page(
     problem: str = "",
     minutes: int = 0,
 ) -> web.Response:
-    values: dict[str, Any] = {
-        **open_values(request, request.app[CONTEXT]),
-        "problem": problem,
-        "minutes": minutes,
-        "next": path,
-    }
+    return _rendered(
+        request,
+        "sign_in_code.html",
+        status,
+        headers,
+        problem=problem,
+        minutes=minutes,
+        next=path,
+    )
+
+
+def _rendered(
+    request: web.Request, template: str, status: int, headers: Mapping[str, str], **more: Any
+) -> web.Response:
+    values = {**open_values(request, request.app[CONTEXT]), **more}
     return rendering.page(
-        "sign_in_code.html", values, language=_language(request), status=status, headers=headers
+        template, values, language=_language(request), status=status, headers=headers
     )
 
 
