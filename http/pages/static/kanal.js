@@ -482,8 +482,8 @@ function composer() {
     text.style.height = "auto";
     text.style.height = `${Math.min(text.scrollHeight + 2, GROWN)}px`;
   };
-  // `leaving`: browsers send it also when the page is gone, but then 64 KiB at most.
-  const keep = (leaving) => (drafting = keepNow(leaving));
+  // One after the other, so that an older text does not come behind. `leaving`: at once; browsers send it also when the page is gone, but then 64 KiB at most.
+  const keep = (leaving) => (drafting = leaving ? keepNow(true) : drafting.then(() => keepNow(false)));
   const keepNow = async (leaving) => {
     unkept = false;
     const content = text.value;
@@ -491,6 +491,8 @@ function composer() {
     const answer = await fetch(form.dataset.draft, { method: "POST", body: draft, headers: { "X-Kanal-Part": "1" }, keepalive: leaving }).catch(() => null);
     if (answer?.status === 401) gone();
     if (answer?.ok) kept = content.trim() ? content : "";
+    // What was typed meanwhile is not kept yet.
+    if (unkept) return;
     if (!text.value.trim()) state.textContent = "";
     else if (answer?.ok) state.textContent = state.dataset.kept;
     else state.textContent = answer?.status === 413 ? state.dataset.tooLong : state.dataset.unkept;
