@@ -75,6 +75,7 @@ async function write() {{
       content: "My order has not arrived",
     }} }}),
   }});
+  if (!answer.ok) throw new Error(await answer.text());
   const made = (await answer.json()).case;
   console.log(`Keep user_id ${{made.user_id}} and case_id ${{made.case_id}}`);
 }}
@@ -95,9 +96,9 @@ class Receiver(BaseHTTPRequestHandler):
     def do_POST(self):
         body = self.rfile.read(int(self.headers["Content-Length"]))
         name, at = self.headers["webhook-id"], self.headers["webhook-timestamp"]
+        given = self.headers.get("webhook-signature", "").split()
         digest = hmac.digest(KEY, f"{{name}}.{{at}}.".encode() + body, hashlib.sha256)
         right = "v1," + base64.b64encode(digest).decode()
-        given = self.headers["webhook-signature"].split()
         genuine = any(hmac.compare_digest(right, each) for each in given)
         if not genuine or abs(time.time() - int(at)) > 300:
             return self.answer(401)
@@ -120,18 +121,18 @@ TAKE_PHP: Final = """\
 <?php
 $key = base64_decode(substr('SECRET', strlen('whsec_')));
 $body = file_get_contents('php://input');
-[$id, $at] = [$_SERVER['HTTP_WEBHOOK_ID'], $_SERVER['HTTP_WEBHOOK_TIMESTAMP']];
+[$id, $at] = [$_SERVER['HTTP_WEBHOOK_ID'] ?? '', $_SERVER['HTTP_WEBHOOK_TIMESTAMP'] ?? ''];
 $right = 'v1,' . base64_encode(hash_hmac('sha256', "$id.$at.$body", $key, true));
 $genuine = false;
-foreach (explode(' ', $_SERVER['HTTP_WEBHOOK_SIGNATURE']) as $given) {{
+foreach (explode(' ', $_SERVER['HTTP_WEBHOOK_SIGNATURE'] ?? '') as $given) {{
     $genuine = hash_equals($right, $given) || $genuine;
 }}
-if (!$genuine || abs(time() - $at) > 300) {{
+if (!$genuine || abs(time() - (int) $at) > 300) {{
     http_response_code(401);
     exit;
 }}
 {parse_php}
-// Drop an $id that you have seen; show $message['content'] unless $message['note'] is 1.
+// Drop an $id that you have seen; show the customer $message['content'] only if $message['note'] is false or 0.
 error_log($message['content']);
 """
 
@@ -149,7 +150,8 @@ createServer(async (request, answer) => {{
   const id = request.headers["webhook-id"];
   const at = request.headers["webhook-timestamp"];
   const right = Buffer.from("v1," + createHmac("sha256", key).update(`${{id}}.${{at}}.`).update(body).digest("base64"));
-  const genuine = request.headers["webhook-signature"].split(" ").map((each) => Buffer.from(each))
+  const signatures = request.headers["webhook-signature"] ?? "";
+  const genuine = signatures.split(" ").map((each) => Buffer.from(each))
     .some((given) => given.length === right.length && timingSafeEqual(given, right));
   if (!genuine || Math.abs(Date.now() / 1000 - at) > 300) return answer.writeHead(401).end();
   if (!seen.has(id)) {{
@@ -202,7 +204,7 @@ while True:
 
 ASK_PHP: Final = """\
 <?php
-function ask(string $path, ?array $given = null): array {{
+function ask(string $path, ?array $given = null): ?array {{
     $request = curl_init('{address}/api/custom_channels/{key}/' . $path);
     curl_setopt_array($request, [
         CURLOPT_USERPWD => 'EMAIL:API_KEY',
@@ -210,12 +212,16 @@ function ask(string $path, ?array $given = null): array {{
         CURLOPT_RETURNTRANSFER => true,
         CURLOPT_TIMEOUT => 60,
     ] + ($given ? [CURLOPT_CUSTOMREQUEST => 'PUT', CURLOPT_POSTFIELDS => json_encode($given)] : []));
-    return json_decode(curl_exec($request), true)['outbox'];
+    return json_decode((string) curl_exec($request), true)['outbox'] ?? null;
 }}
 
 $cursor = ''; // kept in your database
 while (true) {{
     $page = ask('outbox.json?wait=30&after=' . $cursor);
+    if ($page === null) {{
+        sleep(5); // what was not kept comes again
+        continue;
+    }}
     foreach ($page['deliveries'] as $delivery) {{
         echo $delivery['delivery_id'], ' ', $delivery['body'], "\\n"; // an id you have: drop it
     }}
@@ -233,16 +239,22 @@ const headers = {{
 async function ask(path, given) {{
   const how = given ? {{ method: "PUT", headers, body: JSON.stringify(given) }} : {{ headers }};
   const answer = await fetch("{address}/api/custom_channels/{key}/" + path, how);
+  if (!answer.ok) throw new Error(await answer.text());
   return (await answer.json()).outbox;
 }}
 
 async function follow() {{
   let cursor = ""; // kept in your database
   for (;;) {{
-    const page = await ask(`outbox.json?wait=30&after=${{cursor}}`);
-    for (const each of page.deliveries) console.log(each.delivery_id, each.body); // an id you have: drop it
-    cursor = page.cursor;
-    if (page.deliveries.length) await ask("outbox/acknowledge.json", {{ cursor }});
+    try {{
+      const page = await ask(`outbox.json?wait=30&after=${{cursor}}`);
+      for (const each of page.deliveries) console.log(each.delivery_id, each.body); // an id you have: drop it
+      cursor = page.cursor;
+      if (page.deliveries.length) await ask("outbox/acknowledge.json", {{ cursor }});
+    }} catch (error) {{ // what was not kept comes again
+      console.error(error);
+      await new Promise((resolve) => setTimeout(resolve, 5000));
+    }}
   }}
 }}
 

@@ -2,23 +2,11 @@
 
 import asyncio
 import re
-import shutil
-import socket
-import sys
-from datetime import UTC, datetime
-from pathlib import Path
 
-import aiohttp
 import pytest
 from open_log import DEADLINE
-from served_api import EMAIL, Api
-from standardwebhooks import Webhook
+from served_api import Api
 from visiting import join, visitor
-
-from kanal.delivery.signing import new_secret
-from kanal.http.pages.samples import samples
-from kanal.projections import channels, runner
-from kanal.projections.registry import CORE
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -205,88 +193,3 @@ def _generation(text: str, name: str) -> int:
     row = text.partition(f'<td class="mono">{name}</td>')[2]
     numbers = re.findall(r'<td class="number">(\d+)</td>', row)
     return int(numbers[1])
-
-
-async def test_the_code_that_is_shown_runs(shared_api: Api, tmp_path: Path) -> None:
-    """PHP is tried where it is installed. The code is the same, whatever the database."""
-    api = shared_api
-    if api.store.database.shared:
-        return
-    channel_id = await api.channel(title="Code")
-    made = await api.post("staff/1/api_keys.json", {"api_key": {"name": "samples"}})
-    login = f"{EMAIL}:{made['api_key']['key']}"
-    key, before = f"cch{channel_id}", len(await api.items("cases.json", "case"))
-    row = await api.store.database.read(
-        lambda connection: channels.find(connection, runner.views(connection, CORE), channel_id)
-    )
-    assert row is not None
-    commands = {
-        "curl": ["sh"],
-        "Python": [sys.executable],
-        "PHP": ["php"],
-        "Node": ["node"],
-    }
-    ran = 0
-    for sample in samples(api.address, key, row):
-        command = commands[sample.title]
-        if not shutil.which(command[0]):
-            continue
-        ran += 1
-        code = sample.write.replace("EMAIL:API_KEY", login)
-        await _run(command, code, tmp_path)
-        if sample.take and sample.title != "PHP":
-            await _takes(command, sample.take, tmp_path)
-    assert ran >= 2
-    cases = await api.items(f"cases.json?channel={key}", "case")
-    assert len(cases) == ran
-    assert len(await api.items("cases.json", "case")) == before + ran
-
-
-async def _run(command: list[str], code: str, folder: Path) -> None:
-    file = folder / "sample"
-    file.write_text(code)
-    process = await asyncio.create_subprocess_exec(
-        *command, str(file), stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
-    )
-    printed, _ = await process.communicate()
-    assert process.returncode == 0, printed.decode()
-
-
-async def _takes(command: list[str], code: str, folder: Path) -> None:
-    """What is signed rightly, and nothing else."""
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    secret, file = new_secret(), folder / "receiver"
-    file.write_text(code.replace("SECRET", secret).replace("9000", str(port)))
-    process = await asyncio.create_subprocess_exec(
-        *command, str(file), stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
-    )
-    body = b"type=message_new&object%5Bcontent%5D=Ok"
-    moment = datetime.now(UTC)
-    headers = {
-        "webhook-id": "msg_1",
-        "webhook-timestamp": str(int(moment.timestamp())),
-        "webhook-signature": Webhook(secret).sign("msg_1", moment, body.decode()),
-    }
-    try:
-        async with aiohttp.ClientSession() as session, asyncio.timeout(DEADLINE):
-            statuses = []
-            for sent in (body, body, body + b"x"):
-                statuses.append(await _post(session, port, sent, headers))
-            assert statuses == [200, 200, 401]
-    finally:
-        process.terminate()
-        await process.communicate()
-
-
-async def _post(
-    session: aiohttp.ClientSession, port: int, body: bytes, headers: dict[str, str]
-) -> int:
-    while True:
-        try:
-            async with session.post(
-                f"http://127.0.0.1:{port}/", data=body, headers=headers
-            ) as answer:
-                return answer.status
-        except aiohttp.ClientConnectionError:
-            await asyncio.sleep(0.02)  # it does not listen yet
