@@ -99,6 +99,9 @@ class Dates:
     def _parse(self, given: object) -> int:
         if type(given) is int:
             return given * SECOND
+        if type(given) is float and abs(given) < LATEST:
+            # A clock as most languages give it, `Date.now() / 1000`.
+            return round(given * SECOND)
         if isinstance(given, str) and len(given) <= MAX_LENGTH:
             text = given.strip()
             if _TIMESTAMP.fullmatch(text):

@@ -37,6 +37,8 @@ MAX_ID = 2**63 - 1
 """Ids outside are the databases' 64-bit integers."""
 MAX_EMAILS = 50
 """Addresses that get a copy."""
+EXACT = 2.0**53
+"""Below it a floating-point number is the very id that a client meant; some have no other numbers."""
 MAX_DIGITS = 100
 """A number that stands for a text is copied digit by digit; no id is longer."""
 
@@ -177,6 +179,8 @@ def _whole(value: object) -> int:
     kind = type(value)
     if kind is int:
         return cast(int, value)
+    if kind is float and cast(float, value).is_integer() and abs(cast(float, value)) < EXACT:
+        return int(cast(float, value))
     if kind is str:
         digits = cast(str, value).strip()
         if len(digits) <= MAX_DIGITS and digits.removeprefix("-").isdecimal():
@@ -203,7 +207,9 @@ def _flag(value: object) -> bool:
 
 
 def _many(value: object) -> object:
-    """`1`, `[1, 2]`, `1,2`: a list."""
+    """`1`, `[1, 2]`, `1,2`, `{"1": 1, "3": 2}`, as which PHP writes a list with gaps: a list."""
+    if isinstance(value, dict) and all(map(str.isdecimal, value)):
+        value = list(value.values())
     if isinstance(value, list):
         return [each for each in value if each not in NOT_GIVEN]
     if isinstance(value, str):
@@ -306,7 +312,7 @@ Phone = Annotated[
 Moment = Annotated[
     int,
     PlainValidator(_moment),
-    WithJsonSchema({"type": ["string", "integer"]}),
+    WithJsonSchema({"type": ["string", "number"]}),
 ]
 """Microseconds since the epoch; the account's zone counts if the caller names none."""
 

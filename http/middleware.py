@@ -14,6 +14,7 @@ from typing import Any
 
 import structlog
 from aiohttp import web
+from aiohttp.http import RawRequestMessage
 from aiohttp.typedefs import Handler, Middleware
 
 from kanal.http.body import UPLOADS
@@ -38,6 +39,7 @@ WHO: web.RequestKey[str] = web.RequestKey("who", str)
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
+_SLASHES = re.compile("/{2,}")
 _SANE_ID = re.compile(r"[A-Za-z0-9._:\-]{1,64}")
 """Taken from the caller as it is; anything else could forge log lines."""
 
@@ -135,7 +137,7 @@ class ApiRunner(web.AppRunner):
         server = await super()._make_server()
         made = _Server(
             _expecting(server.request_handler, self._rate_limit),
-            request_factory=server.request_factory,
+            request_factory=_with_single_slashes(server.request_factory),
             handler_cancellation=server.handler_cancellation,
             loop=asyncio.get_running_loop(),
             **server._kwargs,
@@ -170,6 +172,20 @@ class _Protocol(web.RequestHandler):
         response.headers.update(self._rate_limit.headers())
         response.force_close()
         return response
+
+
+def _with_single_slashes(make: Callable[..., web.BaseRequest]) -> Callable[..., web.BaseRequest]:
+    """`//api/cases.json`: of a base address that ends with a slash and a path that begins with one. Most servers take it."""
+
+    def made(message: RawRequestMessage, *rest: Any) -> web.BaseRequest:
+        if "//" in message.path and message.path.lstrip("/").startswith(API[1:]):
+            path, mark, query = message.path.partition("?")
+            path = _SLASHES.sub("/", path)
+            url = message.url.with_path(path, encoded=True, keep_query=True)
+            message = message._replace(path=f"{path}{mark}{query}", url=url)
+        return make(message, *rest)
+
+    return made
 
 
 def _expecting(

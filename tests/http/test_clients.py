@@ -149,6 +149,18 @@ async def test_a_bot_that_ends_its_paths_with_a_slash(shared_api: Api) -> None:
     assert written.status == 201
 
 
+async def test_a_client_whose_base_address_ends_with_a_slash(shared_api: Api) -> None:
+    channel = await channel_of(shared_api)
+    given = {"user_custom_id": unique(), "channel": channel, "content": "Hi"}
+    made = await shared_api.call("POST", "/cases.json", {"case": given}, allow_redirects=False)
+    assert made.status == 201
+    query = f"user_custom_id={given['user_custom_id']}&subject=^//^"
+    async with shared_api._session.get(f"{shared_api.address}//api//cases.json?{query}") as found:
+        assert json.loads(await found.text()) == {"total_count": 0}
+    nowhere = await shared_api.call("GET", "/nothing//here.json")
+    assert nowhere.refusal == (404, "path_not_found")
+
+
 async def test_a_library_that_sends_a_json_type_and_empty_bodies_everywhere(
     shared_api: Api,
 ) -> None:

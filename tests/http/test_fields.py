@@ -113,7 +113,8 @@ def test_a_content_has_a_megabyte_of_octets() -> None:
 
 
 @pytest.mark.parametrize(
-    ("value", "number"), [(12, 12), ("12", 12), (" 12 ", 12), (0, 0), ("0", 0)]
+    ("value", "number"),
+    [(12, 12), ("12", 12), (" 12 ", 12), (0, 0), ("0", 0), (5654846848.0, 5654846848)],
 )
 def test_an_id_may_be_a_text(value: object, number: int) -> None:
     assert given(staff_id=value) == {"staff_id": number}
@@ -121,7 +122,23 @@ def test_an_id_may_be_a_text(value: object, number: int) -> None:
 
 @pytest.mark.parametrize(
     "wrong",
-    [True, 1.0, "1.0", "x", "1 2", -1, "-1", MAX_ID + 1, "9" * 5000, [1], {}, "0x1", "+1", "1_0"],
+    [
+        True,
+        1.5,
+        2.0**53,
+        "1.0",
+        "x",
+        "1 2",
+        -1,
+        "-1",
+        MAX_ID + 1,
+        "9" * 5000,
+        [1],
+        {},
+        "0x1",
+        "+1",
+        "1_0",
+    ],
 )
 def test_what_is_no_id_is_refused(wrong: object) -> None:
     assert list(refused(staff_id=wrong).fields or {}) == ["staff_id"]
@@ -182,7 +199,10 @@ def test_dates_are_microseconds() -> None:
     assert refused(created_at="soon").code == "wrong_date"
 
 
-@pytest.mark.parametrize("value", [[1, 2], ["1", "2"], "1,2", ["1", "", "2"]])
+@pytest.mark.parametrize(
+    "value",
+    [[1, 2], ["1", "2"], "1,2", ["1", "", "2"], {"0": 1, "2": "2"}, {"1": "", "4": 1, "5": 2}],
+)
 def test_a_list_may_be_one_text(value: object) -> None:
     assert given(labels=value) == {"labels": [1, 2]}
 
@@ -190,6 +210,7 @@ def test_a_list_may_be_one_text(value: object) -> None:
 def test_one_value_is_a_list_of_one() -> None:
     assert given(labels=7) == {"labels": [7]}
     assert list(refused(labels=[1, "x"]).fields or {}) == ["labels.1"]
+    assert list(refused(labels={"a": 1}).fields or {}) == ["labels.0"]
 
 
 def test_all_wrong_fields_are_named_at_once() -> None:
