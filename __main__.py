@@ -151,17 +151,22 @@ def migrate_(settings: Settings) -> None:
     help="What was written from there on is sent; a time as in RFC 3339, or a position of the log.",
 )
 @click.option("--dry-run", is_flag=True, help="Only count; what is missing is made again and held.")
+@click.option(
+    "--drop-strays",
+    is_flag=True,
+    help="Remove deliveries that the log does not know, because it alone was rolled back.",
+)
 @click.pass_obj
-def recover_deliveries_(settings: Settings, since: str, dry_run: bool) -> None:
+def recover_deliveries_(settings: Settings, since: str, dry_run: bool, drop_strays: bool) -> None:
     """Decide about deliveries that were lost: what is sent, and what is dead-lettered as not known.
 
     Works whether `kanal serve` runs or not. What is not missing is never touched.
     """
-    arguments = {"since": since, "dry_run": dry_run}
+    arguments = {"since": since, "dry_run": dry_run, "drop_strays": drop_strays}
     counts: dict[str, int] = {}
     with _readable_failures(), _bar("Recovering") as bar:
         steps = _asked(settings, "recover-deliveries", arguments) or _recovered(
-            settings, since, dry_run
+            settings, **arguments
         )
         for step in steps:
             counts = step.get("counts", counts)
@@ -171,6 +176,10 @@ def recover_deliveries_(settings: Settings, since: str, dry_run: bool) -> None:
         f"{counts['pending']} {would} sent, "
         f"{counts['dead']} {would} dead-lettered: it is not known whether they were delivered."
     )
+    if counts["strays"]:
+        removed = "removed" if drop_strays else "removed with --drop-strays"
+        be = would if drop_strays else "would be"
+        click.echo(f"{counts['strays']} are of nothing that the log has and {be} {removed}.")
 
 
 @main.command("openapi")
@@ -403,9 +412,9 @@ def _rebuilt(settings: Settings, models: tuple[str, ...]) -> Iterator[dict[str, 
         yield {"differences": [each._asdict() for each in work.differences]}
 
 
-def _recovered(settings: Settings, since: str, dry_run: bool) -> Iterator[dict[str, Any]]:
+def _recovered(settings: Settings, **given: Any) -> Iterator[dict[str, Any]]:
     with opened(settings) as store:
-        yield from recovering(store.recovery(), since, dry_run)
+        yield from recovering(store.recovery(), **given)
 
 
 def _backed_up(settings: Settings, target: Path) -> Iterator[dict[str, Any]]:

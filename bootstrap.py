@@ -47,6 +47,7 @@ from kanal.delivery.watch import FailingChannels
 from kanal.domain.roles import OWNER
 from kanal.domain.staff import ADMINISTRATORS, NewKey, appoint_first_owner, create_staff
 from kanal.domain.work import Work
+from kanal.eventlog import backup
 from kanal.eventlog.bell import Bell
 from kanal.eventlog.database import Database
 from kanal.eventlog.files import FileLinks
@@ -178,7 +179,8 @@ def opened(
         stream_ids = migrate(database)
         inline = runner.Inline(CORE, database)
         links = FileLinks(settings.public_url or _own_address(settings, settings.port))
-        outbox = Outbox(settings.timezone, stream_ids, links, clean_html, clock)
+        restores = backup.restores(database)
+        outbox = Outbox(settings.timezone, stream_ids, links, clean_html, clock, restores)
         bell = Bell(CONCERNING)
         writer = Writer(database, stream_ids, (inline, outbox, bell), clock)
         writer.start()

@@ -14,6 +14,7 @@ from kanal.delivery.queues import queue_of
 from kanal.delivery.tables import attempts, deliveries, lanes
 from kanal.domain import webhook_options
 from kanal.domain.deliveries import (
+    DELIVERIES,
     DeliveryDecision,
     DeliveryHeld,
     DeliveryNow,
@@ -21,23 +22,29 @@ from kanal.domain.deliveries import (
     DeliveryRetried,
     DeliverySkipped,
 )
+from kanal.domain.errors import DecidedMeanwhile
 from kanal.domain.event import Envelope, Event
 from kanal.domain.stream import Recorded
+from kanal.eventlog.database import Database
+from kanal.eventlog.stream_ids import StreamIds
 
 UNDER_WAY: Final = exists().where(
     attempts.c.delivery_id == deliveries.c.delivery_id, attempts.c.ended_at.is_(None)
 )
 
 
-class DecidedMeanwhile(Exception):
-    """The delivery is not any more what the decision was made on: look again."""
-
-
-def look(connection: Connection, delivery_id: str, now: int) -> DeliveryNow | None:
+def look(
+    connection: Connection,
+    delivery_id: str,
+    now: int,
+    *,
+    database: Database,
+    stream_ids: StreamIds,
+) -> DeliveryNow | None:
     """What there is to decide on."""
     d = deliveries.c
     columns = (d.channel_id, d.case_id, d.message_id, d.state, d.queue, d.due_at)
-    lane = (lanes.c.state.label("lane"), lanes.c.paused_until)
+    lane = (lanes.c.state.label("lane"), lanes.c.paused_until, lanes.c.options)
     joined = deliveries.join(lanes, d.channel_id == lanes.c.channel_id)
     query = select(*columns, *lane, UNDER_WAY.label("under_way")).select_from(joined)
     row = connection.execute(query.where(d.delivery_id == delivery_id)).first()
@@ -54,11 +61,13 @@ def look(connection: Connection, delivery_id: str, now: int) -> DeliveryNow | No
         behind=_before(connection, row.queue, delivery_id) if row.due_at is None else "",
         imminent=row.under_way or sendable or (due and row.lane in ("disabled", "paused")),
         removed=row.lane == "deleted",
+        polled=webhook_options.read(row.options).polling,
+        decided=_decided_before(connection, delivery_id, database, stream_ids),
     )
 
 
 def unchanged(seen: DeliveryNow) -> Callable[[Connection, Any], None]:
-    """To be run beside the command that decides. Raises DecidedMeanwhile."""
+    """To be run beside the command that decides. Raises DecidedMeanwhile: then look again."""
 
     def check(connection: Connection, _: Any) -> None:
         query = select(deliveries.c.state).where(deliveries.c.delivery_id == seen.delivery_id)
@@ -66,6 +75,15 @@ def unchanged(seen: DeliveryNow) -> Callable[[Connection, Any], None]:
             raise DecidedMeanwhile(seen.delivery_id)
 
     return check
+
+
+def _decided_before(
+    connection: Connection, delivery_id: str, database: Database, stream_ids: StreamIds
+) -> int:
+    events = database.events
+    stream_id = stream_ids.of(DELIVERIES, delivery_id)
+    query = select(func.count()).select_from(events).where(events.c.stream_id == stream_id)
+    return connection.scalar(query) or 0
 
 
 def _before(connection: Connection, queue: int | None, delivery_id: str) -> str:

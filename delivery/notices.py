@@ -3,7 +3,7 @@
 Its channel is number 0, which no channel has. What becomes of its own deliveries makes no notice.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import tzinfo
 from typing import Any, Final
 
@@ -46,9 +46,13 @@ def set_up(connection: Connection, url: str, secret: str, now: int) -> None:
 
 
 def enqueue(
-    connection: Connection, told: Sequence[Recorded], installation: str, zone: tzinfo, now: int
+    connection: Connection,
+    told: Sequence[Recorded],
+    installation_at: Callable[[int], str],
+    zone: tzinfo,
+    now: int,
 ) -> bool:
-    """Whether there is a receiver of notices, and anything to tell it."""
+    """Whether there is a receiver of notices, and anything to tell it. `installation_at`: of a position, for `webhook_id`."""
     lane = ledger.lane_rows(connection, [NOTICES]).get(NOTICES)
     notices = [(recorded, notice) for recorded in told if (notice := notice_of(recorded))]
     if lane is None or lane.state != "active" or not notices:
@@ -58,7 +62,10 @@ def enqueue(
     changes = Changes()
     for recorded, notice in notices:
         delivery_id = webhook_id(
-            recorded.stream_id, recorded.version, NOTICES, installation=installation
+            recorded.stream_id,
+            recorded.version,
+            NOTICES,
+            installation=installation_at(recorded.position),
         )
         row = ledger.new_delivery(
             recorded,

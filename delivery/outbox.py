@@ -124,8 +124,9 @@ class Outbox:
         links: FileLinks,
         clean_html: Callable[[str], str],
         clock: Callable[[], int] = lambda: time.time_ns() // 1000,
+        restores: Sequence[tuple[int, str]] = (),
     ) -> None:
-        """`clean_html`: makes what was received fit to be shown."""
+        """`clean_html`: makes what was received fit to be shown. `restores`: of the log, as `backup.restores` has them."""
         self._clean_html = clean_html
         self._zone = zone
         self._links = links
@@ -133,6 +134,10 @@ class Outbox:
         self._now = 0
         # It must differ between installations and move with one: so does the secret that this is made from.
         self._installation = stream_ids.keyed_hash("webhook-id").hex()
+        self._restored = [
+            (position, stream_ids.keyed_hash(f"webhook-id/{word}").hex())
+            for position, word in restores
+        ]
         self._dispatcher: Dispatcher | None = None
         self._fresh: list[Delivery] = []
         self._changed: set[int] = set()
@@ -198,6 +203,12 @@ class Outbox:
         goes_out = type(event) in KINDS and event.outgoing  # type: ignore[attr-defined]
         return self._webhook_id(recorded) if goes_out else None
 
+    def delivery_ids(self, recorded: Recorded) -> set[str]:
+        """All that deliveries of it can have: of what goes out, and of the notice that tells of it."""
+        notice = recorded.stream_id, recorded.version, notices.NOTICES
+        ids = {webhook_id(*notice, installation=self._installation_at(recorded.position))}
+        return ids | ({own} if (own := self.delivery_id(recorded)) else set())
+
     def made_again(self, recorded: Recorded, lane: LaneRow) -> dict[str, Any]:
         """The row of what goes out, as it was when it was new but for its place in the case. `lane`: as it was then."""
         return self._row(recorded, self._webhook_id(recorded), lane, Place(0, "", True), 0)
@@ -238,8 +249,8 @@ class Outbox:
         wake(connection, idle)
 
     def _tell(self, connection: Connection, told: Sequence[Recorded]) -> None:
-        now, installation = self._time(connection), self._installation
-        if notices.enqueue(connection, told, installation, self._zone, now):
+        now = self._time(connection)
+        if notices.enqueue(connection, told, self._installation_at, self._zone, now):
             self._changed.add(notices.NOTICES)
 
     def _begin(self, changes: Changes, delivery: Delivery, lane: LaneRow) -> bool:
@@ -346,7 +357,16 @@ class Outbox:
     def _webhook_id(self, recorded: Recorded) -> str:
         channel_id: int = recorded.event.channel_id  # type: ignore[attr-defined]
         place = recorded.stream_id, recorded.version, channel_id
-        return webhook_id(*place, installation=self._installation)
+        return webhook_id(*place, installation=self._installation_at(recorded.position))
+
+    def _installation_at(self, position: int) -> str:
+        """Behind a restored backup another one: what was said there the first time, and is lost, has had these places already,
+        and a receiver that drops ids it knows would drop what is said there now.
+        """
+        for since, installation in self._restored:
+            if position > since:
+                return installation
+        return self._installation
 
 
 def known_to_receivers(connection: Connection, messages: list[Recorded]) -> list[Recorded]:

@@ -13,8 +13,9 @@ from functools import partial
 from typing import Any, Final, NamedTuple
 
 import structlog
-from sqlalchemy import Connection, delete, func, insert, select, update
+from sqlalchemy import Connection, Select, delete, func, insert, select, update
 
+from kanal.delivery import replays
 from kanal.delivery.ledger import lane_rows, notify, promote, wake
 from kanal.delivery.outbox import LANE_CHANGES, Outbox, known_to_receivers
 from kanal.delivery.outcome import OutcomeClass
@@ -28,7 +29,9 @@ from kanal.domain.channel_delivery import CHANNEL_DELIVERIES
 from kanal.domain.channels import CHANNELS, ChannelChanged, ChannelCreated
 from kanal.domain.deliveries import (
     DELIVERIES,
+    REPLAYS,
     DeliveryDeadLettered,
+    DeliveryReplayAsked,
     DeliveryRetried,
     DeliverySkipped,
     recover_deliveries,
@@ -94,8 +97,16 @@ class Recovery:
                 return not self._database.head(connection)
             if self._channels_without_lane(connection) or self._rules_without_lane(connection):
                 return False
+            if self._lost_replays(connection):
+                return False
             expected = {*self._newest(connection), *([mark] if mark else ())}
             return not expected - _known(connection, expected)
+
+    def strays(self) -> int:
+        """A cheap look: how many of the newest deliveries are of nothing that the log has, because it was rolled back alone."""
+        with self._database.reading() as connection:
+            newest = _PLACES.order_by(deliveries.c.position.desc()).limit(NEWEST)
+            return len(self._stray(connection, newest))
 
     def keep_mark(self) -> None:
         """What is there now must be there at the next look."""
@@ -145,12 +156,23 @@ class Recovery:
             moment = round(at.timestamp() * SECOND)
             return self._database.position_at(connection, moment - 1) + 1
 
+    def _stray(self, connection: Connection, places: Select[Any]) -> list[str]:
+        """Those among these deliveries whose place in the log has something else, or nothing."""
+        rows = connection.execute(places).all()
+        events = self._database.events
+        there = select(events).where(events.c.position.in_({row.position for row in rows}))
+        known: set[str] = set()
+        for recorded in self._database.decoded(connection, there):
+            known |= self._outbox.delivery_ids(recorded)
+        return [row.delivery_id for row in rows if row.delivery_id not in known]
+
     # -- making it again ---------------------------------------------------------------------------
 
     def make_again(self) -> Iterator[Progress]:
         """Through the whole log. What is there stays as it is; doing it twice changes nothing."""
         self.made.clear()
         self._make_lanes()
+        self._make_replays()
         options: dict[int, WebhookOptions] = {}
         position, head = 0, self._writer.position
         while events := self._database.events_after(position):
@@ -246,6 +268,24 @@ class Recovery:
         if events:
             self._run(task)
 
+    def _make_replays(self) -> None:
+        with self._database.reading() as connection:
+            asked = self._lost_replays(connection)
+        if asked:
+            now = self._writer.clock()
+            self._run(lambda connection: replays.make_again(connection, asked, now))
+
+    def _lost_replays(self, connection: Connection) -> list[Recorded]:
+        """The events that asked for those that have no row; a number alone may be taken for one that was never asked for."""
+        count = connection.scalar(select(counters.c.value).where(counters.c.name == "replay"))
+        missing = set(range(1, (count or 0) + 1)) - replays.numbers(connection)
+        if not missing:
+            return []
+        of = self._writer.stream_ids.of
+        streams = [of(REPLAYS, str(replay_id)) for replay_id in missing]
+        events = self._database.streams(connection, streams)
+        return [each for each in events if isinstance(each.event, DeliveryReplayAsked)]
+
     def _rules_without_lane(self, connection: Connection) -> list[Recorded]:
         """All that has happened to the rules of webhooks that have none; nothing, where each has one."""
         there = set(connection.scalars(select(lanes.c.channel_id).where(lanes.c.channel_id < 0)))
@@ -289,6 +329,25 @@ class Recovery:
         for recorded in self._database.streams(connection, stream_ids):
             _note_decision(given_up, recorded)
         return given_up
+
+    # -- what the log does not know ----------------------------------------------------------------
+
+    def drop_strays(self, *, dry_run: bool) -> int:
+        """How many deliveries, of all, are of nothing that the log has. Unless it is dry they are removed, with their attempts:
+        they would be in the way of what takes their places and ids.
+        """
+        position, stray = -1, 0
+        while True:
+            with self._database.reading() as connection:
+                next_ones = _PLACES.where(deliveries.c.position > position)
+                places = next_ones.order_by(deliveries.c.position).limit(CHUNK)
+                last = connection.scalar(select(func.max(places.subquery().c.position)))
+                if last is None:
+                    return stray
+                found = self._stray(connection, next_ones.where(deliveries.c.position <= last))
+            position, stray = last, stray + len(found)
+            if found and not dry_run:
+                self._run(partial(_remove, delivery_ids=found))
 
     # -- deciding ----------------------------------------------------------------------------------
 
@@ -351,16 +410,19 @@ class Recovery:
         notify(connection, [channel_id])
 
 
-def recovering(recovery: Recovery, since: str, dry_run: bool) -> Iterator[dict[str, Any]]:
+def recovering(
+    recovery: Recovery, since: str, dry_run: bool, drop_strays: bool = False
+) -> Iterator[dict[str, Any]]:
     """The steps of `kanal recover-deliveries`; the last one says what came of it. Raises WrongWatermark."""
     position = recovery.position_of(since)
+    strays = recovery.drop_strays(dry_run=dry_run or not drop_strays)
     for made in recovery.make_again():
         yield {"done": made.position, "of": made.head}
     counts = recovery.count(position)
     if not dry_run and (counts["dead"] or counts["pending"]):
         for decided in recovery.decide(position):
             yield {"done": decided.position, "of": decided.head}
-    yield {"counts": counts, "since": position}
+    yield {"counts": {**counts, "strays": strays}, "since": position}
 
 
 class WrongWatermark(Exception):
@@ -373,6 +435,8 @@ class LossWatch:
     def __init__(self, recovery: Recovery, database: Database) -> None:
         self.undecided = 0
         """How many deliveries are held because of a loss."""
+        self.strays = 0
+        """How many of the newest deliveries the log does not know."""
         self._recovery = recovery
         self._database = database
         self._closing = False
@@ -408,6 +472,13 @@ class LossWatch:
         known, self.undecided = self.undecided, recovery.undecided()
         if self.undecided and self.undecided != known:
             log.error("deliveries_lost", held=self.undecided, decide="kanal recover-deliveries")
+        seen, self.strays = self.strays, recovery.strays()
+        if self.strays and not seen:
+            log.error(
+                "log_behind_deliveries",
+                strays=self.strays,
+                decide="kanal recover-deliveries --drop-strays",
+            )
 
 
 class _Lost(NamedTuple):
@@ -422,8 +493,14 @@ class _Lost(NamedTuple):
         return channel_id
 
 
+_PLACES: Final = select(deliveries.c.delivery_id, deliveries.c.position)
 _MARK: Final = select(installation.c.value).where(installation.c.name == MARK)
 _UNDECIDED: Final = (OPEN, deliveries.c.state == "held", deliveries.c.reason == LOST)
+
+
+def _remove(connection: Connection, delivery_ids: Sequence[str]) -> None:
+    for table in (attempts, deliveries):
+        connection.execute(delete(table).where(table.c.delivery_id.in_(delivery_ids)))
 
 
 def _known(connection: Connection, delivery_ids: Collection[str]) -> set[str]:

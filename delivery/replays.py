@@ -273,6 +273,24 @@ def _move(connection: Connection, replay_id: int, values: dict[str, Any]) -> Non
     connection.execute(update(replays).where(replays.c.replay_id == replay_id).values(values))
 
 
+# -- after a loss --------------------------------------------------------------------------------
+
+
+def numbers(connection: Connection) -> set[int]:
+    """Of all that there are."""
+    return set(connection.scalars(select(replays.c.replay_id)))
+
+
+def make_again(connection: Connection, asked: Iterable[Recorded], now: int) -> None:
+    """How far they had come nobody knows, and nothing is sent again by itself: they go no further."""
+    known = numbers(connection)
+    for recorded in asked:
+        event = recorded.event
+        if isinstance(event, DeliveryReplayAsked) and event.replay_id not in known:
+            ended = {"state": "cancelled", "ended_at": now}
+            connection.execute(insert(replays).values(_new(recorded, event, now) | ended))
+
+
 # -- effects of decisions ------------------------------------------------------------------------
 
 
@@ -281,30 +299,7 @@ def _ask(connection: Connection, recorded: Recorded, now: int) -> Changed:
     assert isinstance(event, DeliveryReplayAsked)
     known = select(replays.c.replay_id).where(replays.c.replay_id == event.replay_id)
     if connection.scalar(known) is None:
-        row = {
-            "replay_id": event.replay_id,
-            "asked_at": recorded.envelope.at,
-            "asked_by": recorded.envelope.who,
-            "reason": event.reason,
-            "channel_id": event.channel_id or None,
-            "case_id": event.case_id or None,
-            "message_id": event.message_id or None,
-            "delivery_id": event.delivery_id or None,
-            "since": event.since or None,
-            "until": event.until or None,
-            "after": event.after,
-            "upto": event.upto,
-            "ended_as": event.ended_as,
-            "per_minute": event.per_minute,
-            "turn": recorded.position,
-            "state": "running",
-            "cursor": event.after,
-            "next_at": now,
-            "total": event.count,
-            "queued": 0,
-            "ended_at": None,
-        }
-        connection.execute(insert(replays).values(row))
+        connection.execute(insert(replays).values(_new(recorded, event, now)))
     wanted = Wanted(
         channel_id=event.channel_id or None,
         case_id=event.case_id or None,
@@ -313,6 +308,32 @@ def _ask(connection: Connection, recorded: Recorded, now: int) -> Changed:
         upto=event.upto,
     )
     return _channels(connection, wanted)
+
+
+def _new(recorded: Recorded, event: DeliveryReplayAsked, now: int) -> dict[str, Any]:
+    return {
+        "replay_id": event.replay_id,
+        "asked_at": recorded.envelope.at,
+        "asked_by": recorded.envelope.who,
+        "reason": event.reason,
+        "channel_id": event.channel_id or None,
+        "case_id": event.case_id or None,
+        "message_id": event.message_id or None,
+        "delivery_id": event.delivery_id or None,
+        "since": event.since or None,
+        "until": event.until or None,
+        "after": event.after,
+        "upto": event.upto,
+        "ended_as": event.ended_as,
+        "per_minute": event.per_minute,
+        "turn": recorded.position,
+        "state": "running",
+        "cursor": event.after,
+        "next_at": now,
+        "total": event.count,
+        "queued": 0,
+        "ended_at": None,
+    }
 
 
 def _cancel(connection: Connection, recorded: Recorded, now: int) -> Changed:

@@ -34,7 +34,7 @@ def webhook_id(stream_id: str, version: int, channel_id: int, *, installation: s
     """The id of one event's delivery to one channel; the same over retries, replay, rebuild and a move.
 
     It is made of nothing but the event's place in the log and its target, never of a row or a clock.
-    `installation` keeps two Kanals that share a receiver apart. It holds no dot, which separates
+    `installation` keeps two Kanals that share a receiver apart, and what a restored log goes on with from what it once went on with. It holds no dot, which separates
     the parts of the signed bytes.
     """
     parts = ("kanal", installation, stream_id, str(version), str(channel_id))

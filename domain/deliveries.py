@@ -8,6 +8,8 @@ from msgspec.structs import replace
 from kanal.domain.channels import CHANNELS
 from kanal.domain.errors import (
     ChannelDeleted,
+    ChannelPolled,
+    DecidedMeanwhile,
     DeliveryHasEnded,
     DeliveryHasNotEnded,
     DeliveryWaits,
@@ -162,14 +164,19 @@ class DeliveryNow(Struct, frozen=True):
     """It is being sent, or will be as soon as there is a place."""
     removed: bool = False
     """Where it goes is no more."""
+    polled: bool = False
+    """Its receiver asks for it."""
+    decided: int | None = None
+    """How many decisions about it there were; None if it does not matter."""
 
 
-def evolve(_: None, __: Event) -> None:
-    return None
+def evolve(decided: int, _: Event) -> int:
+    return decided + 1
 
 
-DELIVERIES: Aggregate[None] = Aggregate("delivery", None, evolve, version=2)
-"""Key: the webhook id. The events say what was decided, the outbox's row what came of it."""
+DELIVERIES: Aggregate[int] = Aggregate("delivery", 0, evolve, version=3)
+"""Key: the webhook id. The events say what was decided, the outbox's row what came of it. The state is how many they are, by
+which a decision knows of another one of its batch, that no row tells of yet."""
 
 
 def evolve_replay(replay: Replay, event: Event) -> Replay:
@@ -195,7 +202,7 @@ def dead_letter(
 def hold(
     work: Work, *, delivery: DeliveryNow, reason: str = "", failure: Failure = NO_FAILURE
 ) -> None:
-    """Raises DeliveryHasEnded."""
+    """Raises DeliveryHasEnded, DecidedMeanwhile."""
     if delivery.state in ("delivered", "dead"):
         raise _ended(delivery)
     if delivery.state == "pending":
@@ -203,7 +210,7 @@ def hold(
 
 
 def release(work: Work, *, delivery: DeliveryNow, reason: str = "") -> None:
-    """Raises DeliveryHasEnded."""
+    """Raises DeliveryHasEnded, DecidedMeanwhile."""
     if delivery.state in ("delivered", "dead"):
         raise _ended(delivery)
     if delivery.state == "held":
@@ -211,7 +218,7 @@ def release(work: Work, *, delivery: DeliveryNow, reason: str = "") -> None:
 
 
 def skip(work: Work, *, delivery: DeliveryNow, reason: str = "") -> None:
-    """Raises DeliveryHasEnded."""
+    """Raises DeliveryHasEnded, DecidedMeanwhile."""
     if delivery.state == "delivered":
         raise _ended(delivery)
     if delivery.state != "dead":
@@ -221,11 +228,14 @@ def skip(work: Work, *, delivery: DeliveryNow, reason: str = "") -> None:
 def retry(work: Work, *, delivery: DeliveryNow, reason: str = "") -> None:
     """What was held or dead-lettered comes to stand where it stood; what is pending is due now.
 
-    Raises DeliveryHasEnded, DeliveryWaits, ChannelDeleted, WebhookRemoved.
+    Raises DeliveryHasEnded, DeliveryWaits, ChannelDeleted, ChannelPolled, WebhookRemoved, DecidedMeanwhile.
     """
     if delivery.state == "delivered":
         raise _ended(delivery)
     _check_there(work, delivery)
+    if delivery.polled:
+        # Behind the cursor nobody would see it, and the next acknowledgement would say that it has arrived.
+        raise ChannelPolled(delivery.channel_id)
     if delivery.state == "pending" and delivery.behind:
         raise DeliveryWaits(delivery.delivery_id, delivery.behind)
     if delivery.state != "pending" or not delivery.imminent:
@@ -298,6 +308,8 @@ def _record(
     reason: str,
     failure: Failure = NO_FAILURE,
 ) -> None:
+    if delivery.decided not in (None, work.load(DELIVERIES, delivery.delivery_id)):
+        raise DecidedMeanwhile(delivery.delivery_id)
     event = event_type(**_subject(delivery), reason=reason, failure=failure)
     work.record(DELIVERIES, delivery.delivery_id, event)
 

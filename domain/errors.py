@@ -64,6 +64,7 @@
     ├── DeliveryHasEnded
     ├── DeliveryHasNotEnded
     ├── DeliveryWaits
+    ├── DecidedMeanwhile
     ├── NotAChat
     ├── ChatTaken
     ├── ChatIsCompleted
@@ -606,6 +607,13 @@ class SelfReplacement(DomainError):
 
     def __init__(self) -> None:
         super().__init__("Name somebody else as the replacement, not the one who leaves.")
+
+
+class DecidedMeanwhile(DomainError):
+    """Whoever decides looks again, so nobody outside sees it."""
+
+    def __init__(self, delivery_id: str) -> None:
+        super().__init__(f"Delivery {delivery_id} is not any more what the decision was made on.")
 
 
 class NotAChat(DomainError):

@@ -7,6 +7,7 @@ moves an installation from one to the other. Read models are not in it; they are
 import base64
 import json
 import os
+import secrets
 import zipfile
 import zlib
 from collections.abc import Iterable, Iterator
@@ -20,7 +21,7 @@ from sqlalchemy import Connection, LargeBinary, Table, func, insert, select, tex
 
 from kanal.eventlog.database import Database
 from kanal.eventlog.files import TOKEN, FileLost, FileStore
-from kanal.eventlog.tables import DERIVED, EVENTS_TABLE, METADATA, file_chunks
+from kanal.eventlog.tables import DERIVED, EVENTS_TABLE, METADATA, file_chunks, installation
 
 FORMAT = 1
 CHUNK = 2000
@@ -28,6 +29,9 @@ CHUNK = 2000
 EVENTS = "events.jsonl"
 FILES = "files.jsonl"
 MANIFEST = "manifest.json"
+RESTORED = "restored_"
+"""How names in `installation` begin."""
+WORD_BYTES = 8
 
 
 class BackupError(Exception):
@@ -107,6 +111,23 @@ def restore(database: Database, source: Path) -> Iterator[Step]:
             yield from _read_events(database, connection, archive, manifest["events"])
             if database.head(connection) != manifest["position"]:
                 raise BackupError(f"{source} is not whole: events are missing.")
+            _begin_anew(connection, manifest["position"])
+
+
+def restores(database: Database) -> list[tuple[int, str]]:
+    """Up to which positions the log was restored, the last one first, each with its word."""
+    query = select(installation).where(installation.c.name.startswith(RESTORED, autoescape=True))
+    with database.reading() as connection:
+        rows = connection.execute(query).all()
+    return sorted(((int(row.name[len(RESTORED) :]), row.value) for row in rows), reverse=True)
+
+
+def _begin_anew(connection: Connection, position: int) -> None:
+    """What the log goes on with is not what it went on with before, if the backup was not its latest state."""
+    name = f"{RESTORED}{position}"
+    connection.execute(installation.delete().where(installation.c.name == name))
+    row = {"name": name, "value": secrets.token_hex(WORD_BYTES)}
+    connection.execute(insert(installation), row)
 
 
 def _tables() -> list[Table]:

@@ -28,7 +28,8 @@ installation = Table(
     Column("value", Text, nullable=False),
 )
 """One row a fact: `secret` (hexadecimal; keys of personal streams and of fingerprints), `created_at`, `rules_position` (up
-to where rules have run), `rule_mark_<id>` (up to where a timed rule has asked cases).
+to where rules have run), `rule_mark_<id>` (up to where a timed rule has asked cases), `restored_<position>` (that the log was
+restored up to there, and a word that no other restore has).
 """
 
 counters = Table(

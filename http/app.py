@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Iterable
+from typing import Any
 
 from aiohttp import web
 from prometheus_client import CollectorRegistry, Gauge
@@ -134,12 +135,17 @@ async def _readyz(request: web.Request) -> web.Response:
             problems.append(f"read models are {lag} events behind the log")
     if problems:
         return answer({"status": "not ready", "problems": problems}, 503)
-    ready = {"status": "ready", "position": context.writer.position}
-    if context.loss_watch.undecided:
-        # It serves, but somebody has to act.
-        lost = f"{context.loss_watch.undecided} deliveries were lost and are held: kanal recover-deliveries"
-        ready["warnings"] = [lost]
-    return answer(ready)
+    # It serves, but somebody has to act.
+    watch, warnings = context.loss_watch, []
+    if watch.undecided:
+        lost = f"{watch.undecided} deliveries were lost and are held: kanal recover-deliveries"
+        warnings.append(lost)
+    if watch.strays:
+        warnings.append(
+            "the log was rolled back behind its deliveries: kanal recover-deliveries --drop-strays"
+        )
+    ready: dict[str, Any] = {"status": "ready", "position": context.writer.position}
+    return answer({**ready, "warnings": warnings} if warnings else ready)
 
 
 def _trial_write(connection: Connection) -> None:

@@ -73,7 +73,7 @@ def make_app(
     async def do_recover(request: web.Request) -> web.StreamResponse:
         given = await request.json()
         async with busy:
-            return await _stream(request, recovering(recovery(), given["since"], given["dry_run"]))
+            return await _stream(request, recovering(recovery(), **given))
 
     async def do_deliveries(request: web.Request) -> web.StreamResponse:
         asked = await request.json()

@@ -7,9 +7,9 @@ from typing import Any, TypeVar
 import msgspec
 from sqlalchemy import Connection
 
-from kanal.delivery.decisions import DecidedMeanwhile, look, unchanged
+from kanal.delivery.decisions import look, unchanged
 from kanal.domain import deliveries as domain
-from kanal.domain.errors import DeliveryNotFound, DomainError
+from kanal.domain.errors import DecidedMeanwhile, DeliveryNotFound, DomainError
 from kanal.eventlog.database import Database
 from kanal.eventlog.writer import Writer
 from kanal.http.api import deliveries, replays
@@ -83,7 +83,14 @@ class Dispatch:
     def _decide(self, command: Callable[..., None], given: Decided) -> dict[str, Any]:
         while True:
             now = self._writer.clock()
-            seen = self._read(partial(look, delivery_id=given.delivery, now=now))
+            find = partial(
+                look,
+                delivery_id=given.delivery,
+                now=now,
+                database=self._database,
+                stream_ids=self._writer.stream_ids,
+            )
+            seen = self._read(find)
             if seen is None:
                 raise DeliveryNotFound(given.delivery)
             decide = partial(command, delivery=seen, reason=given.reason or "")
@@ -98,7 +105,12 @@ class Dispatch:
         if given.delivery:
             delivery_id, now = given.delivery, self._writer.clock()
             choose = partial(
-                replays.chosen_of_one, self._database, given=given, delivery_id=delivery_id, now=now
+                replays.chosen_of_one,
+                self._database,
+                given=given,
+                delivery_id=delivery_id,
+                now=now,
+                stream_ids=self._writer.stream_ids,
             )
         while True:
             chosen = self._read(choose)

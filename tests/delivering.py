@@ -30,8 +30,10 @@ from kanal.delivery.signing import new_secret
 from kanal.delivery.tables import attempts, deliveries, lanes
 from kanal.domain import channels, conversation
 from kanal.domain.channels import ChannelType
-from kanal.domain.deliveries import ask_replay
+from kanal.domain.deliveries import DeliveryNow, ask_replay
+from kanal.domain.errors import DecidedMeanwhile
 from kanal.domain.identities import Identification
+from kanal.eventlog import backup
 from kanal.eventlog.database import Database
 from kanal.eventlog.files import FileLinks
 from kanal.eventlog.migrate import migrate
@@ -78,7 +80,8 @@ class Desk:
 
     async def __aenter__(self) -> Self:
         stream_ids = migrate(self.database)
-        self.outbox = Outbox(ZONE, stream_ids, FileLinks("https://desk.example"), clean_html)
+        links, restores = FileLinks("https://desk.example"), backup.restores(self.database)
+        self.outbox = Outbox(ZONE, stream_ids, links, clean_html, restores=restores)
         self.writer = Writer(self.database, stream_ids, [self.outbox])
         self.writer.start()
         return self
@@ -153,11 +156,18 @@ class Desk:
         message_id: int = added.message_id
         return message_id
 
+    @property
+    def log(self) -> dict[str, Any]:
+        return {"database": self.database, "stream_ids": self.writer.stream_ids}
+
+    async def look(self, delivery_id: str, now: int) -> DeliveryNow | None:
+        return await self.database.read(decisions.look, delivery_id, now, **self.log)
+
     async def decide(self, command: Callable[..., Any], delivery_id: str, reason: str = "") -> int:
         """As the API and the command line do it; how many events it made."""
         while True:
             now = self.writer.clock()
-            seen = await self.database.read(decisions.look, delivery_id, now)
+            seen = await self.look(delivery_id, now)
             assert seen is not None
             try:
                 done = await self.writer.submit(
@@ -167,7 +177,7 @@ class Desk:
                     request="test",
                     beside=decisions.unchanged(seen),
                 )
-            except decisions.DecidedMeanwhile:
+            except DecidedMeanwhile:
                 continue
             return len(done.events)
 
@@ -179,7 +189,7 @@ class Desk:
             upto = self.database.head(connection)
             wanted = Wanted(**named, delivery_id=delivery_id, upto=upto)
             one = (
-                decisions.look(connection, delivery_id, self.writer.clock())
+                decisions.look(connection, delivery_id, self.writer.clock(), **self.log)
                 if delivery_id
                 else None
             )

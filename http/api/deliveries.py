@@ -9,13 +9,13 @@ from msgspec import Struct, field, structs
 from sqlalchemy import ColumnElement, Connection, select
 
 from kanal.delivery import overview
-from kanal.delivery.decisions import DecidedMeanwhile, look, unchanged
+from kanal.delivery.decisions import look, unchanged
 from kanal.delivery.overview import AttemptRow, DeliveryRow, Filter, State
 from kanal.delivery.tables import Kind
 from kanal.delivery.tables import deliveries as delivery_rows
 from kanal.domain import deliveries
 from kanal.domain.deliveries import DeliveryNow
-from kanal.domain.errors import DeliveryNotFound
+from kanal.domain.errors import DecidedMeanwhile, DeliveryNotFound
 from kanal.domain.rule_webhooks import lane_of, webhook_of
 from kanal.http.answers import Date, answer, listing
 from kanal.http.api.users import ChannelId
@@ -73,6 +73,8 @@ class DeliveryAnswer(Struct):
     delivered_at: Date | None
     last_outcome: OutcomeAnswer | None
     reason: str | None
+    replay_id: int | None
+    """The last replay that sent it again, or will."""
 
 
 class AttemptAnswer(Struct):
@@ -154,7 +156,14 @@ async def decide(
 
     def now(connection: Connection, views: Views) -> DeliveryNow | None:
         check_seen(connection, views, delivery_id)
-        return look(connection, delivery_id, call.context.writer.clock())
+        context = call.context
+        return look(
+            connection,
+            delivery_id,
+            context.writer.clock(),
+            database=context.database,
+            stream_ids=context.stream_ids,
+        )
 
     def after(connection: Connection, _: Views) -> DeliveryRow | None:
         found = overview.find(connection, delivery_id)
@@ -242,6 +251,7 @@ def shown(row: DeliveryRow, dates: Dates) -> DeliveryAnswer:
         delivered_at=dates.moment(row.delivered_at),
         last_outcome=_outcome(row, dates),
         reason=row.reason,
+        replay_id=row.replay_id,
     )
 
 

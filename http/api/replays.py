@@ -10,14 +10,20 @@ from pydantic import Field
 from sqlalchemy import Connection
 
 from kanal.delivery import replays
-from kanal.delivery.decisions import DecidedMeanwhile, look, unchanged
+from kanal.delivery.decisions import look, unchanged
 from kanal.delivery.replays import ReplayRow, Wanted
 from kanal.delivery.tables import replays as replay_rows
 from kanal.domain.access import EVERYTHING, Scope
 from kanal.domain.deliveries import DeliveryNow, EndedAs, ask_replay, cancel_replay
-from kanal.domain.errors import DeliveryHasNotEnded, DeliveryNotFound, ReplayNotFound
+from kanal.domain.errors import (
+    DecidedMeanwhile,
+    DeliveryHasNotEnded,
+    DeliveryNotFound,
+    ReplayNotFound,
+)
 from kanal.domain.work import Work
 from kanal.eventlog.database import Database
+from kanal.eventlog.stream_ids import StreamIds
 from kanal.http.answers import Date, answer, listing
 from kanal.http.api.deliveries import check_seen
 from kanal.http.api.users import ChannelId
@@ -106,7 +112,13 @@ async def ask(call: Call) -> web.Response:
 async def ask_for_one(call: Call) -> web.Response:
     given = await call.given(ReplayOptions)
     delivery_id, now = call.path("delivery"), call.context.writer.clock()
-    find = partial(chosen_of_one, given=given, delivery_id=delivery_id, now=now)
+    find = partial(
+        chosen_of_one,
+        given=given,
+        delivery_id=delivery_id,
+        now=now,
+        stream_ids=call.context.stream_ids,
+    )
     return await _ask(call, given, find, delivery_id)
 
 
@@ -206,10 +218,15 @@ def chosen_of_many(database: Database, connection: Connection, given: ReplayOfMa
 
 
 def chosen_of_one(
-    database: Database, connection: Connection, given: ReplayOptions, delivery_id: str, now: int
+    database: Database,
+    connection: Connection,
+    given: ReplayOptions,
+    delivery_id: str,
+    now: int,
+    stream_ids: StreamIds,
 ) -> Chosen:
     """Raises DeliveryNotFound, DeliveryHasNotEnded."""
-    delivery = look(connection, delivery_id, now)
+    delivery = look(connection, delivery_id, now, database=database, stream_ids=stream_ids)
     if delivery is None:
         raise DeliveryNotFound(delivery_id)
     if delivery.state in ("pending", "held"):

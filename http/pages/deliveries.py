@@ -224,7 +224,13 @@ async def replay_one(visit: Visit) -> web.StreamResponse:
     delivery_id, options = visit.path("delivery"), ReplayOptions()
     with Problems() as problems:
         now = visit.context.writer.clock()
-        find = partial(chosen_of_one, given=options, delivery_id=delivery_id, now=now)
+        find = partial(
+            chosen_of_one,
+            given=options,
+            delivery_id=delivery_id,
+            now=now,
+            stream_ids=visit.context.stream_ids,
+        )
         replay_id = await begin(visit, options, find, delivery_id)
     if problems:
         return await _single(visit, problems)

@@ -75,6 +75,13 @@ async def test_what_is_held_keeps_its_queue_waiting_and_what_is_skipped_does_not
     assert (await row_of(desk, two))["reason"] is None
 
 
+async def test_two_equal_decisions_at_once_are_one(desk: Desk, receiver: Receiver) -> None:
+    (one,) = await messages(desk, receiver.url, "1")
+    for decision in (hold, release, skip, retry):
+        made = await asyncio.gather(*[desk.decide(decision, one) for _ in range(3)])
+        assert sorted(made) == [0, 0, 1]
+
+
 @pytest.mark.parametrize(
     ("decision", "answer", "states", "sent"),
     [

@@ -1,10 +1,13 @@
 """A channel whose receiver asks: nothing is POSTed, until it is told to."""
 
+import pytest
 from delivering import Desk
 from webhook_receiver import Receiver
 
 from kanal.delivery import polling
 from kanal.domain import channels
+from kanal.domain.deliveries import retry, skip
+from kanal.domain.errors import ChannelPolled
 
 
 async def test_nothing_is_posted_before_polling_is_turned_off(desk: Desk) -> None:
@@ -31,4 +34,8 @@ async def test_nothing_is_posted_before_polling_is_turned_off(desk: Desk) -> Non
 
         await desk.do(channels.change_channel, channel_id=channel_id, webhook={"polling": True})
         await desk.say(case_id, "Polled 4")
-        assert (await desk.deliveries())[-1]["due_at"] is None
+        last = (await desk.deliveries())[-1]
+        assert last["due_at"] is None
+        await desk.decide(skip, last["delivery_id"])
+        with pytest.raises(ChannelPolled, match="from an earlier cursor"):
+            await desk.decide(retry, last["delivery_id"])

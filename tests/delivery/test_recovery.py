@@ -2,19 +2,22 @@
 
 from datetime import UTC, datetime
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pytest
 from delivering import Desk, Row
-from sqlalchemy import delete, update
+from sqlalchemy import delete, insert, update
 from structlog.testing import capture_logs
 from webhook_receiver import Receiver
 
-from kanal.delivery import decisions
 from kanal.delivery.recovery import LOST, UNKNOWN, LossWatch, Recovery, WrongWatermark, recovering
-from kanal.delivery.tables import attempts, deliveries, lanes
+from kanal.delivery.tables import attempts, deliveries, lanes, replays
 from kanal.domain import channels
 from kanal.domain.deliveries import skip
+from kanal.eventlog import backup
+from kanal.eventlog.migrate import migrate
+from kanal.eventlog.sqlite import SqliteDatabase
 from kanal.eventlog.tables import counters
 
 GIVEN = ("delivery_id", "position", "sequence", "previous_id", "kind", "content_type", "body")
@@ -43,9 +46,9 @@ async def look(desk: Desk) -> LossWatch:
     return watch
 
 
-async def recover(desk: Desk, since: str, *, dry_run: bool = False) -> dict[str, int]:
+async def recover(desk: Desk, since: str, **options: bool) -> dict[str, int]:
     def work() -> dict[str, Any]:
-        *_, last = recovering(recovery_of(desk), since, dry_run)
+        *_, last = recovering(recovery_of(desk), since, **{"dry_run": False, **options})
         return last
 
     counts: dict[str, int] = (await desk.database.in_thread(work))["counts"]
@@ -94,9 +97,13 @@ async def test_what_was_lost_is_made_again_and_held_until_a_watermark_says_what_
             assert receiver.received[-1].form["object[content]"] == "Elsewhere"
 
             since = str(before[3]["position"])
-            assert await recover(desk, since, dry_run=True) == {"dead": 3, "pending": 3}
+            assert await recover(desk, since, dry_run=True) == {
+                "dead": 3,
+                "pending": 3,
+                "strays": 0,
+            }
             assert (await look(desk)).undecided == 6
-            assert await recover(desk, since) == {"dead": 3, "pending": 3}
+            assert await recover(desk, since) == {"dead": 3, "pending": 3, "strays": 0}
             await receiver.wait_for(received + 5)
         rows = await desk.deliveries()
         assert [row["state"] for row in rows] == ["dead"] * 3 + ["delivered"] * 5
@@ -108,7 +115,7 @@ async def test_what_was_lost_is_made_again_and_held_until_a_watermark_says_what_
         ]
         assert (await look(desk)).undecided == 0
         # Again, it changes nothing.
-        assert await recover(desk, since) == {"dead": 0, "pending": 0}
+        assert await recover(desk, since) == {"dead": 0, "pending": 0, "strays": 0}
         kinds = [each.event.NAME for each in desk.database.events_after(0)]
         assert kinds.count("deliveries.recovered.1") == 1
 
@@ -144,7 +151,7 @@ async def test_a_gap_is_filled_with_the_numbers_that_it_had(desk: Desk) -> None:
     assert [row["sequence"] for row in of_first] == [1, 2, 3, 4]
     assert of_first[3]["previous_id"] == of_first[2]["delivery_id"]
     assert [row["state"] for row in rows] == ["pending"] * 2 + ["held"] * 4 + ["pending"]
-    assert await recover(desk, "0") == {"dead": 0, "pending": 4}
+    assert await recover(desk, "0") == {"dead": 0, "pending": 4, "strays": 0}
     rows = await desk.deliveries()
     assert [row["state"] for row in rows] == ["pending"] * 7
     assert [row["due_at"] is not None for row in rows] == [True] + [False] * 6
@@ -161,7 +168,7 @@ async def test_channels_and_decisions_are_known_from_the_log_too(desk: Desk) -> 
     await desk.say(await desk.case(gone), "To nobody")
     await desk.do(channels.delete_channel, channel_id=gone)
     rows = await desk.deliveries()
-    now = await desk.database.read(decisions.look, rows[0]["delivery_id"], 1)
+    now = await desk.look(rows[0]["delivery_id"], 1)
     await desk.do(skip, delivery=now)
     lanes_before, before = await desk.lanes(), await desk.deliveries()
     await lose(desk, deliveries, attempts, lanes)
@@ -177,8 +184,69 @@ async def test_channels_and_decisions_are_known_from_the_log_too(desk: Desk) -> 
     rows = await desk.deliveries()
     assert seen(rows) == seen(before)
     assert [row["state"] for row in rows] == ["dead", *["held"] * 6, "dead"]
-    assert await recover(desk, "now") == {"dead": 6, "pending": 0}
+    assert await recover(desk, "now") == {"dead": 6, "pending": 0, "strays": 0}
     assert set(await desk.states()) == {"dead"}
+
+
+async def test_replays_that_were_lost_are_there_again_and_go_no_further(desk: Desk) -> None:
+    await correspondence(desk, "http://127.0.0.1:9/hook")
+    for row in await desk.deliveries():
+        await desk.decide(skip, row["delivery_id"])
+    asked = [await desk.replay(channel_id=1, per_minute=60) for _ in range(2)]
+    await look(desk)
+    before = [await desk.replayed(replay_id) for replay_id in asked]
+    await lose(desk, replays, where=[replays.c.replay_id == asked[0]])
+    assert not recovery_of(desk).is_whole()
+    await look(desk)
+    after = [await desk.replayed(replay_id) for replay_id in asked]
+    assert after[1] == before[1]
+    assert after[0] == before[0]._replace(state="cancelled", ended_at=after[0].ended_at)
+    assert recovery_of(desk).is_whole()
+
+
+async def test_a_log_that_is_behind_its_deliveries_is_noticed_and_they_can_be_removed(
+    desk: Desk,
+) -> None:
+    """There is one of a message that the log does not have, as after a restore of the log's table alone."""
+    await correspondence(desk, "http://127.0.0.1:9/hook")
+    assert (await look(desk)).strays == 0
+    kept = await desk.deliveries()
+    last = {**kept[-1], "delivery_id": "msg_stray", "message_id": 999, "sequence": 999}
+    last["position"] += 1
+    await desk.writer.run(lambda connection: connection.execute(insert(deliveries).values(last)))
+    with capture_logs() as logs:
+        assert (await look(desk)).strays == 1
+    assert [each["event"] for each in logs] == ["log_behind_deliveries"]
+    assert (await recover(desk, "now", dry_run=True))["strays"] == 1
+    assert (await recover(desk, "now"))["strays"] == 1
+    assert seen(await desk.deliveries()) == seen([*kept, last])
+    assert (await recover(desk, "now", drop_strays=True))["strays"] == 1
+    assert seen(await desk.deliveries()) == seen(kept)
+    assert (await look(desk)).strays == 0
+
+
+async def test_what_is_said_after_a_restore_takes_no_id_of_what_the_backup_did_not_have(
+    desk: Desk, tmp_path: Path
+) -> None:
+    """Its receiver has that id already, with other words, and drops what it knows."""
+    (case_id, _) = await correspondence(desk, "http://127.0.0.1:9/hook")
+    archive = tmp_path / "kanal.zip"
+    await desk.database.in_thread(lambda: list(backup.write(desk.database, archive)))
+    before = await desk.deliveries()
+    await desk.say(case_id, "Lost")
+    lost = (await desk.deliveries())[-1]
+
+    database = SqliteDatabase(tmp_path / "restored" / "kanal.db")
+    migrate(database)
+    list(backup.restore(database, archive))
+    async with Desk(database) as restored:
+        assert seen(await restored.deliveries()) == seen(before)
+        await restored.say(case_id, "Said anew")
+        anew = (await restored.deliveries())[-1]
+        assert (anew["position"], anew["sequence"]) == (lost["position"], lost["sequence"])
+        assert anew["delivery_id"] != lost["delivery_id"]
+        watch = await look(restored)
+        assert (watch.undecided, watch.strays) == (0, 0)
 
 
 async def test_a_number_without_a_channel_is_no_loss(desk: Desk) -> None:

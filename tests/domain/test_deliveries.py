@@ -18,7 +18,13 @@ from kanal.domain.deliveries import (
     retry,
     skip,
 )
-from kanal.domain.errors import ChannelDeleted, DeliveryHasEnded, DeliveryWaits
+from kanal.domain.errors import (
+    ChannelDeleted,
+    ChannelPolled,
+    DecidedMeanwhile,
+    DeliveryHasEnded,
+    DeliveryWaits,
+)
 
 SUBJECT = {"delivery_id": "msg_1", "channel_id": 1, "case_id": 2, "message_id": 3}
 
@@ -66,6 +72,19 @@ def test_what_has_ended_is_refused_with_what_to_do_instead(
 ) -> None:
     story = desk().when(command, delivery=now(state)).refused(DeliveryHasEnded)
     assert f"/api/deliveries/msg_1/{advice}.json" in str(story.refusal)
+
+
+def test_of_decisions_on_the_same_look_the_first_one_counts() -> None:
+    story = desk().when(hold, delivery=now("pending", decided=0)).then_named("delivery.held.1")
+    for command in (hold, skip, retry):
+        story.when(command, delivery=now("pending", decided=0)).refused(DecidedMeanwhile)
+    story.when(skip, delivery=now("held", decided=1)).then_named("delivery.skipped.1")
+
+
+def test_nothing_is_retried_where_the_receiver_asks() -> None:
+    for state in ("pending", "held", "dead"):
+        desk().when(retry, delivery=now(state, polled=True)).refused(ChannelPolled)
+    desk().when(release, delivery=now("held", polled=True)).then_named("delivery.released.1")
 
 
 def test_what_waits_behind_another_is_not_sent_before_it() -> None:
