@@ -44,6 +44,8 @@ class DeliveryRow(NamedTuple):
     sentence: str | None
     outcome_at: int | None
     reason: str | None
+    replay_id: int | None
+    """The last replay that sent it again, or will."""
 
 
 class Sent(NamedTuple):

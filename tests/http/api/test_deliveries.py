@@ -36,6 +36,7 @@ async def test_a_reply_is_listed_with_all_that_is_known_of_it(api: Api) -> None:
         "delivered_at": None,
         "last_outcome": None,
         "reason": None,
+        "replay_id": None,
     }
 
 
