@@ -257,7 +257,8 @@ def add_rule_note(work: Work, *, case_id: int, rule_id: int, **said: Unpack[Said
 def add_delayed(work: Work, case: Case, message_id: int, pending: Pending, texts: Texts) -> None:
     """What has waited under that number, for its time or for its files, and is sent now.
 
-    It accepts no chat: its author need not be there.
+    It accepts no chat: its author need not be there. What the user wrote since was not known to its author and waits for
+    an answer still, so the case then stays as it is.
     """
     _add_message(
         work,
@@ -272,9 +273,16 @@ def add_delayed(work: Work, case: Case, message_id: int, pending: Pending, texts
         created_at=pending.created_at,
         do_not_send_email=pending.do_not_send_email,
     )
-    if pending.send_at:
-        # What only waited for files counted as an answer when it was written.
+    # What only waited for files counted as an answer when it was written.
+    if pending.send_at and not _wrote_since(case, pending):
         set_status(work, case, pending.status or "waiting", by=f"staff:{pending.staff_id}")
+
+
+def _wrote_since(case: Case, pending: Pending) -> bool:
+    """Whether the user has, since it was written. Of a case that took its own in, what nobody has answered counts."""
+    if case.case_id != pending.case_id:
+        return case.unanswered > 0
+    return 0 < pending.case_version < case.user_wrote
 
 
 def schedule(
@@ -305,6 +313,7 @@ def schedule(
         attachments=attachments,
         awaits_files=bool(urls),
         status=status,
+        case_version=case.version,
     )
     work.record(MESSAGES, message_id, scheduled)
     _await_files(work, case, message_id, urls, attachments)

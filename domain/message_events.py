@@ -46,6 +46,8 @@ class MessageScheduled(MessageEvent, frozen=True):
     awaits_files: bool = False
     """It is not sent before they are settled; `message.files_awaited.1` comes with it."""
     status: StatusAfterwards = ""
+    case_version: int = 0
+    """Of the case that it was written in: what the user wrote later, its author did not know. 0: it is not said."""
 
 
 class MessageFilesAwaited(MessageEvent, frozen=True):
@@ -136,6 +138,7 @@ class Pending(Struct, frozen=True):
     rule_id: int = 0
     attachments: tuple[FileRef, ...] = ()
     status: StatusAfterwards = ""
+    case_version: int = 0
 
 
 class Message(Struct, frozen=True):
@@ -169,6 +172,7 @@ def evolve(message: Message, event: Event) -> Message:
                 rule_id=event.rule_id,
                 attachments=event.attachments,
                 status=event.status,
+                case_version=event.case_version,
             )
             return Message(pending=pending, texts=Texts(event.content, event.content_html))
         case MessageFilesAwaited():

@@ -109,6 +109,24 @@ def test_a_reply_waits_as_long_as_its_channel_says_and_is_sent_then() -> None:
     assert story.load(CASES, 1).status == "closed"
 
 
+def test_what_the_user_writes_while_a_reply_waits_leaves_the_case_open() -> None:
+    for replying in (undoing(status="closed"), undoing(), waiting()):
+        replying.given(
+            conversation.add_user_message, case_id=1, user_id=1, content="One thing more"
+        )
+        replying.now += HOUR
+        replying.when(send_scheduled, message_id=2).then_named(
+            "message.sent.1", "case.message_added.1"
+        )
+        assert replying.load(CASES, 1).status == "open"
+    # In the case that took it in nobody has answered.
+    story = undoing(status="closed").given(conversation.open_case, who=person("u"), content="New")
+    story.given(cases.merge_case, case_id=1, parent_case_id=2)
+    story.now += HOUR
+    story.when(send_scheduled, message_id=2)
+    assert story.load(CASES, 2).status == "open"
+
+
 def test_its_author_takes_it_back_or_sends_it_at_once_and_nobody_else_does() -> None:
     own = {"case_id": 1, "message_id": 2, "staff_id": ANNA}
     story = undoing().when(take_back, **own)
@@ -275,6 +293,7 @@ def test_a_reply_that_waits_changes_nothing_of_its_case() -> None:
         created_at=story.now,
         send_at=send_at,
         do_not_send_email=True,
+        case_version=before.version,
     )
     story.then(scheduled)
     assert story.load(CASES, 1) == before
