@@ -30,6 +30,7 @@ from sqlalchemy import (
 )
 from sqlalchemy import text as sql_text
 
+from kanal.domain.access import Scope
 from kanal.domain.case_events import (
     CaseAssigned,
     CaseDeleted,
@@ -206,7 +207,7 @@ class CaseFilter(NamedTuple):
     subject: str = ""
     """A part of it, with the search marks, without regard to case."""
     words: str = ""
-    """Of the subject, a message, or the user's name (words.py); of very many cases the newest. Unlike the others it follows
+    """Of the subject, a message, or the user's name (words.py); of very many the newest, of what else is asked for. Unlike the others it follows
     the log a moment later."""
     from_time: int | None = None
     """Of creation; all times in microseconds."""
@@ -562,14 +563,15 @@ class Search(NamedTuple):
         common = [each.in_bulk if self.in_bulk else each.met for each in self.common]
         conditions = [*self.others, *common]
         if not self.by_facets:
-            facets = _facets({name: unindexed(cases.c[name]) for name in FACETS}, self)
+            unsought = {name: unindexed(cases.c[name]) for name in FACETS}
+            facets = _facets(unsought, self.wanted, self.views.scope)
             return select(*columns).select_from(cases).where(*facets, *conditions)
-        facets = _facets(amounts.c, self)
+        facets = _facets(amounts.c, self.wanted, self.views.scope)
         return self._looked_up(*columns).where(*facets, *conditions)
 
     def left_out(self, *columns: ColumnElement[Any]) -> Select[Any]:
         """Of the cases that meet the one common condition, those that the facets do not want."""
-        facets = _facets(self.views.cases["case_amounts"].c, self)
+        facets = _facets(self.views.cases["case_amounts"].c, self.wanted, self.views.scope)
         return self._looked_up(*columns).where(not_(and_(*facets)), self.common[0].met)
 
     def _looked_up(self, *columns: ColumnElement[Any]) -> Select[Any]:
@@ -582,7 +584,8 @@ def _amounts(connection: Connection, search: Search, order: Order) -> dict[Any, 
     """How many cases the facets find: for each value of what is sorted by, if that is a rank, else for None."""
     amounts = search.views.cases["case_amounts"]
     value = amounts.c[order.by] if order.by in RANKS else null()
-    query = select(value, func.sum(amounts.c.amount)).where(*_facets(amounts.c, search))
+    facets = _facets(amounts.c, search.wanted, search.views.scope)
+    query = select(value, func.sum(amounts.c.amount)).where(*facets)
     rows = connection.execute(query.group_by(value) if order.by in RANKS else query)
     return {value: int(amount or 0) for value, amount in rows}
 
@@ -815,13 +818,12 @@ def amounts_of_companies(
 
 
 def _facets(
-    columns: Mapping[str, ColumnElement[Any]] | Any, search: Search
+    columns: Mapping[str, ColumnElement[Any]] | Any, wanted: CaseFilter, scope: Scope
 ) -> list[ColumnElement[bool]]:
     """Conditions on what amounts are kept by; a scope makes no others."""
-    wanted = search.wanted
     wishes = {name: getattr(wanted, name) for name in FILTERED_BY} | {"hidden": _hidden(wanted)}
     asked = [_is_one_of(columns[name], values) for name, values in wishes.items() if values]
-    return [*asked, *cases_seen(columns, search.views.scope)]
+    return [*asked, *cases_seen(columns, scope)]
 
 
 def _is_common_label(connection: Connection, views: Views, label_id: int) -> bool:
@@ -877,10 +879,20 @@ def _search(connection: Connection, views: Views, wanted: CaseFilter) -> Search:
             common.append(Common(met, unindexed(c.case_id).in_(ids), ids))
         else:
             conditions.append(among(c.case_id, ids))
-    if wanted.words:
-        having_words = cases_with(views, wanted.words)
-        conditions.append(false() if having_words is None else among(c.case_id, having_words))
     conditions += _by_custom_fields(connection, views, wanted)
+    if wanted.words:
+        # Along with all else that is asked for, so that nothing counts for the most that are found but what is listed.
+        unsought = {name: unindexed(c[name]) for name in FACETS}
+        besides = [
+            *_facets(unsought, wanted, views.scope),
+            *conditions,
+            *(each.met for each in common),
+        ]
+        amounts = views.cases["case_amounts"].c
+        within = _facets(amounts, wanted, views.scope)
+        most = connection.scalar(select(func.sum(amounts.amount)).where(*within)) or 0
+        having_words = cases_with(connection, views, wanted.words, besides, most)
+        conditions.append(false() if having_words is None else among(c.case_id, having_words))
     return Search(views, wanted, conditions, common)
 
 

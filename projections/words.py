@@ -6,7 +6,7 @@ of a word finds the others without an index that knows a language.
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from itertools import takewhile
 from typing import Any, Final, NamedTuple
 from unicodedata import normalize
@@ -14,19 +14,26 @@ from unicodedata import normalize
 import snowballstemmer
 from sqlalchemy import (
     Column,
+    ColumnElement,
     Connection,
     Dialect,
+    FromClause,
     Index,
+    Integer,
     MetaData,
     Select,
     Table,
     Text,
     TypeDecorator,
+    and_,
+    column,
     func,
     literal,
+    or_,
     select,
     union_all,
 )
+from sqlalchemy import table as table_clause
 from sqlalchemy.dialects.postgresql import TSVECTOR
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import FunctionElement
@@ -62,7 +69,13 @@ SHORTEST_BEGINNING: Final = 3
 MOST_ASKED: Final = 12
 """Words of a query; more say nothing more."""
 NEWEST: Final = 2000
-"""Of what is found of each kind, so that a word that half of all messages have costs no more than others."""
+"""Of what is found of each kind and may be shown, so that a word that half of all messages have costs no more than others."""
+FEW: Final = 5000
+"""Cases whose texts are read rather than that all with a common word are asked whose they are. Of more cases the newest NEWEST
+texts are found before so many were asked.
+"""
+SAMPLE, COMMON = 1000, 30
+"""If so many of the newest messages have the words, very many have."""
 AROUND: Final = 70
 """Characters of a message that are shown on either side of a word."""
 
@@ -190,43 +203,134 @@ def beginnings(query: str) -> list[Beginning]:
     return list(dict.fromkeys(found))[:MOST_ASKED]
 
 
-def cases_with(views: Views, query: str) -> Select[Any] | None:
+def cases_with(
+    connection: Connection,
+    views: Views,
+    query: str,
+    met: Sequence[ColumnElement[bool]],
+    amount: int,
+) -> Select[Any] | None:
     """Ids of cases whose subject, one of whose messages, or whose user's name has all of these words; None if it has no words.
 
-    Of the newest NEWEST subjects, messages and people that have them.
+    `met`: what else is asked of them, conditions on their rows; `amount`: how many meet the facets among these, about.
+    Of the newest NEWEST subjects, messages and people of such cases that have the words.
     """
     asked = beginnings(query)
     if not asked:
         return None
+    if amount <= FEW and _is_common(connection, views, asked):
+        return _cases_read(connection, views, asked, met)
+    messages, cases = views.messages["messages"], views.cases["cases"]
+    of_messages = messages.join(cases, cases.c.case_id == messages.c.case_id)
     said, subjects, people = (
         select(table.c.rowid)
-        .where(_Found(table.c.words, *_queries(asked)))
+        .where(
+            _Found(table.c.words, *_queries(asked)),
+            select(literal(1))
+            .select_from(rows)
+            .where(key == table.c.rowid, *met)
+            .correlate(table)
+            .exists(),
+        )
         .order_by(table.c.rowid.desc())
         .limit(NEWEST)
         .subquery()
-        for table in (views.words[f"words_{each}"] for each in ("said", "subjects", "people"))
+        for plain, rows, key in (
+            ("said", of_messages, messages.c.message_id),
+            ("subjects", cases, cases.c.case_id),
+            ("people", cases, cases.c.user_id),
+        )
+        for table in [views.words[f"words_{plain}"]]
     )
-    messages, cases = views.messages["messages"].c, views.cases["cases"].c
     found = union_all(
-        select(messages.case_id).where(messages.message_id.in_(select(said.c.rowid))),
+        select(messages.c.case_id).where(messages.c.message_id.in_(select(said.c.rowid))),
         select(subjects.c.rowid),
-        select(cases.case_id).where(cases.user_id.in_(select(people.c.rowid))),
+        select(cases.c.case_id).where(cases.c.user_id.in_(select(people.c.rowid))),
     ).subquery()
     return select(found.c[0])
+
+
+def _cases_read(
+    connection: Connection,
+    views: Views,
+    asked: list[Beginning],
+    met: Sequence[ColumnElement[bool]],
+) -> Select[Any]:
+    """As `cases_with`, by the texts of each of these cases: all of them that have the words."""
+    cases, messages = views.cases["cases"], views.messages["messages"]
+    said, subjects, people = (
+        _texts(connection, views.words[f"words_{plain}"])
+        for plain in ("said", "subjects", "people")
+    )
+    of_messages = messages.join(said.table, said.rowid == messages.c.message_id)
+    having = [
+        select(literal(1))
+        .select_from(rows)
+        .where(key == of_case, _has(connection, texts, asked))
+        .correlate(cases)
+        .exists()
+        for texts, rows, key, of_case in (
+            (subjects, subjects.table, subjects.rowid, cases.c.case_id),
+            (said, of_messages, messages.c.case_id, cases.c.case_id),
+            (people, people.table, people.rowid, cases.c.user_id),
+        )
+    ]
+    found = select(cases.c.case_id).where(*met, or_(*having)).subquery()
+    return select(found.c.case_id)
+
+
+def _is_common(connection: Connection, views: Views, asked: list[Beginning]) -> bool:
+    texts = _texts(connection, views.words["words_said"])
+    newest = select(texts.words.label("content")).order_by(texts.rowid.desc()).limit(SAMPLE)
+    sampled = newest.subquery()
+    having = _has(connection, texts._replace(words=sampled.c.content), asked)
+    return (connection.scalar(select(func.count()).where(having)) or 0) >= COMMON
 
 
 def messages_with(
     connection: Connection, views: Views, asked: list[Beginning], case_ids: Iterable[int]
 ) -> dict[int, int]:
-    """Of each of these cases the newest message that has all of these words, if one has."""
-    table, messages = views.words["words_said"], views.messages["messages"].c
-    found = (
-        select(messages.case_id, func.max(messages.message_id))
-        .join(table, table.c.rowid == messages.message_id)
-        .where(messages.case_id.in_(list(case_ids)), _Found(table.c.words, *_queries(asked)))
-        .group_by(messages.case_id)
+    """Of each of these cases the newest message that has all of these words, if one has; read from the newest on."""
+    texts = _texts(connection, views.words["words_said"])
+    messages, cases = views.messages["messages"], views.cases["cases"].c
+    newest = (
+        select(messages.c.message_id)
+        .join(texts.table, texts.rowid == messages.c.message_id)
+        .where(messages.c.case_id == cases.case_id, _has(connection, texts, asked))
+        .order_by(messages.c.message_id.desc())
+        .limit(1)
+        .correlate(views.cases["cases"])
+        .scalar_subquery()
     )
-    return {row[0]: row[1] for row in connection.execute(found)}
+    query = select(cases.case_id, newest).where(cases.case_id.in_(list(case_ids)))
+    return {row[0]: row[1] for row in connection.execute(query) if row[1]}
+
+
+class _Texts(NamedTuple):
+    """Where words are read that no index is to find."""
+
+    table: FromClause
+    rowid: ColumnElement[int]
+    words: ColumnElement[str]
+
+
+def _texts(connection: Connection, table: Table) -> _Texts:
+    """On SQLite the table in which FTS5 keeps them."""
+    if connection.dialect.name != "sqlite":
+        return _Texts(table, table.c.rowid, table.c.words)
+    kept = table_clause(f"{table.name}_content", column("id", Integer), column("c0", Text))
+    return _Texts(kept, kept.c.id, kept.c.c0)
+
+
+def _has(connection: Connection, texts: _Texts, asked: list[Beginning]) -> ColumnElement[Any]:
+    """What `_Found` says, of a text that is read."""
+    if connection.dialect.name != "sqlite":
+        return _Found(texts.words, *_queries(asked))
+    apart = literal(" ") + texts.words + " "
+    places = [
+        func.instr(apart, f" {each.letters}" + (" " if each.whole else "")) > 0 for each in asked
+    ]
+    return and_(*places)
 
 
 class Piece(NamedTuple):

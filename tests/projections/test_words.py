@@ -8,7 +8,8 @@ import pytest
 from folding import Log, ReadModels, email, folded_at_once
 from sqlalchemy import Connection
 
-from kanal.domain.cases import change_case
+from kanal.domain.access import EVERYTHING, Scope
+from kanal.domain.cases import change_case, mark_case_as_spam
 from kanal.domain.channels import create_channel
 from kanal.domain.conversation import open_case
 from kanal.domain.identities import Identification
@@ -117,17 +118,18 @@ def log(log: Log) -> Log:
     return log
 
 
-def found(models: ReadModels, query: str) -> list[int]:
-    rows = models.ask(cases.listed, CaseFilter(words=query), Page())
+def found(models: ReadModels, query: str, scope: Scope = EVERYTHING) -> list[int]:
+    views = models.views.within(scope)
+    rows = cases.listed(models.connection, views, CaseFilter(words=query), Page())
     assert rows.total == len(rows.rows)
     return sorted(row.case_id for row in rows.rows)
 
 
 def test_cases_are_found_by_words_of_subjects_messages_and_names(
-    log: Log, connection: Connection
+    log: Log, connection: Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     models = folded_at_once(connection, log.events)
-    for query, expected in {
+    words_of_all = {
         "заказ": [1, 2],
         "ЗАКАЗОМ 4711": [1],
         "где заказ": [1],
@@ -141,8 +143,13 @@ def test_cases_are_found_by_words_of_subjects_messages_and_names(
         "nothing": [],
         '"': [],
         "' | заказ:*": [1, 2],
-    }.items():
-        assert found(models, query) == expected, query
+    }
+    for few in (words.FEW, 0):
+        # Both ways: the texts of few cases are read, and those of many found by the index.
+        monkeypatch.setattr(words, "COMMON", 0)
+        monkeypatch.setattr(words, "FEW", few)
+        for query, expected in words_of_all.items():
+            assert found(models, query) == expected, (query, few)
 
 
 def test_what_is_changed_or_deleted_is_found_by_its_new_words_alone(
@@ -179,6 +186,25 @@ def test_of_very_many_the_newest_are_found(
     monkeypatch.setattr(words, "NEWEST", 1)
     models = folded_at_once(connection, log.events)
     assert found(models, "заказ") == [2]
+
+
+def test_only_what_may_be_seen_and_is_listed_counts_among_the_newest(
+    log: Log, connection: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log.do(change_case, case_id=1, staff_id=1)
+    log.do(mark_case_as_spam, case_id=3)
+    own = Scope(staff_id=1, custom="answer", standard="answer", cases="own")
+    models = folded_at_once(connection, log.events)
+    monkeypatch.setattr(words, "NEWEST", 1)
+    for few, common in ((0, 0), (words.FEW, 0), (words.FEW, words.COMMON)):
+        monkeypatch.setattr(words, "FEW", few)
+        monkeypatch.setattr(words, "COMMON", common)
+        # The newest message, the newest subject and the newest person, of those that are theirs.
+        for query in ("заказ", "товар", "ивановна"):
+            assert found(models, query, own) == [1], (query, few, common)
+        assert found(models, "boris", own) == []
+        # Case 3 has it too, and is spam.
+        assert found(models, "boris") == [2]
 
 
 def test_each_case_shows_its_newest_message_with_the_words(
