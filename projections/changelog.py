@@ -78,17 +78,29 @@ def of_case(
         )
         for row in rules.fired(connection, views, case_id)
     ]
-    changes = _changes(connection, database, stream_id)
+    changes = changed(connection, database, stream_id)
     return sorted([*changes, *fired], key=lambda change: change.position)
 
 
-def _changes(connection: Connection, database: Database, stream_id: UUID) -> Iterator[Change]:
+def changed(
+    connection: Connection,
+    database: Database,
+    stream_id: UUID,
+    *,
+    first: int = 0,
+    behind: int | None = None,
+) -> Iterator[Change]:
+    """Without runs of rules; `first`, `behind`: only what happened from that position on, and before that one."""
     events = database.events
     query = (
         select(events)
         .where(events.c.stream_id == stream_id, events.c.name.in_([k.NAME for k in KINDS]))
         .order_by(events.c.version)
     )
+    if first:
+        query = query.where(events.c.position >= first)
+    if behind is not None:
+        query = query.where(events.c.position < behind)
     for recorded in database.decoded(connection, query):
         who = _who(recorded)
         for old, new in _values(recorded.event):

@@ -16,6 +16,7 @@ from sqlalchemy import (
     and_,
     func,
     select,
+    tuple_,
 )
 
 from kanal.domain.case_events import CaseDeleted, MessageAdded
@@ -32,6 +33,7 @@ from kanal.domain.chat_events import (
 from kanal.domain.stream import Recorded
 from kanal.eventlog.projection import Changes, Row, Tables
 from kanal.projections.access import about_cases_seen
+from kanal.projections.keyset import After, Listed
 from kanal.projections.read_model import (
     Found,
     Names,
@@ -177,6 +179,23 @@ def listed(connection: Connection, views: Views, wanted: ChatFilter, page: Page)
     query = query.where(*about_cases_seen(views, chats.c.channel_id, chats.c.case_id))
     query = query.order_by(chats.c.since, chats.c.case_id)
     return found(connection, query, page, ChatRow._make)
+
+
+def longest(
+    connection: Connection, views: Views, limit: int, after: After | None = None
+) -> Listed[int]:
+    """Ids of their cases, in the order of `listed`, of those that the views' scope sees; on from where the page before ended."""
+    chats = views.chats["chats"].c
+    seen = about_cases_seen(views, chats.channel_id, chats.case_id)
+    query = select(chats.since, chats.case_id).where(*seen)
+    if after:
+        query = query.where(tuple_(chats.since, chats.case_id) > tuple_(*after))
+    rows = connection.execute(query.order_by(chats.since, chats.case_id).limit(limit + 1))
+    places = [After(*row) for row in rows]
+    whole = not after and len(places) <= limit
+    total = len(places) if whole else amount(connection, views)
+    end = places[limit - 1] if len(places) > limit else None
+    return Listed([place.id for place in places[:limit]], total, end)
 
 
 def amount(connection: Connection, views: Views) -> int:

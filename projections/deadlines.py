@@ -7,7 +7,8 @@ from sqlalchemy import ColumnElement, Connection, Select, func, select, tuple_
 
 from kanal.domain.response_targets import Measure
 from kanal.projections.access import cases_seen
-from kanal.projections.read_model import Found, Page, Views, columns_of, counted
+from kanal.projections.keyset import After, Listed
+from kanal.projections.read_model import Views, columns_of, counted
 
 
 class DeadlineRow(NamedTuple):
@@ -82,30 +83,43 @@ def of_cases(
     return {row.case_id: DeadlineRow._make(row) for row in rows}
 
 
-def violated(connection: Connection, views: Views, now: int, page: Page) -> Found[int]:
+def next_after(connection: Connection, views: Views, now: int) -> int:
+    """When the next deadline comes due, of those that the views' scope sees; 0 if none is running."""
+    table = views.statistics["stat_deadlines"].c
+    query = _of_seen(views, select(table.deadline).where(table.deadline > now))
+    return connection.scalar(query.order_by(table.deadline).limit(1)) or 0
+
+
+def violated(
+    connection: Connection, views: Views, now: int, limit: int, after: After | None = None
+) -> Listed[int]:
     """Ids of cases of which a deadline is over, the longest first, of those that the views' scope sees."""
     query = _violated(views, now)
-    rows = list(connection.execute(query.limit(page.limit).offset(page.offset)).scalars())
-    total = (
-        len(rows)
-        if len(rows) < page.limit and not page.offset
-        else counted_violated(connection, views, now)
-    )
-    return Found(rows, total)
+    first = func.min(views.statistics["stat_deadlines"].c.deadline)
+    case_id = views.statistics["stat_deadlines"].c.case_id
+    ordered = query.add_columns(first).order_by(first, case_id).limit(limit + 1)
+    if after:
+        ordered = ordered.having(tuple_(first, case_id) > tuple_(*after))
+    places = [After(deadline, key) for key, deadline in connection.execute(ordered)]
+    whole = not after and len(places) <= limit
+    total = len(places) if whole else counted_violated(connection, views, now)
+    end = places[limit - 1] if len(places) > limit else None
+    return Listed([place.id for place in places[:limit]], total, end)
 
 
 def counted_violated(connection: Connection, views: Views, now: int) -> int:
-    return counted(connection, select(_violated(views, now).order_by(None).subquery()))
+    return counted(connection, select(_violated(views, now).subquery()))
 
 
 def _violated(views: Views, now: int) -> Select[int]:
-    table, cases = views.statistics["stat_deadlines"].c, views.cases["cases"].c
+    table = views.statistics["stat_deadlines"].c
     query = select(table.case_id).where(table.deadline < now).group_by(table.case_id)
-    seen: list[ColumnElement[bool]] = cases_seen(cases, views.scope)
-    if seen:
-        query = query.join_from(
-            views.statistics["stat_deadlines"],
-            views.cases["cases"],
-            cases.case_id == table.case_id,
-        ).where(*seen)
-    return query.order_by(func.min(table.deadline), table.case_id)
+    return _of_seen(views, query)
+
+
+def _of_seen(views: Views, query: Select[int]) -> Select[int]:
+    deadlines, cases = views.statistics["stat_deadlines"], views.cases["cases"]
+    seen: list[ColumnElement[bool]] = cases_seen(cases.c, views.scope)
+    if not seen:
+        return query
+    return query.join_from(deadlines, cases, cases.c.case_id == deadlines.c.case_id).where(*seen)

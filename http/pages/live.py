@@ -17,9 +17,9 @@ from kanal.domain.errors import DomainError
 from kanal.eventlog.writer import LogUnavailable
 from kanal.http.errors import ApiError
 from kanal.http.fields import Fields, Flag, Id
-from kanal.http.pages.visit import Visit
+from kanal.http.pages.visit import Visit, now
 from kanal.http.pages.workspace import WORKSPACE
-from kanal.projections import cases, users
+from kanal.projections import cases, deadlines, users
 from kanal.projections.read_model import Views
 
 BEAT_SECONDS: Final = 1.0
@@ -33,6 +33,7 @@ MAX_STREAMS: Final = 2000
 MAX_OF_STAFF: Final = 30
 """For one staff member, so that nobody takes all of them; pages that are not looked at have none."""
 LAST_SHOWN: Final = 100
+SECOND: Final = 1_000_000
 
 HEADERS: Final = {
     "Content-Type": "text/event-stream",
@@ -112,8 +113,12 @@ async def _tell(
     feed = visit.request.app[WORKSPACE].feed
     around = Around(visit, case_id) if case_id else None
     silent = 0
+    due_at = await visit.read(deadlines.next_after, now())
     while not feed.closing and visit.request.transport is not None:
         wait = BEAT_SECONDS if around else BEAT_SECONDS * SILENCE_BEATS
+        if due_at:
+            # Not sooner than a beat: of many deadlines at once it is told once.
+            wait = min(wait, max(BEAT_SECONDS, (due_at - now()) / SECOND))
         try:
             async with asyncio.timeout(wait):
                 await news_came.wait()
@@ -129,11 +134,14 @@ async def _tell(
                 lines.append(_event("arrived", Arrivals(arrived)))
         if around:
             lines += await around.news()
+        if due_at and due_at < now():
+            lines.append(_event("change", Message([], False)))
         if not lines and (silent >= SILENCE_BEATS or not around):
             lines.append(": still here\n\n")
         if lines:
             silent = 0
-            if not await visit.read(_sees, case_id):
+            seen, due_at = await visit.read(_still, case_id)
+            if not seen:
                 return
             await answer.write("".join(lines).encode())
 
@@ -211,9 +219,10 @@ def _states(connection: Connection, case_id: int) -> list[tuple[str, int]]:
     return [(f"{row.delivery_id} {row.state}", row.attempts) for row in rows]
 
 
-def _sees(connection: Connection, views: Views, case_id: int) -> bool:
-    """The case yet, if there is one."""
-    return not case_id or cases.find(connection, views, case_id) is not None
+def _still(connection: Connection, views: Views, case_id: int) -> tuple[bool, int]:
+    """Whether they see the case yet, if there is one; and when a deadline comes due, which no event tells of."""
+    seen = not case_id or cases.find(connection, views, case_id) is not None
+    return seen, deadlines.next_after(connection, views, now())
 
 
 def _event(name: str, data: Any, position: int | None = None) -> str:
