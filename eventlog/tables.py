@@ -128,6 +128,17 @@ drafts = Table(
     Column("content", Text, nullable=False),
     Column("updated_at", BigInteger, nullable=False),
 )
+
+begun_cases = Table(
+    "begun_cases",
+    METADATA,
+    Column("staff_id", BigInteger, primary_key=True, autoincrement=False),
+    Column("user_id", BigInteger, primary_key=True, autoincrement=False),
+    Column("profile_id", BigInteger, nullable=False),
+    Column("subject", Text, nullable=False),
+    Column("content", Text, nullable=False),
+    Column("updated_at", BigInteger, nullable=False),
+)
 """What a staff member has begun to write in a case and not sent: a reply or a note."""
 
 invitations = Table(

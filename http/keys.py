@@ -11,6 +11,7 @@ from kanal.domain.access import Scope
 from kanal.eventlog.stream_ids import StreamIds
 from kanal.eventlog.tables import (
     api_keys,
+    begun_cases,
     drafts,
     invitations,
     passwords,
@@ -70,7 +71,7 @@ def forget(connection: Connection, key_id: int) -> None:
 
 def forget_all(connection: Connection, staff_id: int) -> None:
     """Beside the command that deletes the holder."""
-    tables = (api_keys, passwords, sessions, invitations, preferences, drafts)
+    tables = (api_keys, passwords, sessions, invitations, preferences, drafts, begun_cases)
     for table in (*tables, second_factors, recovery_codes):
         connection.execute(delete(table).where(table.c.staff_id == staff_id))
 

@@ -53,6 +53,8 @@ PAGES: Final = {
     "macros": "/macros",
     "macro-editor": "/macros/1",
     "labels": "/labels",
+    "filters": "/filters",
+    "filter": "/filters/new",
     "fields": "/fields",
     "field": "/fields/1",
     "groups": "/groups",

@@ -90,7 +90,7 @@ async def create(call: Call) -> web.Response:
         filters.create_filter,
         by=call.caller.staff_id,
         title=given.filter_name,
-        conditions=_checked(given.conditions or {}, call.context),
+        conditions=checked(given.conditions or {}, call.context),
         shared=given.shared,
     )
     done = await call.submit(command)
@@ -106,7 +106,7 @@ async def change(call: Call) -> web.Response:
     given = await call.given(FilterFields)
     conditions = given.conditions
     if conditions is not None:
-        conditions = _checked(conditions, call.context)
+        conditions = checked(conditions, call.context)
     command = partial(
         filters.change_filter,
         by=call.caller.staff_id,
@@ -134,7 +134,7 @@ async def select(call: Call) -> web.Response:
     return await _answer(call, done.result)
 
 
-def _checked(conditions: Conditions, account: Account) -> Conditions:
+def checked(conditions: Conditions, account: Account) -> Conditions:
     """What the list of cases would take, without what is not given. Raises ApiError that names all that it would not."""
     given = {name: value for name, value in conditions.items() if value not in NOT_GIVEN}
     known = CasesQuery.model_fields.keys() - OF_ONE_CALL

@@ -1,14 +1,15 @@
 """/cases/...: one conversation with its person, and everything that staff do in it."""
 
 import secrets
-from collections.abc import Callable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Annotated, Any, Final, Literal, NamedTuple
 
 import msgspec
 from aiohttp import web
 from pydantic import BeforeValidator
-from sqlalchemy import Connection, delete, insert, select
+from sqlalchemy import Connection
 
 from kanal.delivery import overview
 from kanal.delivery.overview import DeliveryRow
@@ -24,17 +25,16 @@ from kanal.domain.message_events import MessageScheduled
 from kanal.domain.messages import TakenBack, reply_with_undo, send_now, take_back
 from kanal.domain.plain_text import plain_text
 from kanal.domain.work import Work
-from kanal.eventlog.tables import drafts
 from kanal.http.answers import empty
 from kanal.http.api import macros as macro_calls
 from kanal.http.api import typing_calls
 from kanal.http.api.cases import CaseChanges, changing
 from kanal.http.api.messages import Texts, require_content, said
 from kanal.http.attachments import LIMITS, submit_with_files
-from kanal.http.errors import ApiError
-from kanal.http.fields import Content, Fields, Id, Text
+from kanal.http.fields import Fields, Id, Text
 from kanal.http.ids import case_id_in, id_in
-from kanal.http.pages import sidebar
+from kanal.http.pages import drafts, sidebar
+from kanal.http.pages.drafts import Draft
 from kanal.http.pages.form_values import word
 from kanal.http.pages.sidebar import Sidebar
 from kanal.http.pages.visit import Visit, now
@@ -45,6 +45,7 @@ from kanal.projections import (
     channels,
     companies,
     custom_fields,
+    deadlines,
     files,
     links,
     macros,
@@ -54,9 +55,10 @@ from kanal.projections import (
 )
 from kanal.projections.cases import CaseFilter, CaseRow
 from kanal.projections.causes import Link, chain
-from kanal.projections.changelog import RULES, Change
+from kanal.projections.changelog import Change
 from kanal.projections.channels import ChannelRow
 from kanal.projections.custom_fields import CustomFieldRow
+from kanal.projections.deadlines import DeadlineRow
 from kanal.projections.files import Attached
 from kanal.projections.macros import MacroRow
 from kanal.projections.messages import MessageRow
@@ -67,8 +69,6 @@ SHOWN: Final = 100
 """Messages on one page."""
 OTHER_CASES: Final = 10
 """Of the person, beside the conversation."""
-MAX_DRAFT: Final = 100_000
-"""Characters; a longer text is not kept until it is sent."""
 
 
 class NewWords(Texts):
@@ -76,11 +76,6 @@ class NewWords(Texts):
     status: Status | None = None
     seen: Id = 0
     """The position of the log up to which its writer saw the case; 0: they do not say."""
-
-
-class Draft(Fields):
-    kind: Literal["reply", "note"] = "reply"
-    content: Content = ""
 
 
 class CaseAction(Fields):
@@ -109,6 +104,8 @@ class Entry(NamedTuple):
     attached: Attached | None = None
     delivery: DeliveryRow | None = None
     change: Change | None = None
+    number: int = 0
+    """Of the change, among those of one event."""
 
 
 class Person(NamedTuple):
@@ -136,6 +133,8 @@ class Conversation(NamedTuple):
     """Custom fields by key."""
     merged: list[int]
     """Ids of the cases that this one took in."""
+    due: DeadlineRow | None
+    """The first of its deadlines."""
     draft: Draft
     sidebar: Sidebar
     position: int
@@ -172,7 +171,7 @@ async def say(visit: Visit) -> web.StreamResponse:
 
     done = await submit_with_files(visit, given, command)
     added = msgspec.convert(done.result, AddedMessage) if done.repeated else done.result
-    await visit.keep(partial(_forget_draft, staff_id=visit.who.staff_id, case_id=case_id))
+    await visit.keep(partial(drafts.forget, staff_id=visit.who.staff_id, case_id=case_id))
     waits = any(isinstance(each.event, MessageScheduled) for each in done.events)
     told = "noted" if not is_reply else "waits" if waits else "sent"
     return await _after(visit, added.case_id, done=told)
@@ -188,10 +187,11 @@ async def undo(visit: Visit) -> web.StreamResponse:
 
     def keep(connection: Connection, taken: TakenBack) -> None:
         words = taken.texts.content or plain_text(taken.texts.content_html)
-        begun = _draft(connection, staff_id, case_id)
+        begun = drafts.of_case(connection, staff_id, case_id)
         content = "\n\n".join(filter(str.strip, (words, begun.content)))
         # `begun.kind`: of no draft it is a reply. What was meant for staff never goes out with it.
-        _keep_draft(connection, staff_id, case_id, Draft(kind=begun.kind, content=content))
+        draft = Draft(kind=begun.kind, content=content)
+        drafts.keep(connection, staff_id=staff_id, case_id=case_id, draft=draft)
 
     done = await visit.submit(command, beside=keep)
     return await _after(visit, case_id, done="undone_files" if done.result.files else "undone")
@@ -254,15 +254,12 @@ async def apply_macro(visit: Visit) -> web.StreamResponse:
 
 
 async def keep_draft(visit: Visit) -> web.StreamResponse:
-    """One that is too long leaves the former one in place."""
     case_id, given = _case_id(visit), await visit.given(Draft)
-    staff_id = visit.who.staff_id
-    if len(given.content) > MAX_DRAFT:
-        raise ApiError(413, "draft_too_long", f"A draft may have {MAX_DRAFT} characters.")
+    drafts.check_length(given.content)
     if await visit.read(cases.find, case_id) is None:
         raise CaseNotFound(case_id)
-
-    await visit.keep(partial(_keep_draft, staff_id=staff_id, case_id=case_id, draft=given))
+    staff_id = visit.who.staff_id
+    await visit.keep(partial(drafts.keep, staff_id=staff_id, case_id=case_id, draft=given))
     return empty()
 
 
@@ -356,8 +353,13 @@ def _found(
     page = Page(older + 1, SHOWN)
     found = messages.of_case(connection, views, case_id, page, "desc")
     rows = found.rows[::-1]
+    first = rows[0].position if rows and found.total > (older + 1) * SHOWN else 0
+    behind = None
+    if older:
+        newer = messages.of_case(connection, views, case_id, Page(older * SHOWN, 1), "desc").rows
+        behind = newer[0].position if newer else None
     stream_id = visit.context.stream_ids.of(CASES, str(case_id))
-    changes = changelog.of_case(connection, views, database, case_id, stream_id)
+    changes = changelog.changed(connection, database, stream_id, first=first, behind=behind)
     staff_id = visit.who.staff_id
     beside = sidebar.read(connection, views, staff_id)
     # A deleted one stands beside no page.
@@ -366,7 +368,7 @@ def _found(
         channel = channels.find(connection, views, case.channel_id)
     return Conversation(
         case=case,
-        entries=_entries(connection, views, rows, changes, whole=found.total <= SHOWN),
+        entries=_entries(connection, views, rows, changes),
         total=found.total,
         person=_person(connection, views, case),
         channel=channel,
@@ -378,7 +380,8 @@ def _found(
             for row in custom_fields.listed(connection, views, sidebar.EVERY).rows
         },
         merged=cases.merged_into(connection, views, case),
-        draft=_draft(connection, staff_id, case_id),
+        due=deadlines.of_cases(connection, views, [case_id]).get(case_id),
+        draft=drafts.of_case(connection, staff_id, case_id),
         sidebar=beside,
         position=position,
         older=older,
@@ -389,25 +392,21 @@ def _entries(
     connection: Connection,
     views: Views,
     rows: Sequence[MessageRow],
-    changes: Sequence[Change],
-    *,
-    whole: bool,
+    changes: Iterable[Change],
 ) -> list[Entry]:
     ids = [row.message_id for row in rows]
     attached = files.of_messages(connection, views, ids)
     out = [row.message_id for row in rows if row.kind != "user_message"]
     deliveries = overview.of_messages(connection, out)
-    first = 0 if whole or not rows else rows[0].position
     said_ = [
         Entry(row.position, row, attached[row.message_id], deliveries.get(row.message_id))
         for row in rows
     ]
-    # What rules did stands in the changes that they made.
-    done = [
-        Entry(change.position, change=change)
-        for change in changes
-        if change.position >= first and change.kind != RULES
-    ]
+    at: Counter[int] = Counter()
+    done = []
+    for change in changes:
+        at[change.position] += 1
+        done.append(Entry(change.position, change=change, number=at[change.position]))
     return sorted([*said_, *done], key=lambda entry: entry.position)
 
 
@@ -439,24 +438,3 @@ def _way_out(connection: Connection, case: CaseRow, channel: ChannelRow | None) 
     if channel is None:
         return "no_channel"
     return ways_out(connection, [channel])[channel.channel_id]
-
-
-def _draft(connection: Connection, staff_id: int, case_id: int) -> Draft:
-    query = select(drafts.c.kind, drafts.c.content).where(
-        drafts.c.staff_id == staff_id, drafts.c.case_id == case_id
-    )
-    row = connection.execute(query).first()
-    return Draft(kind=row.kind, content=row.content) if row else Draft()
-
-
-def _keep_draft(connection: Connection, staff_id: int, case_id: int, draft: Draft) -> None:
-    """In place of the former one; an empty one is none."""
-    _forget_draft(connection, staff_id, case_id)
-    if draft.content.strip():
-        row = {"staff_id": staff_id, "case_id": case_id, "updated_at": now()}
-        connection.execute(insert(drafts).values(row | draft.model_dump()))
-
-
-def _forget_draft(connection: Connection, staff_id: int, case_id: int) -> None:
-    own = delete(drafts).where(drafts.c.staff_id == staff_id, drafts.c.case_id == case_id)
-    connection.execute(own)

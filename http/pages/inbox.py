@@ -6,7 +6,7 @@ from functools import partial
 from typing import Annotated, Any, Final, NamedTuple
 
 from aiohttp import web
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator
 from sqlalchemy import Connection
 
 from kanal.domain import cases as domain
@@ -20,13 +20,13 @@ from kanal.http.chosen_filter import for_staff
 from kanal.http.cursors import cursor_of, place_of
 from kanal.http.fields import Fields, Id, Text
 from kanal.http.pages import sidebar
+from kanal.http.pages.filters import may_change
 from kanal.http.pages.sidebar import OVERDUE, Sidebar
 from kanal.http.pages.visit import HIDDEN_STEPS, Visit, now
 from kanal.projections import cases, chats, deadlines, filters, links, messages, users, words
 from kanal.projections.cases import CaseFilter, CaseRow, Sort
-from kanal.projections.chats import ChatFilter
 from kanal.projections.deadlines import DeadlineRow
-from kanal.projections.keyset import After
+from kanal.projections.keyset import After, Listed
 from kanal.projections.messages import Excerpt
 from kanal.projections.read_model import Page, Views
 from kanal.projections.users import Known
@@ -49,7 +49,8 @@ MOST_SEARCHED: Final = 200
 PHONE: Final = re.compile(r"\+?[\d\s().-]{5,}")
 NUMBER: Final = re.compile(r"#?(\d{1,18})")
 CHATS: Final = "chats"
-MOST_PAGES: Final = 1000
+ORDERED: Final = (CHATS, OVERDUE)
+"""Views with an order of their own: what waits the longest comes first."""
 NUMBERED: Final = re.compile(r"[1-9][0-9]{0,17}")
 """The id that a view may name."""
 ID_MARK: Final = "id:"
@@ -66,8 +67,11 @@ class InboxQuery(Fields):
     sort: Sort = DEFAULT_SORT
     q: Text = ""
     cursor: Text = ""
-    page: Annotated[Id, Field(ge=1, le=MOST_PAGES)] = 1
-    """Of the views that have no cursor."""
+
+    @property
+    def order(self) -> str:
+        """What cursors are of."""
+        return self.view if self.view in ORDERED and not self.q.strip() else self.sort
 
 
 class BulkChange(Fields):
@@ -119,7 +123,7 @@ async def show(visit: Visit) -> web.StreamResponse:
     if query and (case_id := await _named(visit, query)):
         return visit.see(f"/cases/{case_id}")
     keyed_hash = visit.context.stream_ids.keyed_hash
-    after = place_of(asked.cursor, asked.sort, keyed_hash) if asked.cursor else None
+    after = place_of(asked.cursor, asked.order, keyed_hash) if asked.cursor else None
     if query:
         await visit.context.follower.catch_up()
     shown = await visit.read(_shown, visit, asked, query, after)
@@ -129,15 +133,19 @@ async def show(visit: Visit) -> web.StreamResponse:
         "inbox.html",
         asked=asked,
         query=query,
-        sorts=SORTS,
+        sorts=SORTS if asked.order in SORTS else (),
+        changeable=_is_changeable(visit, asked.view, shown.sidebar),
         shown=shown,
         sidebar=shown.sidebar,
         position=shown.position,
-        following=cursor_of(asked.sort, shown.next, keyed_hash) if shown.next else "",
-        next_page=asked.page + 1
-        if asked.view in (CHATS, OVERDUE) and not query and shown.total > asked.page * ROWS
-        else 0,
+        following=cursor_of(asked.order, shown.next, keyed_hash) if shown.next else "",
     )
+
+
+def _is_changeable(visit: Visit, view: str, beside: Sidebar) -> bool:
+    """Whether the view is a filter that they may change."""
+    of_views = {f"filter:{row.filter_id}": row for row in beside.filters}
+    return view in of_views and may_change(visit, of_views[view])
 
 
 def begins(visit: Visit) -> bool:
@@ -161,6 +169,7 @@ async def change(visit: Visit) -> web.StreamResponse:
 
 
 def _commands(visit: Visit, given: BulkChange) -> list[Any]:
+    """What else is chosen stands beside a button that is not `Apply`, and waits for that one."""
     commands: list[Any] = []
     match given.action:
         case "open" | "waiting" | "closed":
@@ -173,12 +182,14 @@ def _commands(visit: Visit, given: BulkChange) -> list[Any]:
             commands.append(domain.trash_case)
         case "restore":
             commands.append(domain.restore_case)
-    if given.staff is not None:
-        commands.append(partial(domain.change_case, staff_id=given.staff))
-    if given.group is not None:
-        commands.append(partial(domain.change_case, group_id=given.group))
-    if given.label is not None:
-        commands.append(partial(domain.change_case, add_labels=(given.label,)))
+        case "":
+            chosen: dict[str, Any] = {
+                "staff_id": given.staff,
+                "group_id": given.group,
+                "add_labels": None if given.label is None else (given.label,),
+            }
+            wanted = {name: value for name, value in chosen.items() if value is not None}
+            commands += [partial(domain.change_case, **wanted)] if wanted else []
     return commands
 
 
@@ -205,26 +216,25 @@ def _shown(
     staff_id = visit.who.staff_id
     position = visit.context.database.head(connection)
     beside = sidebar.read(connection, views, staff_id)
-    end: After | None = None
-    if asked.view == CHATS and not query:
-        found = chats.listed(connection, views, ChatFilter(), Page(asked.page, ROWS))
-        rows, total = (
-            cases.of_ids(connection, views, [row.case_id for row in found.rows]),
-            found.total,
+    asked_for = words.beginnings(query)
+    if asked.order in ORDERED:
+        longest = (
+            chats.longest(connection, views, ROWS, after)
+            if asked.order == CHATS
+            else deadlines.violated(connection, views, now(), ROWS, after)
         )
-    elif asked.view == OVERDUE and not query:
-        late = deadlines.violated(connection, views, now(), Page(asked.page, ROWS))
-        rows, total = cases.of_ids(connection, views, late.rows), late.total
+        rows = cases.of_ids(connection, views, longest.rows)
+        listed = Listed(rows, longest.total, longest.end)
     else:
         wanted = _searched(query) if query else _wanted(connection, views, visit, asked.view)
+        asked_for = asked_for if wanted.words else []
         listed = cases.listed(connection, views, wanted, Page(limit=ROWS), asked.sort, after)
-        rows, total, end = listed.rows, listed.total, listed.end
+    rows = listed.rows
     kind, _, value = asked.view.partition(":")
     owner = int(value) if kind == "person" and NUMBERED.fullmatch(value) else 0
     named = [*users.seen(connection, views, [owner]), *(row.user_id for row in rows)]
     people = users.known(connection, views, named)
     excerpts = messages.excerpts(connection, views, [row.case_id for row in rows])
-    asked_for = words.beginnings(wanted.words) if query else []
     pieces = _pieces(connection, views, asked_for, rows) if asked_for else {}
     due = deadlines.of_cases(connection, views, [row.case_id for row in rows])
     shown = [
@@ -239,7 +249,7 @@ def _shown(
         for row in rows
     ]
     whose = people[owner].name if owner in people else ""
-    return Shown(shown, total, end, beside, position, whose)
+    return Shown(shown, listed.total, listed.end, beside, position, whose)
 
 
 def _pieces(

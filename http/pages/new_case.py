@@ -13,11 +13,13 @@ from kanal.domain.conversation import OpenedCase, open_case_with
 from kanal.domain.errors import ChannelDeleted, ChannelDisabled, UserNotFound
 from kanal.domain.roles import Right
 from kanal.domain.work import Work
+from kanal.http.answers import empty
 from kanal.http.api.messages import Texts, require_content, said
 from kanal.http.attachments import LIMITS, submit_with_files
 from kanal.http.errors import ApiError, refusal
 from kanal.http.fields import Fields, Id, Line, Text
-from kanal.http.pages import people, sidebar
+from kanal.http.pages import drafts, people, sidebar
+from kanal.http.pages.drafts import Beginning, Begun
 from kanal.http.pages.people import Matches
 from kanal.http.pages.sidebar import Sidebar
 from kanal.http.pages.visit import Visit
@@ -36,7 +38,10 @@ class NewCaseQuery(Fields):
 
 
 class FirstWords(Texts):
+    person: Id = 0
+    """On whose page it was written."""
     user: Id = 0
+    """The one of their profiles that it goes to."""
     subject: Line = ""
 
 
@@ -56,6 +61,9 @@ class Shown(NamedTuple):
     """Of who was chosen, "" for nobody yet."""
     ways: list[Way]
     matches: Matches
+    begun: list[Begun]
+    """What was begun and not sent, while nobody is chosen."""
+    draft: Beginning
     sidebar: Sidebar
 
 
@@ -74,9 +82,22 @@ async def begin(visit: Visit) -> web.StreamResponse:
     except (ApiError, ChannelDisabled, ChannelDeleted) as error:
         refused = refusal(error)
         assert refused
-        return await _page(visit, "", given.user, given, refused)
+        return await _page(visit, "", given.person or given.user, given, refused)
+    person = given.person or given.user
+    forget = partial(drafts.forget_beginning, staff_id=visit.who.staff_id, person=person)
+    await visit.keep(forget)
     opened = msgspec.convert(done.result, OpenedCase) if done.repeated else done.result
     return visit.see(f"/cases/{opened.case_id}", done="begun")
+
+
+async def keep_draft(visit: Visit) -> web.StreamResponse:
+    given = await visit.given(Beginning)
+    drafts.check_length(given.content)
+    if not await visit.read(users.of_ids, [given.person]):
+        raise UserNotFound(given.person)
+    staff_id = visit.who.staff_id
+    await visit.keep(partial(drafts.keep_beginning, staff_id=staff_id, begun=given))
+    return empty()
 
 
 def _opened(work: Work, *, user_id: int, **said: Any) -> OpenedCase:
@@ -98,7 +119,7 @@ async def _page(
         shown=shown,
         words=words,
         user_id=user_id,
-        given=given or FirstWords(),
+        given=given or shown.draft,
         refused=refused,
         limits=LIMITS,
         once=secrets.token_hex(16),
@@ -109,9 +130,12 @@ async def _page(
 
 def _shown(connection: Connection, views: Views, visit: Visit, words: str, user_id: int) -> Shown:
     """Raises UserNotFound."""
-    beside = sidebar.read(connection, views, visit.who.staff_id)
+    staff_id = visit.who.staff_id
+    beside = sidebar.read(connection, views, staff_id)
     if not user_id:
-        return Shown("", [], people.look_for(connection, views, words), beside)
+        begun = drafts.begun_by(connection, views, staff_id)
+        matches = people.look_for(connection, views, words)
+        return Shown("", [], matches, begun, Beginning(), beside)
     person = links.linked_users(connection, views, [user_id])[user_id] or [user_id]
     profiles = users.of_ids(connection, views, person)
     chosen = next((row for row in profiles if row.user_id == user_id), None)
@@ -124,4 +148,5 @@ def _shown(connection: Connection, views: Views, visit: Visit, words: str, user_
     found = ways_out(connection, own)
     ways = [Way(row, found.get(row.channel_id, "no_channel")) for row in answered]
     ways.sort(key=lambda way: (not way.is_open, way.profile.user_id != user_id))
-    return Shown(chosen.full_name or chosen.identity, ways, Matches([], {}), beside)
+    draft = drafts.beginning(connection, staff_id, user_id)
+    return Shown(chosen.full_name or chosen.identity, ways, Matches([], {}), [], draft, beside)

@@ -128,6 +128,13 @@ SETTINGS: Final = (
         N_("Data"),
         (
             Entry(
+                N_("Filters"),
+                N_("Lists of cases under a name, beside the inbox."),
+                "/filters",
+                Right.SEE,
+                "filter",
+            ),
+            Entry(
                 N_("Labels"),
                 N_("Short words that are put on cases."),
                 "/labels",

@@ -9,6 +9,7 @@ const TYPING_EVERY = 3000;
 const DRAFT_AFTER = 700;
 const TOAST_FOR = 5000;
 const DATE_AFTER = 2000;
+const TICK = 60000; // how long something is due is said in minutes
 const GROWN = 360; // pixels up to which a text field grows with its text
 
 keepZone();
@@ -19,6 +20,8 @@ if (token) {
   menu();
   select();
   composer();
+  beginning();
+  ticking();
   for (const form of document.querySelectorAll("[data-with-files]")) chooser(form);
   toasts();
   document.addEventListener("click", (event) => {
@@ -26,8 +29,21 @@ if (token) {
     const back = event.target.closest("[data-back]");
     if (back) sessionStorage.list && (back.href = sessionStorage.list);
   });
-  if (document.querySelector("[data-list]")) sessionStorage.list = location.href;
+  places();
   toEnd();
+}
+
+// Where one was in the list, and which cases stood there, for the way back and on to the next one.
+function places() {
+  const remember = () => (sessionStorage.cases = [...document.querySelectorAll("[data-row] > a")].map((link) => link.getAttribute("href")).join(" "));
+  if (document.querySelector("[data-list]")) {
+    sessionStorage.list = location.href;
+    remember();
+    document.addEventListener("patched", remember);
+    const last = document.getElementById(`case-${sessionStorage.last}`);
+    last?.classList.add("here");
+    last?.scrollIntoView({ block: "nearest" });
+  } else if (body.dataset.case) sessionStorage.last = body.dataset.case;
 }
 
 // The reader's zone, for the dates of the next page.
@@ -244,6 +260,11 @@ function refreshSoon() {
   }, 2500);
 }
 
+// How soon something is due changes by itself.
+function ticking() {
+  setInterval(() => !document.hidden && document.querySelector("[data-ticks]") && refresh(), TICK);
+}
+
 function company({ viewing, typing }) {
   const line = document.querySelector("[data-company]");
   if (!line) return;
@@ -291,8 +312,12 @@ function forms() {
         return;
       }
       const other = new URL(answer.url);
-      if (other.pathname !== location.pathname) return location.assign(answer.url);
+      if (other.pathname !== location.pathname) {
+        form.dispatchEvent(new CustomEvent("left"));
+        return location.assign(answer.url);
+      }
       form.dispatchEvent(new CustomEvent("done", { detail: page }));
+      if (form.matches("[data-list]")) unselect(form);
       patch(answer.text, form);
       const notice = page.querySelector("[data-toast]");
       if (notice) toast(notice.textContent);
@@ -300,8 +325,6 @@ function forms() {
       toast(body.dataset.failed, true);
     } finally {
       form.classList.remove("busy");
-      for (const box of form.querySelectorAll("[data-check]")) box.checked = false;
-      selected();
       if (form.again) {
         // Something else was changed meanwhile; the form may be in place of the former one by now.
         form.again = false;
@@ -365,6 +388,24 @@ function select() {
     }
     if (event.target.matches("[data-all], [data-check]")) selected();
   });
+  let last = null;
+  document.addEventListener("click", (event) => {
+    if (!event.target.matches("[data-check]")) return;
+    const boxes = [...document.querySelectorAll("[data-check]")];
+    if (event.shiftKey && boxes.includes(last)) {
+      const [from, to] = [boxes.indexOf(last), boxes.indexOf(event.target)].sort((one, other) => one - other);
+      for (const box of boxes.slice(from, to + 1)) box.checked = event.target.checked;
+      selected();
+    }
+    last = event.target;
+  });
+}
+
+// What was chosen to be done with several is done.
+function unselect(form) {
+  for (const box of form.querySelectorAll("[data-check]")) box.checked = false;
+  for (const menu of form.querySelectorAll(".bulk select")) menu.value = "";
+  selected();
 }
 
 function selected() {
@@ -382,10 +423,14 @@ function selected() {
 // -- keyboard -----------------------------------------------------------------------------------
 
 function keyboard() {
+  // Whoever speaks to the browser, or leans on its keys, turns the single ones off (WCAG 2.1.4).
+  const keys = document.querySelector("[data-keys]");
+  keys.checked = localStorage.keys !== "off";
+  keys.addEventListener("change", () => (localStorage.keys = keys.checked ? "on" : "off"));
   document.addEventListener("keydown", (event) => {
     const writing = event.target.closest("input:not([type=checkbox]), textarea, select, [contenteditable]");
     if ((event.ctrlKey || event.metaKey) && event.key === "Enter") {
-      const form = event.target.closest("form[data-composer]");
+      const form = event.target.closest("form[data-composer], form[data-begins]");
       if (form) {
         event.preventDefault();
         form.requestSubmit();
@@ -397,8 +442,8 @@ function keyboard() {
       if (writing.form?.matches("[data-auto]") && "defaultValue" in writing) writing.value = writing.defaultValue;
       return writing.blur();
     }
-    if (writing || event.ctrlKey || event.metaKey || event.altKey || document.querySelector("dialog[open]")) return;
-    const act = { j: () => move(1), k: () => move(-1), x: mark, u: up, r: () => write("reply"), n: () => write("note"), c: () => document.querySelector("[data-new]")?.click(), "/": () => document.getElementById("q")?.focus(), "?": help }[event.key];
+    if (writing || event.ctrlKey || event.metaKey || event.altKey || !keys.checked || document.querySelector("dialog[open]")) return;
+    const act = { j: () => move(1), k: () => move(-1), x: mark, e: () => press("e"), t: () => press("t"), u: up, r: () => write("reply"), n: () => write("note"), c: () => document.querySelector("[data-new]")?.click(), "/": () => document.getElementById("q")?.focus(), "?": help }[event.key];
     if (event.key === "Enter" && here() && !event.target.closest("a, button")) {
       event.preventDefault();
       here().querySelector("a").click();
@@ -409,17 +454,38 @@ function keyboard() {
   });
 }
 
+let moved = 0; // where one was last
 const here = () => document.querySelector("[data-row].here");
 
 function move(step) {
   const rows = [...document.querySelectorAll("[data-row]")];
-  if (!rows.length) return;
+  if (!rows.length) return neighbour(step);
   const at = rows.indexOf(here());
-  const next = rows[Math.min(rows.length - 1, Math.max(0, at < 0 ? 0 : at + step))];
+  // What one was at may have left the list.
+  moved = Math.min(rows.length - 1, Math.max(0, at < 0 ? moved : at + step));
+  const next = rows[moved];
   here()?.classList.remove("here");
   next.classList.add("here");
   next.querySelector("a").focus({ preventScroll: true });
   next.scrollIntoView({ block: "nearest" });
+}
+
+// From one conversation to the next of the list that one came from.
+function neighbour(step) {
+  const cases = (sessionStorage.cases || "").split(" ");
+  const at = cases.indexOf(location.pathname);
+  if (at >= 0 && cases[at + step]) location.assign(cases[at + step]);
+}
+
+// The button of that key: for what is selected, else for the case one is at.
+function press(key) {
+  const button = document.querySelector(`[data-key=${key}]`);
+  if (!button) return;
+  if (button.closest("[data-list]") && !document.querySelector("[data-check]:checked")) {
+    if (!here()) return;
+    mark();
+  }
+  button.click();
 }
 
 function mark() {
@@ -461,20 +527,72 @@ function menu() {
 
 // -- writing ------------------------------------------------------------------------------------
 
+// What is begun is kept as a draft. `texts`: what is written; `also`: what belongs to it.
+function drafts(form, texts, also) {
+  const state = form.querySelector("[data-draft-state]");
+  const begun = (written) => Object.values(written).some((each) => each.trim());
+  let timer = null;
+  // `unkept`: something was typed since; `kept`: the text as the server has it.
+  const draft = { unkept: false, kept: texts().content, soon, now, stop };
+
+  // One after the other, so that an older text does not come behind. `leaving`: at once; browsers send it also when the page is gone, but then 64 KiB at most.
+  function now(leaving) {
+    clearTimeout(timer);
+    return (drafting = leaving ? keep(true) : drafting.then(() => keep(false)));
+  }
+
+  async function keep(leaving) {
+    draft.unkept = false;
+    const written = texts();
+    const data = new URLSearchParams({ token, ...also(), ...written });
+    const answer = await fetch(form.dataset.draft, { method: "POST", body: data, headers: { "X-Kanal-Part": "1" }, keepalive: leaving }).catch(() => null);
+    if (answer?.status === 401) gone();
+    if (answer?.ok) draft.kept = begun(written) ? written.content : "";
+    // What was typed meanwhile is not kept yet.
+    if (draft.unkept) return;
+    if (!begun(texts())) state.textContent = "";
+    else if (answer?.ok) state.textContent = state.dataset.kept;
+    else state.textContent = answer?.status === 413 ? state.dataset.tooLong : state.dataset.unkept;
+  }
+
+  function soon() {
+    draft.unkept = true;
+    state.textContent = "";
+    clearTimeout(timer);
+    timer = setTimeout(now, DRAFT_AFTER, false);
+  }
+
+  // It was sent, so there is nothing to keep.
+  function stop() {
+    clearTimeout(timer);
+    draft.unkept = false;
+    draft.kept = "";
+    state.textContent = "";
+  }
+
+  form.addEventListener("left", stop);
+  addEventListener("pagehide", () => draft.unkept && now(true));
+  return draft;
+}
+
+function beginning() {
+  const form = document.querySelector("[data-begins]");
+  if (!form) return;
+  const { subject, content, person } = form.elements;
+  const draft = drafts(form, () => ({ subject: subject.value, content: content.value }), () => ({ person: person.value, user: form.elements.user.value }));
+  form.addEventListener("input", (event) => event.target.matches("[data-files]") || draft.soon());
+}
+
 function composer() {
   const form = document.querySelector("[data-composer]");
   if (!form) return;
   const text = form.querySelector("[data-content]");
   const files = form.querySelector("[data-files]");
   const chosen = chooser(form, document.querySelector("[data-live-list]"));
-  const state = form.querySelector("[data-draft-state]");
   const name = form.querySelector("[data-send-name]");
   let typedAt = 0;
-  let keeping = null;
-  let unkept = false;
   let sent = "";
   let sentFiles = [];
-  let kept = text.value; // as the server has it
 
   const kind = () => form.elements.kind.value;
   const named = () => (name.textContent = kind() === "note" ? name.dataset.note : name.dataset.reply);
@@ -482,30 +600,10 @@ function composer() {
     text.style.height = "auto";
     text.style.height = `${Math.min(text.scrollHeight + 2, GROWN)}px`;
   };
-  // One after the other, so that an older text does not come behind. `leaving`: at once; browsers send it also when the page is gone, but then 64 KiB at most.
-  const keep = (leaving) => (drafting = leaving ? keepNow(true) : drafting.then(() => keepNow(false)));
-  const keepNow = async (leaving) => {
-    unkept = false;
-    const content = text.value;
-    const draft = new URLSearchParams({ token, kind: kind(), content });
-    const answer = await fetch(form.dataset.draft, { method: "POST", body: draft, headers: { "X-Kanal-Part": "1" }, keepalive: leaving }).catch(() => null);
-    if (answer?.status === 401) gone();
-    if (answer?.ok) kept = content.trim() ? content : "";
-    // What was typed meanwhile is not kept yet.
-    if (unkept) return;
-    if (!text.value.trim()) state.textContent = "";
-    else if (answer?.ok) state.textContent = state.dataset.kept;
-    else state.textContent = answer?.status === 413 ? state.dataset.tooLong : state.dataset.unkept;
-  };
-  const keepSoon = () => {
-    unkept = true;
-    state.textContent = "";
-    clearTimeout(keeping);
-    keeping = setTimeout(keep, DRAFT_AFTER, false);
-  };
+  const draft = drafts(form, () => ({ content: text.value }), () => ({ kind: kind() }));
   text.addEventListener("input", () => {
     grow();
-    keepSoon();
+    draft.soon();
     if (kind() === "reply" && Date.now() - typedAt > TYPING_EVERY) {
       typedAt = Date.now();
       fetch(form.dataset.typing, { method: "POST", body: new URLSearchParams({ token }), headers: { "X-Kanal-Part": "1" } }).catch(() => null);
@@ -514,7 +612,7 @@ function composer() {
   form.addEventListener("change", (event) => {
     if (event.target.name === "kind") {
       named();
-      if (text.value.trim()) keepSoon();
+      if (text.value.trim()) draft.soon();
     }
   });
   form.addEventListener("submit", () => {
@@ -542,41 +640,30 @@ function composer() {
     if (!event.target.matches("[data-undo]")) return;
     const whole = event.detail.querySelector("[data-content]").value;
     const begun = text.value;
+    const { kept } = draft;
     text.value = begun === kept || !whole.endsWith(kept) ? whole : whole.slice(0, whole.length - kept.length) + (kept ? "" : "\n\n") + begun;
-    kept = whole;
+    draft.kept = whole;
     // A note that was begun stays one: nothing of it goes out with the reply.
     if (!begun.trim() || kind() !== "note") form.elements.kind.value = event.detail.querySelector("[name=kind]:checked").value;
     named();
-    if (text.value !== whole) keepSoon();
+    if (text.value !== whole) draft.soon();
     grow();
     text.focus();
   };
   document.addEventListener("done", back, true);
-  document.addEventListener(
-    "submit",
-    (event) => {
-      if (!event.target.matches("[data-undo]") || !unkept) return;
-      clearTimeout(keeping);
-      keep(false);
-    },
-    true,
-  );
+  document.addEventListener("submit", (event) => event.target.matches("[data-undo]") && draft.unkept && draft.now(false), true);
   form.addEventListener("done", (event) => {
-    clearTimeout(keeping);
-    unkept = false;
-    kept = "";
+    draft.stop();
     meanwhile.replaceChildren();
     form.elements.once.value = event.detail.querySelector("[name=once]").value;
     form.elements.status.value = "";
-    state.textContent = "";
     // What was written or added meanwhile is not sent yet.
     text.value = text.value.startsWith(sent) ? text.value.slice(sent.length) : text.value;
-    if (text.value.trim()) keepSoon();
+    if (text.value.trim()) draft.soon();
     chosen.keep((file) => !sentFiles.includes(file));
     grow();
     setTimeout(toEnd);
   });
-  addEventListener("pagehide", () => unkept && keep(true));
   setInterval(countDown, 1000);
 
   named();

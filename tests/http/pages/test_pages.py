@@ -13,7 +13,7 @@ from served_api import Api
 from sqlalchemy import event
 from visiting import GOOD, Visitor, join, visitor
 
-from kanal.http.pages.conversation import MAX_DRAFT
+from kanal.http.pages.drafts import MAX_DRAFT
 from kanal.http.pages.live import MAX_OF_STAFF
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -331,7 +331,7 @@ async def test_a_draft_that_is_too_long_leaves_the_former_one(shared_api: Api) -
         assert (await anna.post(f"{path}/draft", {"content": "Kept so far"})).status == 200
         too_long = await anna.post(f"{path}/draft", {"content": "x" * (MAX_DRAFT + 1)})
         assert too_long.status == 413
-        assert ">Kept so far</textarea>" in (await anna.get(path)).text
+        assert "\nKept so far</textarea>" in (await anna.get(path)).text
         assert (await anna.post(f"{path}/draft", {"content": " "})).status == 200
         assert "Kept so far" not in (await anna.get(path)).text
 

@@ -1,14 +1,21 @@
 """Pages of macros, labels, custom fields, groups, business hours and response targets: made, refused beside the input, changed, gone."""
 
+import re
 from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
 import pytest_asyncio
+from aiohttp import ClientResponse
 from served_api import Api
 from visiting import Visitor, form_in, join, visitor
 
+from kanal.http.pages.visit import now
+
 pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+HOUR = 3600 * 1_000_000
+CURSOR = re.compile(r"cursor=([\w-]+)")
 
 
 @pytest.fixture(scope="module")
@@ -156,7 +163,7 @@ async def test_who_may_not_change_settings_is_neither_offered_it_nor_let(shared_
 
 
 async def test_the_inbox_says_what_is_due_and_lists_what_is_overdue(
-    shared_api: Api, anna: Visitor
+    shared_api: Api, anna: Visitor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     api = shared_api
     await api.channel()
@@ -170,9 +177,70 @@ async def test_the_inbox_says_what_is_due_and_lists_what_is_overdue(
     assert (inbox.count(" overdue</span>"), inbox.count("due in 1 hr")) == (1, 1)
     listed = (await anna.get("/inbox?view=overdue")).words
     assert ("Late" in listed, "Soon" in listed) == (True, False)
+    monkeypatch.setattr("kanal.http.pages.live.SILENCE_BEATS", 1)
+    monkeypatch.setattr("kanal.http.pages.live.BEAT_SECONDS", 0.05)
+    async with anna.session.get(f"{api.address}/live?after={head(api)}") as stream:
+        await heard(stream, b"still here")
+        # An hour later nothing has happened, and what waited is late: an open page is told.
+        monkeypatch.setattr("kanal.http.pages.live.now", lambda: now() + HOUR)
+        await heard(stream, b"event: change")
+    monkeypatch.setattr("kanal.http.pages.inbox.now", lambda: now() + HOUR)
+    monkeypatch.setattr("kanal.http.pages.inbox.ROWS", 1)
+    first = (await anna.get("/inbox?view=overdue")).words
+    [further] = CURSOR.findall(first)
+    second = (await anna.get(f"/inbox?view=overdue&cursor={further}")).words
+    assert [("Late" in page, "Soon" in page) for page in (first, second)] == [
+        (True, False),
+        (False, True),
+    ]
+    monkeypatch.undo()
     await api.message(late["case_id"], content="Sorry")
     await api.get("stats_channels.json")
     assert "Late" not in (await anna.get("/inbox?view=overdue")).words
     assert "view=overdue" not in (await anna.get("/inbox")).text
     path = f"response_targets/{made['response_target']['response_target_id']}.json"
     await api.call("DELETE", path)
+
+
+async def test_a_filter_is_made_by_what_is_chosen_and_stands_beside_the_inbox(
+    shared_api: Api, anna: Visitor
+) -> None:
+    api = shared_api
+    await api.channel()
+    mine = await api.case(user_custom_id="f1", subject="Mine, urgent")
+    await api.case(user_custom_id="f2", subject="Not mine, urgent")
+    await api.put(f"cases/{mine['case_id']}.json", {"case": {"staff_id": 1, "priority": "high"}})
+    await anna.get("/filters/new")
+    chosen = {"status[]": ["open"], "staff_id[]": ["me"], "priority[]": ["high", "critical"]}
+    made = await anna.post("/filters", {"filter_name": "Hot", "subject": "urgent", **chosen})
+    assert ("Mine, urgent" in made.text, "Not mine" in made.text) == (True, False)
+    [path] = set(re.findall(r"/filters/\d+", made.text))
+    filter_id = path.rpartition("/")[2]
+    # What a program has set stays when the page changes the rest.
+    conditions = {"status": "open", "staff_id": "me", "from_time": "2018-01-01"}
+    await api.put(f"filters/{filter_id}.json", {"filter": {"conditions": conditions}})
+    shown = await anna.get(path)
+    assert "from_time" in shown.words
+    given = form_in(shown, path)
+    assert (given["status[]"], given["staff_id[]"]) == (["open"], ["me"])
+    refused = await anna.post(path, {**given, "filter_name": " "})
+    assert (refused.status, "This is needed." in refused.words) == (400, True)
+    await anna.post(path, {**given, "filter_name": "Nobody’s", "staff_id[]": ["0"]})
+    row = (await api.get(f"filters/{filter_id}.json"))["filter"]
+    assert (row["filter_name"], row["conditions"]) == (
+        "Nobody’s",
+        {"status": ["open"], "staff_id": [0], "from_time": "2018-01-01"},
+    )
+    assert path not in (await anna.post(f"{path}/delete")).text
+    assert (await anna.get(path)).status == 404
+
+
+async def heard(stream: ClientResponse, words: bytes) -> None:
+    while words not in (line := await stream.content.readline()):
+        assert line
+
+
+def head(api: Api) -> int:
+    """The position of the log."""
+    with api.store.database.reading() as connection:
+        return api.store.database.head(connection)

@@ -5,11 +5,14 @@ from typing import Any
 
 import pytest
 from served_api import Api
-from visiting import Seen, visitor
+from visiting import Seen, form_in, join, visitor
+
+from kanal.http.pages.drafts import MAX_DRAFT
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 TAG = re.compile(r"<(?:input|select|textarea)[^>]*name=\"([^\"]+)\"[^>]*>")
+CURSOR = re.compile(r"cursor=([\w-]+)")
 UNDO = re.compile(r"/messages/(\d+)/undo")
 HIDDEN = re.compile(r'name="(was\[[^"]+\])" value="([^"]*)"')
 
@@ -180,6 +183,33 @@ async def test_staff_begin_a_case_with_somebody_they_know(shared_api: Api) -> No
         assert (await anna.post("/cases/new", {"user": "99999", "content": "x"})).status == 404
 
 
+async def test_a_case_that_is_begun_and_not_sent_is_kept_for_its_author(shared_api: Api) -> None:
+    api = shared_api
+    channel = f"cch{await api.channel(title='Drafting')}"
+    dora = {"channel": channel, "user_custom_id": "dora", "user_full_name": "Dora"}
+    user_id = (await api.case(**dora))["user_id"]
+    whose = {"person": str(user_id), "user": str(user_id)}
+    begun = {**whose, "subject": "Half", "content": "I was"}
+    path = f"/cases/new?user={user_id}"
+    async with visitor(api.address) as anna, visitor(api.address) as other:
+        await anna.sign_in()
+        await join(api, other, "drafts@example.com")
+        assert (await anna.post("/cases/new/draft", begun)).status == 200
+        assert form_in(await anna.get(path), "/cases/new").items() >= begun.items()
+        listed = await anna.get("/cases/new")
+        assert ("Begun and not sent" in listed.words, f'href="{path}"' in listed.text) == (
+            True,
+            True,
+        )
+        assert "I was" not in (await other.get(path)).text + (await other.get("/cases/new")).text
+        long = {**begun, "content": "x" * (MAX_DRAFT + 1)}
+        assert (await anna.post("/cases/new/draft", long)).status == 413
+        assert (await anna.post("/cases/new/draft", {**begun, "person": "99999"})).status == 404
+        await anna.post("/cases/new", {**begun, "content": "I was here"})
+        assert form_in(await anna.get(path), "/cases/new")["content"] == ""
+        assert "Begun and not sent" not in (await anna.get("/cases/new")).words
+
+
 async def test_a_reply_is_taken_back_or_sent_at_once_without_a_script(shared_api: Api) -> None:
     api = shared_api
     channel = await api.channel(title="Undoing")
@@ -197,14 +227,14 @@ async def test_a_reply_is_taken_back_or_sent_at_once_without_a_script(shared_api
         await anna.post(f"{path}/draft", {"content": "begun since"})
         back = await anna.post(f"{path}/messages/{message}/undo")
         assert back.path == f"{path}?done=undone"
-        assert ">Too early\n\nbegun since</textarea>" in back.words
+        assert "\nToo early\n\nbegun since</textarea>" in back.words
         assert (await anna.post(f"{path}/messages/{message}/undo")).status == 404
         assert (await anna.post(f"{path}/messages/{message}/send")).status == 404
         # What was begun for staff alone does not become a part of the reply.
         [message] = UNDO.findall((await anna.post(f"{path}/say", words)).text)
         await anna.post(f"{path}/draft", {"kind": "note", "content": "Only for us"})
         back = await anna.post(f"{path}/messages/{message}/undo")
-        assert ">Too early\n\nOnly for us</textarea>" in back.words
+        assert "\nToo early\n\nOnly for us</textarea>" in back.words
         assert 'value="note" checked' in back.text
         again = await anna.post(f"{path}/say", words)
         [message] = UNDO.findall(again.text)
@@ -233,7 +263,7 @@ async def test_who_answers_what_somebody_has_answered_meanwhile_is_told_first(
         warned = await anna.post(f"{path}/say", words)
         assert (warned.status, "Somebody else has answered" in warned.words) == (400, True)
         assert "Boris was quicker" in warned.words.partition("composer")[2]
-        assert ">Mine, unsent</textarea>" in warned.text
+        assert "\nMine, unsent</textarea>" in warned.text
         said = await api.items(f"{path[1:]}/messages.json", "message")
         assert [each["content"] for each in said][1:] == ["Boris was quicker"]
         # A note disturbs nobody, and who knows of it sends.
@@ -302,9 +332,11 @@ async def test_chats_spam_and_trash_have_views_of_their_own(
             text = (await anna.get(f"/inbox?view={view}")).text
             return [case_id for case_id in made if f'id="case-{case_id}"' in text]
 
-        assert [await shown("chats"), await shown("chats&page=2")] == [made[:2], made[2:]]
-        assert "page=2" in (await anna.get("/inbox?view=chats")).text
-        assert (await anna.get("/inbox?view=chats&page=0")).status == 400
+        assert await shown("chats") == made[:2]
+        [further] = CURSOR.findall((await anna.get("/inbox?view=chats")).words)
+        assert await shown(f"chats&cursor={further}") == made[2:]
+        # It is of that order alone.
+        assert (await anna.get(f"/inbox?view=open&cursor={further}")).status == 400
         for view, action in (("spam", "spam"), ("trash", "trash")):
             await anna.post("/inbox/change", {"case[]": str(made[0]), "action": action})
             assert [await shown(view), await shown("chats")] == [made[:1], made[1:]]
