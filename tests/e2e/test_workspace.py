@@ -14,7 +14,7 @@ from served_api import QUICK_HASHER, Api, caller, settings_of
 from webhook_receiver import Receiver, status
 
 from kanal.bootstrap import appoint_first_administrator, opened, running
-from kanal.http.pages.conversation import MAX_DRAFT
+from kanal.http.pages.drafts import MAX_DRAFT
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(120)]
 
