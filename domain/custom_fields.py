@@ -10,7 +10,12 @@ from typing import Any, Literal
 from msgspec import Struct
 from msgspec.structs import replace
 
-from kanal.domain.errors import CustomFieldNotFound, NoOptions, WrongFieldValues
+from kanal.domain.errors import (
+    CustomFieldNotFound,
+    NoOptions,
+    OptionKeyTaken,
+    WrongFieldValues,
+)
 from kanal.domain.event import Event
 from kanal.domain.stream import Aggregate
 from kanal.domain.work import Work
@@ -47,6 +52,8 @@ class CustomFieldChanged(Event, frozen=True):
     field_id: int
     title: str
     options: dict[str, str]
+    retired: dict[str, str] = {}
+    """Options that were taken away."""
 
 
 class CustomFieldDisabled(Event, frozen=True):
@@ -74,6 +81,8 @@ class CustomField(Struct, frozen=True):
     field_type: FieldType = "text"
     field_level: FieldLevel = "case"
     options: dict[str, str] = {}
+    retired: dict[str, str] = {}
+    """Options that were taken away. Whoever chose one still has its key, so none comes back with another title."""
     active: bool = False
     deleted: bool = False
 
@@ -90,7 +99,8 @@ def evolve(field: CustomField, event: Event) -> CustomField:
                 active=True,
             )
         case CustomFieldChanged():
-            return replace(field, title=event.title, options=event.options)
+            retired = _retired(field, event.options)
+            return replace(field, title=event.title, options=event.options, retired=retired)
         case CustomFieldDisabled():
             return replace(field, active=False)
         case CustomFieldEnabled():
@@ -100,7 +110,7 @@ def evolve(field: CustomField, event: Event) -> CustomField:
     return field
 
 
-CUSTOM_FIELDS = Aggregate("custom_field", CustomField(), evolve)
+CUSTOM_FIELDS = Aggregate("custom_field", CustomField(), evolve, version=2)
 
 
 def key_of(field_id: int) -> str:
@@ -141,19 +151,23 @@ def change_field(
     title: str | None = None,
     options: Mapping[str, str] | None = None,
 ) -> int:
-    """None means "as it is". An option that is left out takes nothing from those who have it.
+    """None means "as it is". An option that is left out takes nothing from those who have it, and comes back as it was or not at all.
 
-    Raises CustomFieldNotFound.
+    Raises CustomFieldNotFound, NoOptions, OptionKeyTaken.
     """
     field = existing_field(work, field_id)
-    changed = replace(
-        field,
+    kept = field.options if options is None else _options(field.field_type, options)
+    for key, was in field.retired.items():
+        if kept.get(key, was) != was:
+            raise OptionKeyTaken(key, was)
+    changed = CustomFieldChanged(
+        field_id=field_id,
         title=field.title if title is None else title,
-        options=field.options if options is None else _options(field.field_type, options),
+        options=kept,
+        retired=_retired(field, kept),
     )
-    if changed != field:
-        event = CustomFieldChanged(field_id=field_id, title=changed.title, options=changed.options)
-        work.record(CUSTOM_FIELDS, field_id, event)
+    if (changed.title, changed.options) != (field.title, field.options):
+        work.record(CUSTOM_FIELDS, field_id, changed)
     return field_id
 
 
@@ -192,6 +206,11 @@ def _options(field_type: FieldType, given: Mapping[str, str]) -> dict[str, str]:
     if not given:
         raise NoOptions
     return dict(given)
+
+
+def _retired(field: CustomField, options: Mapping[str, str]) -> dict[str, str]:
+    were = field.retired | field.options
+    return {key: title for key, title in were.items() if key not in options}
 
 
 # -- values --------------------------------------------------------------------------------------

@@ -70,6 +70,7 @@
     ├── ChatIsCompleted
     ├── StaffStatusFixed
     ├── NoOptions
+    ├── OptionKeyTaken
     ├── WrongFieldValues
     ├── WrongRule
     ├── WebhookBodyTooLong
@@ -654,6 +655,17 @@ class NoOptions(DomainError):
 
     def __init__(self) -> None:
         super().__init__('A select needs field_data: {"1": "First choice", "2": "Second choice"}.')
+
+
+class OptionKeyTaken(DomainError):
+    code = "field_data_key_taken"
+
+    def __init__(self, key: str, title: str) -> None:
+        self.fields = {f"field_data.{key}": "is the key of an option that was taken away"}
+        super().__init__(
+            f'The key {key} is that of "{title}", which was taken away and which some may still have: '
+            "a new option needs another key."
+        )
 
 
 class WrongFieldValues(DomainError):

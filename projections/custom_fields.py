@@ -24,6 +24,7 @@ from kanal.domain.custom_fields import (
     CustomFieldEnabled,
     FieldLevel,
     FieldType,
+    Value,
     Values,
     id_of,
 )
@@ -66,6 +67,8 @@ class CustomFieldRow(NamedTuple):
     field_level: FieldLevel
     options: dict[str, str]
     """Of a select: key -> title."""
+    retired: dict[str, str]
+    """Options that were taken away."""
     active: bool
     created_at: int
     updated_at: int
@@ -87,6 +90,7 @@ def define(metadata: MetaData, name: Names) -> Iterable[Table]:
         text("field_type"),
         text("field_level"),
         text("options"),
+        text("retired"),
         flag("active"),
         number("created_at"),
         number("updated_at"),
@@ -117,7 +121,8 @@ def fold(changes: Changes, tables: Tables, recorded: Recorded) -> None:
                 "title": event.title,
                 "field_type": event.field_type,
                 "field_level": event.field_level,
-                "options": msgspec.json.encode(event.options).decode(),
+                "options": stored(event.options),
+                "retired": NO_VALUES,
                 "active": True,
                 "created_at": at,
                 "updated_at": at,
@@ -126,7 +131,8 @@ def fold(changes: Changes, tables: Tables, recorded: Recorded) -> None:
         case CustomFieldChanged():
             changed = {
                 "title": event.title,
-                "options": msgspec.json.encode(event.options).decode(),
+                "options": stored(event.options),
+                "retired": stored(event.retired),
                 "updated_at": at,
             }
             changes.update(fields, (event.field_id,), changed)
@@ -172,7 +178,7 @@ def _fold_values(
 
 PROJECTION = ReadModel(
     name="custom_fields",
-    version=2,
+    version=3,
     handles=dict.fromkeys(
         (
             CustomFieldCreated,
@@ -206,11 +212,12 @@ def listed(connection: Connection, views: Views, page: Page) -> Found[CustomFiel
 
 def _row(columns: Iterable[Any]) -> CustomFieldRow:
     row = CustomFieldRow._make(columns)
-    return row._replace(options=_OPTIONS.decode(str(row.options)))
+    options, retired = (_OPTIONS.decode(str(each)) for each in (row.options, row.retired))
+    return row._replace(options=options, retired=retired)
 
 
-def stored(values: Values) -> str:
-    """As a row of a case or user keeps them."""
+def stored(values: Mapping[str, Value]) -> str:
+    """As a row of a case, a user, or a field keeps them."""
     return msgspec.json.encode(values).decode()
 
 

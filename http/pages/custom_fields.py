@@ -1,5 +1,6 @@
 """/fields: what an account wants to know of its customers and cases."""
 
+from collections.abc import Iterable
 from functools import partial
 from typing import Any, Final, get_args
 
@@ -15,6 +16,7 @@ from kanal.http.pages.form_values import mapping, word
 from kanal.http.pages.settings_forms import kept, shown
 from kanal.http.pages.visit import Visit
 from kanal.projections import custom_fields as read
+from kanal.projections.custom_fields import CustomFieldRow
 
 TYPES: Final[tuple[str, ...]] = get_args(FieldType)
 LEVELS: Final[tuple[str, ...]] = get_args(FieldLevel)
@@ -48,11 +50,13 @@ async def create(visit: Visit) -> web.StreamResponse:
 
 
 async def edit(visit: Visit) -> web.StreamResponse:
-    return await _form(visit, NO_FAULTS, None)
+    row = await _row(visit)
+    return await _form(visit, NO_FAULTS, row, {"title": row.title, "field_data": row.options})
 
 
 async def change(visit: Visit) -> web.StreamResponse:
-    typed = await _typed(visit)
+    row = await _row(visit)
+    typed = await _typed(visit, row.retired)
 
     async def keep() -> None:
         wanted = {"title": typed["title"], "field_data": typed["field_data"]}
@@ -65,7 +69,7 @@ async def change(visit: Visit) -> web.StreamResponse:
         )
         await visit.submit(command)
 
-    return await kept(visit, keep(), "/fields", partial(_form, visit, typed=typed))
+    return await kept(visit, keep(), "/fields", partial(_form, visit, row=row, typed=typed))
 
 
 async def change_state(visit: Visit) -> web.StreamResponse:
@@ -80,8 +84,8 @@ async def change_state(visit: Visit) -> web.StreamResponse:
     return visit.see("/fields", done="deleted" if action == "delete" else "saved")
 
 
-async def _typed(visit: Visit) -> dict[str, Any]:
-    """As callers of the API write it. Further options have the next free numbers as their keys."""
+async def _typed(visit: Visit, retired: Iterable[str] = ()) -> dict[str, Any]:
+    """As callers of the API write it. Further options have the next numbers as their keys that no option ever had."""
     fields = (await visit.body()).fields
     there = {
         key.removeprefix(OPTION): word(title).strip()
@@ -89,8 +93,8 @@ async def _typed(visit: Visit) -> dict[str, Any]:
     }
     options = {key: title for key, title in there.items() if title}
     more = [line.strip() for line in word(fields.get("more")).splitlines() if line.strip()]
-    # Also of those that are taken away: whoever has one has not chosen what comes in its place.
-    numbers = [int(key) for key in there if key.isdecimal() and len(key) <= MAX_ID_DIGITS]
+    keys = (*there, *retired)
+    numbers = [int(key) for key in keys if key.isdecimal() and len(key) <= MAX_ID_DIGITS]
     for number, title in enumerate(more, start=max(numbers, default=0) + 1):
         options[str(number)] = title
     return {
@@ -107,12 +111,17 @@ async def _new(visit: Visit, faults: Faults, typed: dict[str, Any]) -> web.Strea
     )
 
 
-async def _form(visit: Visit, faults: Faults, typed: dict[str, Any] | None) -> web.StreamResponse:
+async def _form(
+    visit: Visit, faults: Faults, row: CustomFieldRow, typed: dict[str, Any]
+) -> web.StreamResponse:
+    return await shown(visit, "custom_field.html", faults, row=row, typed=typed)
+
+
+async def _row(visit: Visit) -> CustomFieldRow:
     row = await visit.read(read.find, _field_id(visit))
     if row is None:
         raise CustomFieldNotFound(visit.path("field"))
-    values = typed or {"title": row.title, "field_data": row.options}
-    return await shown(visit, "custom_field.html", faults, row=row, typed=values)
+    return row
 
 
 def _field_id(visit: Visit) -> int:

@@ -22,7 +22,12 @@ from kanal.domain.custom_fields import (
     disable_field,
     enable_field,
 )
-from kanal.domain.errors import CustomFieldNotFound, NoOptions, WrongFieldValues
+from kanal.domain.errors import (
+    CustomFieldNotFound,
+    NoOptions,
+    OptionKeyTaken,
+    WrongFieldValues,
+)
 from kanal.domain.identities import delete_user, register_user
 from kanal.domain.users import UserFieldsChanged, UserWasDeleted, change_user
 
@@ -86,9 +91,23 @@ def test_title_and_options_change_and_what_is_set_already_is_no_event() -> None:
     )
     story.when(change_field, field_id=3, title="Colour", options=COLOURS).then()
     story.when(change_field, field_id=3, options={"2": "Blue"}).then(
-        CustomFieldChanged(field_id=3, title="Colour", options={"2": "Blue"})
+        CustomFieldChanged(field_id=3, title="Colour", options={"2": "Blue"}, retired=COLOURS)
     )
     story.when(change_field, field_id=3, options={}).refused(NoOptions)
+
+
+def test_an_option_s_key_never_comes_back_for_another_one() -> None:
+    story = defined().given(change_field, field_id=3, options={"1": "Scarlet"})
+    story.given(change_field, field_id=3, options={"1": "Scarlet", "2": "Blue"})
+    story.when(change_field, field_id=3, options={"1": "Red", "7": "Grey"}).refused(OptionKeyTaken)
+    # The very option may come back, and what is there may be called otherwise.
+    again = {"1": "Red", "7": "Green"}
+    story.when(change_field, field_id=3, options=again).then(
+        CustomFieldChanged(field_id=3, title="F", options=again, retired={"2": "Blue"})
+    )
+    story.when(change_field, field_id=3, title="G").then(
+        CustomFieldChanged(field_id=3, title="G", options=again, retired={"2": "Blue"})
+    )
 
 
 def test_fields_are_disabled_enabled_and_deleted_once() -> None:

@@ -76,6 +76,7 @@ def test_a_field_shows_its_latest_definition(log: Log, connection: Connection) -
         field_type="select",
         field_level="case",
         options={"2": "Синий"},
+        retired={"1": "Red"},
         active=False,
         created_at=made,
         updated_at=log.now,

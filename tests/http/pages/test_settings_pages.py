@@ -63,6 +63,14 @@ async def test_a_choice_has_options_that_keep_their_keys(shared_api: Api, anna: 
     await anna.post("/fields/1", {**given, "options[o2]": "", "more": "Platinum"})
     field = await last(shared_api, "custom_fields", "custom_field")
     assert field["field_data"] == {"1": "Basic", "3": "Platinum"}
+    # Nor does one that comes later, and a form from before cannot give it another meaning.
+    given = form_in(await anna.get("/fields/1"), "/fields/1")
+    await anna.post("/fields/1", {**given, "options[o3]": ""})
+    stale = await anna.post("/fields/1", {**given, "options[o3]": "Diamond"})
+    assert (stale.status, "taken away meanwhile" in stale.words) == (400, True)
+    await anna.post("/fields/1", {**given, "options[o3]": "", "more": "Silver"})
+    field = await last(shared_api, "custom_fields", "custom_field")
+    assert field["field_data"] == {"1": "Basic", "4": "Silver"}
     await anna.post("/fields/1/state", {"action": "disable"})
     assert not (await last(shared_api, "custom_fields", "custom_field"))["active"]
     await anna.post("/fields/1/state", {"action": "delete"})
