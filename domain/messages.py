@@ -182,9 +182,14 @@ def settle_files(
 ) -> tuple[str, ...]:
     """Attach awaited files that were fetched, give up those in `missed` (address and reason), send what waited for them.
 
-    Returns the tokens that were taken. What is not awaited (any more) is left alone, so it may be done again.
+    Returns the tokens that were taken, none in a case that was deleted for good. What is not awaited (any more) is left
+    alone, so it may be done again.
     """
     message = work.load(MESSAGES, message_id)
+    case = work.load(CASES, message.case_id)
+    if case.deleted:
+        _send(work, message_id, message)  # which discards what waited for them
+        return ()
     room = MAX_TOTAL - message.size
     files: list[NewFile] = []
     given_up: list[MissedFile] = []
@@ -198,7 +203,6 @@ def settle_files(
             room -= fetched[url].file_size
     if not files and not given_up:
         return ()
-    case = work.load(CASES, message.case_id)
     settled = MessageFilesFetched(
         **about(case, message_id),
         files=numbered(work, files),

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from operator import itemgetter
 from typing import Any, Protocol
 
-from sqlalchemy import Connection, Dialect, Table, bindparam, delete, update
+from sqlalchemy import ColumnElement, Connection, Dialect, Table, bindparam, delete, update
 from sqlalchemy.dialects import sqlite
 
 from kanal.domain.event import Event
@@ -78,6 +78,7 @@ class Changes:
     def __init__(self) -> None:
         self._tables: dict[Table, _TableChanges] = {}
         self._advances: defaultdict[Table, list[Recorded]] = defaultdict(list)
+        self._clearances: list[tuple[Table, ColumnElement[bool]]] = []
 
     def advance(self, table: Table, recorded: Recorded) -> None:
         """The table's `Advance` gets it, in the flush at the latest, with all others of the transaction in their order."""
@@ -103,6 +104,13 @@ class Changes:
     def delete(self, table: Table, key: Key) -> None:
         self._of(table).delete(key)
 
+    def clear(self, table: Table, rows: ColumnElement[bool]) -> None:
+        """Delete rows whose keys no event says, behind all else of these changes and in the order of these calls.
+
+        No later event may make such rows, or what is there would depend on what was flushed together.
+        """
+        self._clearances.append((table, rows))
+
     def flush(self, connection: Connection, *, bulk: bool = False) -> None:
         """Can be done again, if the transaction was rolled back.
 
@@ -120,6 +128,8 @@ class Changes:
             advanced = Changes()
             advance(advanced, connection, events)
             advanced.flush(connection, bulk=bulk)
+        for table, rows in self._clearances:
+            connection.execute(delete(table).where(rows))
 
     def _of(self, table: Table) -> "_TableChanges":
         changes = self._tables.get(table)

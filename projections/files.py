@@ -9,7 +9,7 @@ import msgspec
 from msgspec import Struct
 from sqlalchemy import Connection, Index, MetaData, Select, Table, select
 
-from kanal.domain.case_events import MessageAdded
+from kanal.domain.case_events import CaseDeleted, MessageAdded
 from kanal.domain.files import FileRef, MissedFile
 from kanal.domain.message_events import (
     MessageDeleted,
@@ -65,18 +65,23 @@ def _host(url: str) -> str:
 
 def define(metadata: MetaData, name: Names) -> Iterable[Table]:
     files, missed, awaited = name("files"), name("missed_files"), name("awaited_files")
+    asked_for = name("asked_for_files")
     yield Table(
         files,
         metadata,
         number("file_id", key=True),
         number("message_id"),
+        number("case_id"),
         text("file_name"),
         number("file_size"),
         text("mime_type"),
         text("token"),
         Index(f"{files}_message", "message_id"),
+        Index(f"{files}_case", "case_id"),
         Index(f"{files}_token", "token", unique=True),
     )
+    # Of every file that an event has ever mentioned, so that its bytes are not taken for orphans.
+    yield Table(name("file_tokens"), metadata, text("token", key=True))
     yield Table(
         missed,
         metadata,
@@ -91,15 +96,29 @@ def define(metadata: MetaData, name: Names) -> Iterable[Table]:
         text("urls"),
         number("since"),
     )
+    # Messages with rows in either of these, for good.
+    yield Table(
+        asked_for,
+        metadata,
+        number("message_id", key=True),
+        number("case_id"),
+        Index(f"{asked_for}_case", "case_id"),
+    )
 
 
 def fold(changes: Changes, tables: Tables, recorded: Recorded) -> None:
+    asked_for = tables["asked_for_files"]
     event = recorded.event
     match event:
         case MessageAdded(sent_at=0) | MessageScheduled():
-            # One that waited brings no file that was not there before.
-            _insert(changes, tables, event.message_id, event.attachments)
+            _insert(changes, tables, event, event.attachments)
+        case MessageAdded():
+            # It waited and brings no file that was not there before; its case may have been merged meanwhile.
+            for file in event.attachments:
+                changes.update(tables["files"], (file.file_id,), {"case_id": event.case_id})
+            changes.update(asked_for, (event.message_id,), {"case_id": event.case_id})
         case MessageFilesAwaited():
+            changes.insert(asked_for, {"message_id": event.message_id, "case_id": event.case_id})
             row = {
                 "message_id": event.message_id,
                 "urls": _stored(event.urls),
@@ -107,7 +126,7 @@ def fold(changes: Changes, tables: Tables, recorded: Recorded) -> None:
             }
             changes.insert(tables["awaited_files"], row)
         case MessageFilesFetched():
-            _insert(changes, tables, event.message_id, event.files)
+            _insert(changes, tables, event, event.files)
             for each in event.missed:
                 missed = {"message_id": event.message_id, "url": each.url, "reason": each.reason}
                 changes.insert(tables["missed_files"], missed)
@@ -118,19 +137,33 @@ def fold(changes: Changes, tables: Tables, recorded: Recorded) -> None:
                 changes.delete(tables["awaited_files"], (event.message_id,))
         case MessageDeleted() | MessageDiscarded():
             changes.delete(tables["awaited_files"], (event.message_id,))
+        case CaseDeleted():
+            of_case = asked_for.c.case_id == event.case_id
+            for table in (tables["awaited_files"], tables["missed_files"]):
+                asked = select(asked_for.c.message_id).where(of_case)
+                changes.clear(table, table.c.message_id.in_(asked))
+            changes.clear(asked_for, of_case)
+            changes.clear(tables["files"], tables["files"].c.case_id == event.case_id)
 
 
-def _insert(changes: Changes, tables: Tables, message_id: int, files: Iterable[FileRef]) -> None:
+def _insert(
+    changes: Changes,
+    tables: Tables,
+    event: MessageAdded | MessageScheduled | MessageFilesFetched,
+    files: Iterable[FileRef],
+) -> None:
     for file in files:
         row = {
             "file_id": file.file_id,
-            "message_id": message_id,
+            "message_id": event.message_id,
+            "case_id": event.case_id,
             "file_name": file.file_name,
             "file_size": file.file_size,
             "mime_type": file.mime_type,
             "token": file.token,
         }
         changes.insert(tables["files"], row)
+        changes.insert(tables["file_tokens"], {"token": file.token})
 
 
 def _stored(urls: Sequence[str]) -> str:
@@ -139,7 +172,7 @@ def _stored(urls: Sequence[str]) -> str:
 
 PROJECTION = ReadModel(
     name="files",
-    version=1,
+    version=2,
     handles=dict.fromkeys(
         (
             MessageAdded,
@@ -148,6 +181,7 @@ PROJECTION = ReadModel(
             MessageFilesFetched,
             MessageDeleted,
             MessageDiscarded,
+            CaseDeleted,
         ),
         fold,
     ),
@@ -208,5 +242,5 @@ def to_fetch(connection: Connection, views: Views, limit: int) -> list[Awaited]:
 
 def mentioned(connection: Connection, views: Views, tokens: Sequence[str]) -> set[str]:
     """Those of the tokens that some event mentions, whether its message is still shown or not."""
-    files = views.files["files"]
-    return set(connection.scalars(select(files.c.token).where(files.c.token.in_(tokens))))
+    token = views.files["file_tokens"].c.token
+    return set(connection.scalars(select(token).where(token.in_(tokens))))

@@ -5,7 +5,7 @@ from typing import Any, Literal, NamedTuple
 
 from sqlalchemy import Connection, Index, MetaData, Table, func, select
 
-from kanal.domain.case_events import MessageAdded, MessageKind, Rating
+from kanal.domain.case_events import CaseDeleted, MessageAdded, MessageKind, Rating
 from kanal.domain.message_events import (
     MessageDeleted,
     MessageDiscarded,
@@ -167,11 +167,13 @@ def fold(changes: Changes, tables: Tables, recorded: Recorded) -> None:
             gone = {"content": "", "content_html": "", "rating_comment": ""}
             flags = {"deleted": True, "revised": True, "pending": False}
             changes.update(messages, (event.message_id,), gone | flags)
+        case CaseDeleted():
+            changes.clear(messages, messages.c.case_id == event.case_id)
 
 
 PROJECTION = ReadModel(
     name="messages",
-    version=4,
+    version=5,
     handles=dict.fromkeys(
         (
             MessageAdded,
@@ -181,6 +183,7 @@ PROJECTION = ReadModel(
             MessageRated,
             MessageDeleted,
             MessageDiscarded,
+            CaseDeleted,
         ),
         fold,
     ),
@@ -215,8 +218,7 @@ def of_case(
 ) -> Found[MessageRow]:
     """A page of the conversation, or without one its last 100 messages, in either case in that order.
 
-    `staff_only`: with notes and what is not sent yet. Rows of a case that was deleted for good are still here: ask
-    `cases.find` first.
+    `staff_only`: with notes and what is not sent yet.
     """
     messages = views.messages["messages"]
     query = columns_of(messages, MessageRow).where(

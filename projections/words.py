@@ -106,26 +106,44 @@ def define(metadata: MetaData, name: Names) -> Iterable[Table]:
             Index(f"{table}_words", "words", postgresql_using="gin").ddl_if("postgresql"),
             info={TOKENIZER: "ascii", IN_ORDER: True},
         )
+    # FTS5 finds no row by what is no word: here is which words go with a case.
+    said_in = name("said_in")
+    yield Table(
+        said_in,
+        metadata,
+        number("message_id", key=True),
+        number("case_id"),
+        Index(f"{said_in}_case", "case_id"),
+    )
 
 
 def fold(changes: Changes, tables: Tables, recorded: Recorded) -> None:
     said, subjects, people = (tables[f"words_{each}"] for each in ("said", "subjects", "people"))
+    said_in = tables["said_in"]
     event = recorded.event
     match event:
         case MessageAdded(sent_at=0) | MessageScheduled():
             words = stored(event.content or plain_text(event.content_html))
             changes.insert(said, {"rowid": event.message_id, "words": words})
+            changes.insert(said_in, {"message_id": event.message_id, "case_id": event.case_id})
+        case MessageAdded():
+            # It waited; the case may have been merged meanwhile.
+            changes.update(said_in, (event.message_id,), {"case_id": event.case_id})
         case MessageEdited():
             words = stored(event.content or plain_text(event.content_html))
             changes.update(said, (event.message_id,), {"words": words})
         case MessageDeleted() | MessageDiscarded():
             changes.delete(said, (event.message_id,))
+            changes.delete(said_in, (event.message_id,))
         case CaseOpened():
             changes.insert(subjects, {"rowid": event.case_id, "words": stored(event.subject)})
         case CaseSubjectChanged():
             changes.update(subjects, (event.case_id,), {"words": stored(event.new)})
         case CaseDeleted():
             changes.delete(subjects, (event.case_id,))
+            of_case = said_in.c.case_id == event.case_id
+            changes.clear(said, said.c.rowid.in_(select(said_in.c.message_id).where(of_case)))
+            changes.clear(said_in, of_case)
         case UserRegistered():
             changes.insert(people, {"rowid": event.user_id, "words": stored(event.full_name)})
         case UserChanged():
@@ -136,7 +154,7 @@ def fold(changes: Changes, tables: Tables, recorded: Recorded) -> None:
 
 PROJECTION = ReadModel(
     name="words",
-    version=2,
+    version=3,
     handles=dict.fromkeys(
         (
             MessageAdded,

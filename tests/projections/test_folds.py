@@ -45,6 +45,7 @@ from kanal.domain.errors import DomainError
 from kanal.domain.files import NewFile
 from kanal.domain.identities import Identification
 from kanal.domain.message_events import MessageScheduled
+from kanal.projections import files
 from kanal.projections.as_of import folded
 from kanal.projections.cases import CaseRow
 from kanal.projections.cases import find as find_case
@@ -57,7 +58,8 @@ from kanal.projections.groups import GroupRow
 from kanal.projections.labels import LabelRow
 from kanal.projections.languages import LanguageRow
 from kanal.projections.links import ConflictRow
-from kanal.projections.messages import MessageRow, of_case
+from kanal.projections.messages import MessageRow
+from kanal.projections.messages import of_case as messages_of_case
 from kanal.projections.registry import CORE
 from kanal.projections.rules import RuleRow
 from kanal.projections.scheduled import ScheduledRow
@@ -332,6 +334,44 @@ def test_a_conversation_fills_the_same_rows_on_every_database(connection: Connec
         assert kept == counted
 
 
+def test_nothing_that_was_said_in_a_case_outlives_it(connection: Connection) -> None:
+    log = prepared()
+    word = "betrayal"
+    url = f"https://example.com/{word}"
+    file = NewFile(word, 1, "text/plain", "token")
+    who = Identification(channel_id=1, external_id="a")
+    log.do(custom_fields.create_field, title="F", field_type="text", field_level="case")
+    for _ in range(2):
+        log.do(conversation.open_case, channel="", who=who, subject=word, content=word)
+    waits = {"case_id": 1, "staff_id": 1, "content": word, "send_at": START * 2}
+    log.do(messages.schedule_staff_reply, **waits, files=(file,))
+    asked = {"case_id": 2, "staff_id": 1, "attachment_urls": (url,)}
+    note = log.do(conversation.add_note, **asked, content=word).message_id
+    log.do(messages.settle_files, message_id=note, fetched={}, missed={url: word})
+    log.do(conversation.add_note, **asked, content=word)
+    values = custom_fields.GivenValues(day=str, values={"cf_1": word})
+    log.do(cases.change_case, case_id=1, given_values=values)
+    log.do(cases.rate_case, case_id=1, rating="low", rating_comment=word)
+    # What waited in the case goes where that went, and stays when only that is deleted.
+    log.do(cases.merge_case, case_id=1, parent_case_id=2)
+    log.now = START * 2
+    assert log.do(messages.send_scheduled, message_id=3)
+    models = folded_at_once(connection, log.events)
+    already = len(log.events)
+    log.do(cases.delete_case, case_id=1)
+    models.fold(log.events[already:])
+    assert models.ask(messages_of_case, 2).total == 4
+    assert models.ask(files.find, "token")
+
+    already = len(log.events)
+    log.do(cases.delete_case, case_id=2)
+    models.fold(log.events[already:])
+    left = {table for table, rows in models.rows().items() if word in repr(rows)}
+    assert not left
+    # Its bytes are still mentioned by the log.
+    assert models.ask(files.mentioned, ["token", "unknown"]) == {"token"}
+
+
 def test_generations_stand_beside_each_other(connection: Connection) -> None:
     live = folded_at_once(connection, a_conversation().events)
     before = live.rows()
@@ -351,6 +391,7 @@ def test_a_generation_always_has_the_same_tables(model: Any) -> None:
 HIDDEN = {
     "staff": {"deleted", "left_at"},
     "groups": {"deleted", "left_at"},
+    "files": {"case_id"},
 }
 """Columns for searching, and for who is shown and hands over at all."""
 
@@ -399,7 +440,7 @@ def test_an_earlier_moment_is_answered_from_the_case_s_own_events() -> None:
     def then(position: int) -> tuple[CaseRow | None, list[str]]:
         upto = [recorded for recorded in own if recorded.position <= position]
         with folded(models, upto) as (connection, views):
-            found = of_case(connection, views, 1)
+            found = messages_of_case(connection, views, 1)
             return find_case(connection, views, 1), [message.content for message in found.rows]
 
     before, texts = then(own[1].position)
