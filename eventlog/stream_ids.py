@@ -9,6 +9,8 @@ from kanal.domain.stream import Aggregate
 
 NAMESPACE = UUID("0d1b7e3a-6a0a-5c1e-9c43-6b616e616c00")
 """Never changes: every stream of every installation depends on it."""
+FINGERPRINT_DIGITS = 16
+"""Hexadecimal: no two secrets of an installation come to have the same."""
 
 
 class StreamIds:
@@ -29,3 +31,7 @@ class StreamIds:
         """32 bytes that tell nothing to whoever lacks the installation's secret."""
         data = text.encode() if isinstance(text, str) else text
         return hmac.digest(self._secret, data, hashlib.sha256)
+
+    def fingerprint(self, secret: str) -> str:
+        """What events and answers have of a key or secret: whoever sees it can tell them apart, and no more."""
+        return self.keyed_hash(secret).hex()[:FINGERPRINT_DIGITS]

@@ -27,7 +27,6 @@ from kanal.projections.staff_keys import limits_of
 KEY_BYTES = 32
 PREFIX = "kanal_"
 """Lets people and secret scanners see what it is."""
-FINGERPRINT_DIGITS = 16
 
 
 class NewApiKey(NamedTuple):
@@ -35,7 +34,6 @@ class NewApiKey(NamedTuple):
     """Shown once."""
     hash: bytes
     fingerprint: str
-    """For the event: it tells nothing to whoever lacks the installation's secret."""
 
 
 class Holder(NamedTuple):
@@ -50,8 +48,7 @@ class Holder(NamedTuple):
 def new_key(stream_ids: StreamIds, key: str = "") -> NewApiKey:
     """A random key, or the one that the operator gave, taken as it is."""
     key = key or PREFIX + secrets.token_urlsafe(KEY_BYTES)
-    fingerprint = stream_ids.keyed_hash(key).hex()[:FINGERPRINT_DIGITS]
-    return NewApiKey(key, hash_of(key), fingerprint)
+    return NewApiKey(key, hash_of(key), stream_ids.fingerprint(key))
 
 
 def hash_of(key: str) -> bytes:

@@ -13,7 +13,6 @@ from kanal.domain.actions import Action
 from kanal.domain.rule_webhooks import lane_of, longest_url, webhooks_in
 from kanal.domain.rules import RULES
 from kanal.domain.work import Work
-from kanal.http.api.custom_channels import fingerprint_of
 from kanal.http.context import Context
 from kanal.http.errors import ApiError
 
@@ -34,6 +33,7 @@ def prepared(context: Context, given: Sequence[Action]) -> Prepared:
     secrets: dict[int, str] = {}
     headers: dict[int, dict[str, str]] = {}
     refused: dict[str, str] = {}
+    fingerprint = context.stream_ids.fingerprint
     for place, action in enumerate(given):
         if action.type == "webhook":
             destination = dict(action.destination)
@@ -41,11 +41,11 @@ def prepared(context: Context, given: Sequence[Action]) -> Prepared:
                 refused[f"actions.{place}.action_destination.url"] = problem.sentence
             if not destination["webhook_id"]:
                 secrets[place] = new_secret()
-                destination["fingerprint"] = fingerprint_of(context, secrets[place])
+                destination["fingerprint"] = fingerprint(secrets[place])
             if destination["headers"] is not None:
                 headers[place] = destination["headers"]
                 destination["headers"] = [
-                    {"name": name, "fingerprint": fingerprint_of(context, value)}
+                    {"name": name, "fingerprint": fingerprint(value)}
                     for name, value in sorted(headers[place].items())
                 ]
             action = replace(action, destination=destination)

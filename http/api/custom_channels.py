@@ -55,8 +55,6 @@ MAX_UNDO_SECONDS = 60
 MAX_RATE = 60_000
 """In a minute: more than one process sends."""
 
-FINGERPRINT_DIGITS = 16
-
 OPTION = "webhook_"
 URLS = ("webhook_url", "webhook_shadow_url")
 OPTIONS = frozenset(WebhookOptions.__struct_fields__)
@@ -160,7 +158,7 @@ class ChannelFields(Fields):
         webhook = {name.removeprefix(OPTION): given.pop(name) for name in names}
         if self.webhook_headers is not None:
             webhook["headers"] = tuple(
-                Header(name, fingerprint_of(context, value))
+                Header(name, context.stream_ids.fingerprint(value))
                 for name, value in sorted(self.webhook_headers.items())
             )
         return {**given, "webhook": webhook}
@@ -285,7 +283,7 @@ async def make_channel(call: Caller, given: NewChannel) -> MadeChannel:
     """Raises ApiError."""
     _check_reach(call.context, given, given.webhook_url or "", given.webhook_networks or ())
     secret = new_secret()
-    fingerprint = fingerprint_of(call.context, secret)
+    fingerprint = call.context.stream_ids.fingerprint(secret)
 
     def keep(connection: Connection, channel_id: int) -> None:
         kept_secrets.keep(connection, channel_id, secret, at=call.context.writer.clock())
@@ -461,11 +459,6 @@ def shown_delivery(row: overview.ChannelRow, dates: Dates) -> ChannelDeliveryAns
         oldest_waiting_since=dates.moment(row.oldest_at),
         oldest_waiting_seconds=None if age is None else max(0, age // 1_000_000),
     )
-
-
-def fingerprint_of(context: Context, secret: str) -> str:
-    """What events and answers have of a secret: whoever sees it can tell secrets apart, and no more."""
-    return context.stream_ids.keyed_hash(secret).hex()[:FINGERPRINT_DIGITS]
 
 
 async def submit_change(

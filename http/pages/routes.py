@@ -85,11 +85,11 @@ PAGES = (
     Page("GET", "/channels/{channel}", channels.show, Right.SEE),
     Page("GET", "/channels/{channel}/settings", channel_settings.show, Right.MANAGE_CHANNEL),
     Page("POST", "/channels/{channel}/settings", channel_settings.change, Right.MANAGE_CHANNEL),
-    Page("POST", "/channels/{channel}/secrets", channel_settings.make_secret, Right.MANAGE_CHANNEL),
+    Page("POST", "/channels/{channel}/secrets", channel_settings.rotate, Right.MANAGE_CHANNEL),
     Page(
         "POST",
         "/channels/{channel}/secrets/revoke",
-        channel_settings.revoke_secret,
+        channel_settings.revoke,
         Right.MANAGE_CHANNEL,
     ),
     Page(
@@ -137,13 +137,13 @@ PAGES = (
     Page(
         "POST",
         "/rules/{rule}/webhooks/{webhook}/secrets",
-        rule_webhooks.rotate_secret,
+        rule_webhooks.rotate,
         Right.MANAGE_RULES,
     ),
     Page(
         "POST",
         "/rules/{rule}/webhooks/{webhook}/secrets/delete",
-        rule_webhooks.take_secret,
+        rule_webhooks.revoke,
         Right.MANAGE_RULES,
     ),
     Page("POST", "/rules/{rule}/webhooks/{webhook}/test", rule_webhooks.test, Right.MANAGE_RULES),

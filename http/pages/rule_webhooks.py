@@ -6,30 +6,30 @@ from aiohttp import web
 from pydantic import BeforeValidator
 
 from kanal.domain.errors import RuleNotFound, RuleWebhookNotFound
-from kanal.http.api.channel_secrets import NewSecret
-from kanal.http.api.rule_webhook_secrets import revoke, rotate
+from kanal.http.api.rule_webhook_secrets import make_secret, revoke_secret
 from kanal.http.api.rule_webhooks import called
 from kanal.http.fields import Fields
 from kanal.http.ids import id_in
 from kanal.http.pages.form_values import word
 from kanal.http.pages.rules import page_of
 from kanal.http.pages.visit import Visit
+from kanal.http.webhook_secrets import NewSecret
 
 
-class Taken(Fields):
+class Revoked(Fields):
     fingerprint: Annotated[str, BeforeValidator(word)] = ""
 
 
-async def rotate_secret(visit: Visit) -> web.StreamResponse:
+async def rotate(visit: Visit) -> web.StreamResponse:
     rule_id, webhook_id = _named(visit)
     given = await visit.given(NewSecret)
-    _, secret = await rotate(visit, rule_id, webhook_id, given.expires_in_hours)
+    secret = (await make_secret(visit, rule_id, webhook_id, given)).secret
     return await page_of(visit, rule_id, {str(webhook_id): secret} if secret else None)
 
 
-async def take_secret(visit: Visit) -> web.StreamResponse:
+async def revoke(visit: Visit) -> web.StreamResponse:
     rule_id, webhook_id = _named(visit)
-    await revoke(visit, rule_id, webhook_id, (await visit.given(Taken)).fingerprint)
+    await revoke_secret(visit, rule_id, webhook_id, (await visit.given(Revoked)).fingerprint)
     return visit.see(f"/rules/{rule_id}", done="saved")
 
 
