@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Literal
 
+import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
@@ -52,7 +53,7 @@ class CustomFieldChanged(Event, frozen=True):
     field_id: int
     title: str
     options: dict[str, str]
-    retired: dict[str, str] = {}
+    retired: dict[str, str] = msgspec.field(default_factory=dict)
     """Options that were taken away."""
 
 

@@ -14,7 +14,7 @@ from kanal.http.api.business_hours import shown as as_answer
 from kanal.http.ids import id_in
 from kanal.http.pages.form_errors import NO_FAULTS, Faults
 from kanal.http.pages.form_values import mapping, word, words
-from kanal.http.pages.settings_forms import kept, shown
+from kanal.http.pages.settings_forms import shown
 from kanal.http.pages.visit import Visit
 from kanal.projections import business_hours as read
 
@@ -37,8 +37,7 @@ async def form(visit: Visit) -> web.StreamResponse:
 
 async def create(visit: Visit) -> web.StreamResponse:
     typed = await _typed(visit)
-
-    async def keep() -> None:
+    with Faults() as faults:
         given = _given(visit, typed)
         command = partial(
             domain.add_business_hours,
@@ -47,8 +46,8 @@ async def create(visit: Visit) -> web.StreamResponse:
             groups=given.group_ids or (),
         )
         await visit.submit(command)
-
-    return await kept(visit, keep(), "/hours", partial(_form, visit, typed=typed))
+        return visit.see("/hours", done="saved")
+    return await _form(visit, faults, typed)
 
 
 async def edit(visit: Visit) -> web.StreamResponse:
@@ -69,8 +68,7 @@ async def edit(visit: Visit) -> web.StreamResponse:
 
 async def change(visit: Visit) -> web.StreamResponse:
     typed = await _typed(visit)
-
-    async def keep() -> None:
+    with Faults() as faults:
         given = _given(visit, typed)
         command = partial(
             domain.change_business_hours,
@@ -82,8 +80,8 @@ async def change(visit: Visit) -> web.StreamResponse:
             groups=given.group_ids or (),
         )
         await visit.submit(command)
-
-    return await kept(visit, keep(), "/hours", partial(_form, visit, typed=typed))
+        return visit.see("/hours", done="saved")
+    return await _form(visit, faults, typed)
 
 
 async def delete(visit: Visit) -> web.StreamResponse:

@@ -9,24 +9,19 @@ from sqlalchemy import Connection
 
 from kanal.delivery import shadow
 from kanal.delivery.schedule import DELAYS, SECOND, attempt_seconds
-from kanal.delivery.signing import Secret, public_key
 from kanal.domain import channels as domain
 from kanal.domain.roles import Right
-from kanal.http.api.channel_secrets import NewSecret, live_secrets, revoke, rotate
-from kanal.http.api.custom_channels import (
-    ANY,
-    ChannelFields,
-    change_settings,
-    fingerprint_of,
-)
+from kanal.http.api.channel_secrets import live_secrets, make_secret, revoke_secret
+from kanal.http.api.custom_channels import ANY, ChannelFields, change_settings
 from kanal.http.api.shadow import DIFFERENCES
 from kanal.http.fields import Fields, Flag, Text
 from kanal.http.ids import channel_key
 from kanal.http.pages import sidebar
 from kanal.http.pages.channels import channel_of, existing
-from kanal.http.pages.problems import Problems
+from kanal.http.pages.form_errors import NO_FAULTS, Faults
 from kanal.http.pages.sidebar import Sidebar
 from kanal.http.pages.visit import Visit
+from kanal.http.webhook_secrets import NewSecret
 from kanal.projections import roles
 from kanal.projections.channels import ChannelRow
 from kanal.projections.read_model import Views
@@ -68,13 +63,6 @@ class Deleted(Fields):
     sure: Flag = False
 
 
-class LiveSecret(NamedTuple):
-    fingerprint: str
-    public_key: str
-    created_at: int
-    expires_at: int | None
-
-
 class Shown(NamedTuple):
     channel: ChannelRow
     restricted: bool
@@ -89,30 +77,30 @@ async def show(visit: Visit) -> web.StreamResponse:
 async def change(visit: Visit) -> web.StreamResponse:
     channel_id = channel_of(visit)
     fields = (await visit.body()).fields
-    with Problems() as problems:
+    with Faults() as faults:
         given = ChannelFields.read(_as_given(fields), visit.context)
         emptied = {name: "" for name in DROPPED & fields.keys() if not fields[name]}
         await change_settings(
             visit, channel_id, given.model_copy(update=emptied), visit.who.staff_id
         )
-    if problems:
-        return await _page(visit, problems)
+    if faults:
+        return await _page(visit, faults)
     return visit.see(f"/channels/{channel_key(channel_id)}/settings", done="saved")
 
 
-async def make_secret(visit: Visit) -> web.StreamResponse:
+async def rotate(visit: Visit) -> web.StreamResponse:
     """Shown this once."""
-    with Problems() as problems:
+    with Faults() as faults:
         given = await visit.given(NewSecret)
-        _, secret = await rotate(visit, channel_of(visit), given)
-    if problems:
-        return await _page(visit, problems)
+        secret = (await make_secret(visit, channel_of(visit), given)).secret
+    if faults:
+        return await _page(visit, faults)
     return await _page(visit, secret=secret)
 
 
-async def revoke_secret(visit: Visit) -> web.StreamResponse:
+async def revoke(visit: Visit) -> web.StreamResponse:
     given, channel_id = await visit.given(Revoked), channel_of(visit)
-    await revoke(visit, channel_id, given.secret)
+    await revoke_secret(visit, channel_id, given.secret)
     return visit.see(f"/channels/{channel_key(channel_id)}/settings", done="saved")
 
 
@@ -148,7 +136,7 @@ def _as_given(fields: dict[str, Any]) -> dict[str, Any]:
 
 
 async def _page(
-    visit: Visit, problems: Problems | None = None, *, secret: str = ""
+    visit: Visit, faults: Faults = NO_FAULTS, *, secret: str = ""
 ) -> web.StreamResponse:
     channel_id = channel_of(visit)
 
@@ -162,15 +150,15 @@ async def _page(
 
     shown = await visit.read(query)
     channel = shown.channel
-    typed = (await visit.body()).fields if problems else {}
+    typed = (await visit.body()).fields if faults else {}
     return visit.page(
         "channel_settings.html",
-        status=400 if problems else 200,
+        status=400 if faults else 200,
         channel=channel,
         options=channel.webhook,
         restricted=shown.restricted,
         shadow=shown.shadow,
-        secrets=[_live(visit, each) for each in await live_secrets(visit, channel_id)],
+        secrets=await live_secrets(visit, channel_id),
         secret=secret,
         graces=GRACES,
         icons=ICONS,
@@ -178,17 +166,8 @@ async def _page(
         longest=int(attempt_seconds("async", 0, visit.context.pinger.timeout)),
         own=int(attempt_seconds(channel.channel_type, 0, visit.context.pinger.timeout)),
         may_manage_all=visit.may(Right.MANAGE_CHANNELS),
-        problems=problems or Problems(),
+        faults=faults,
         typed=typed,
         position=None,
         sidebar=shown.sidebar,
-    )
-
-
-def _live(visit: Visit, secret: Secret) -> LiveSecret:
-    return LiveSecret(
-        fingerprint_of(visit.context, secret.secret),
-        public_key(secret.private_key),
-        secret.created_at,
-        secret.expires_at,
     )

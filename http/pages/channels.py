@@ -20,8 +20,8 @@ from kanal.http.api.deliveries import seen
 from kanal.http.fields import Fields, Line
 from kanal.http.ids import channel_id_in, channel_key
 from kanal.http.pages import sidebar
+from kanal.http.pages.form_errors import NO_FAULTS, Faults
 from kanal.http.pages.form_values import word
-from kanal.http.pages.problems import Problems
 from kanal.http.pages.samples import samples
 from kanal.http.pages.sidebar import Sidebar
 from kanal.http.pages.visit import Visit
@@ -69,10 +69,10 @@ async def form(visit: Visit) -> web.StreamResponse:
 
 
 async def create(visit: Visit) -> web.StreamResponse:
-    with Problems() as problems:
+    with Faults() as faults:
         made = await make_channel(visit, await visit.given(NewChannel))
-    if problems:
-        return await _form(visit, problems)
+    if faults:
+        return await _form(visit, faults)
     if not made.secret:
         return visit.see(f"/channels/{channel_key(made.channel_id)}")
     return await page(visit, made.channel_id, secret=made.secret)
@@ -177,13 +177,13 @@ def channel_of(visit: Visit) -> int:
     return channel_id_in(visit.path("channel"))
 
 
-async def _form(visit: Visit, problems: Problems | None = None) -> web.StreamResponse:
-    typed = (await visit.body()).fields if problems else {}
+async def _form(visit: Visit, faults: Faults = NO_FAULTS) -> web.StreamResponse:
+    typed = (await visit.body()).fields if faults else {}
     return visit.page(
         "channel_form.html",
-        status=400 if problems else 200,
+        status=400 if faults else 200,
         sidebar=await visit.read_own(sidebar.read),
-        problems=problems or Problems(),
+        faults=faults,
         typed=typed,
         position=None,
     )

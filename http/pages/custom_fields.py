@@ -13,7 +13,7 @@ from kanal.http.api.custom_fields import CustomFieldChanges, NewCustomField
 from kanal.http.ids import MAX_ID_DIGITS, id_in
 from kanal.http.pages.form_errors import NO_FAULTS, Faults
 from kanal.http.pages.form_values import mapping, word
-from kanal.http.pages.settings_forms import kept, shown
+from kanal.http.pages.settings_forms import shown
 from kanal.http.pages.visit import Visit
 from kanal.projections import custom_fields as read
 from kanal.projections.custom_fields import CustomFieldRow
@@ -34,8 +34,7 @@ async def form(visit: Visit) -> web.StreamResponse:
 
 async def create(visit: Visit) -> web.StreamResponse:
     typed = await _typed(visit)
-
-    async def keep() -> None:
+    with Faults() as faults:
         given = NewCustomField.read(typed, visit.context)
         command = partial(
             domain.create_field,
@@ -45,8 +44,8 @@ async def create(visit: Visit) -> web.StreamResponse:
             options=given.field_data,
         )
         await visit.submit(command)
-
-    return await kept(visit, keep(), "/fields", partial(_new, visit, typed=typed))
+        return visit.see("/fields", done="saved")
+    return await _new(visit, faults, typed)
 
 
 async def edit(visit: Visit) -> web.StreamResponse:
@@ -57,8 +56,7 @@ async def edit(visit: Visit) -> web.StreamResponse:
 async def change(visit: Visit) -> web.StreamResponse:
     row = await _row(visit)
     typed = await _typed(visit, row.retired)
-
-    async def keep() -> None:
+    with Faults() as faults:
         wanted = {"title": typed["title"], "field_data": typed["field_data"]}
         given = CustomFieldChanges.read(wanted, visit.context)
         command = partial(
@@ -68,8 +66,8 @@ async def change(visit: Visit) -> web.StreamResponse:
             options=given.field_data,
         )
         await visit.submit(command)
-
-    return await kept(visit, keep(), "/fields", partial(_form, visit, row=row, typed=typed))
+        return visit.see("/fields", done="saved")
+    return await _form(visit, faults, row, typed)
 
 
 async def change_state(visit: Visit) -> web.StreamResponse:

@@ -34,7 +34,7 @@ from kanal.http.errors import ApiError
 from kanal.http.fields import INVALID, Fields, Id, Line, Text
 from kanal.http.ids import case_id_in, channel_id_in, id_in
 from kanal.http.pages import sidebar
-from kanal.http.pages.problems import Problems
+from kanal.http.pages.form_errors import NO_FAULTS, Faults
 from kanal.http.pages.rendering import zone_of
 from kanal.http.pages.sidebar import Sidebar
 from kanal.http.pages.visit import Visit
@@ -118,9 +118,9 @@ class Single(NamedTuple):
 
 async def show_all(visit: Visit) -> web.StreamResponse:
     asked = visit.asked(LogQuery)
-    with Problems() as problems:
+    with Faults() as faults:
         named = _named(visit, asked)
-    if problems:
+    if faults:
         named = {}
     database = visit.context.database
 
@@ -138,7 +138,7 @@ async def show_all(visit: Visit) -> web.StreamResponse:
             upto = asked.before - 1 if wanted.upto is None else min(asked.before - 1, wanted.upto)
             wanted = wanted._replace(upto=upto)
         return Logged(
-            [] if problems else overview.newest(connection, wanted, LISTED + 1),
+            [] if faults else overview.newest(connection, wanted, LISTED + 1),
             waiting,
             sidebar.read(connection, views, visit.who.staff_id),
             database.head(connection),
@@ -148,7 +148,7 @@ async def show_all(visit: Visit) -> web.StreamResponse:
     rows = found.rows[:LISTED]
     return visit.page(
         "deliveries.html",
-        status=400 if problems else 200,
+        status=400 if faults else 200,
         rows=[row for _, row in rows],
         waiting=found.waiting,
         asked=asked,
@@ -156,7 +156,7 @@ async def show_all(visit: Visit) -> web.StreamResponse:
         older=rows[-1][0] if len(found.rows) > LISTED else None,
         outcomes=OUTCOMES,
         kinds=KINDS,
-        problems=problems,
+        faults=faults,
         sidebar=found.sidebar,
         # Behind the first page nothing new comes.
         position=None if asked.before else found.position,
@@ -204,11 +204,11 @@ async def show(visit: Visit) -> web.StreamResponse:
 
 
 async def decide_about(visit: Visit, decision: str) -> web.StreamResponse:
-    with Problems() as problems:
+    with Faults() as faults:
         given = await visit.given(Decision)
         row = await decide(visit, visit.path("delivery"), DECISIONS[decision], given.reason)
-    if problems:
-        return await _single(visit, problems)
+    if faults:
+        return await _single(visit, faults)
     done = "retried" if decision == "retry" else "saved"
     return visit.back(f"/deliveries/{row.delivery_id}", done=done)
 
@@ -222,7 +222,7 @@ retry = partial(decide_about, decision="retry")
 async def replay_one(visit: Visit) -> web.StreamResponse:
     """What has ended goes out once more, at once."""
     delivery_id, options = visit.path("delivery"), ReplayOptions()
-    with Problems() as problems:
+    with Faults() as faults:
         now = visit.context.writer.clock()
         find = partial(
             chosen_of_one,
@@ -232,12 +232,12 @@ async def replay_one(visit: Visit) -> web.StreamResponse:
             stream_ids=visit.context.stream_ids,
         )
         replay_id = await begin(visit, options, find, delivery_id)
-    if problems:
-        return await _single(visit, problems)
+    if faults:
+        return await _single(visit, faults)
     return visit.see(f"/replays/{replay_id}")
 
 
-async def _single(visit: Visit, problems: Problems | None = None) -> web.StreamResponse:
+async def _single(visit: Visit, faults: Faults = NO_FAULTS) -> web.StreamResponse:
     delivery_id = visit.path("delivery")
 
     def query(connection: Connection, views: Views) -> Single:
@@ -254,12 +254,12 @@ async def _single(visit: Visit, problems: Problems | None = None) -> web.StreamR
     found = await visit.read(query)
     return visit.page(
         "delivery.html",
-        status=400 if problems else 200,
+        status=400 if faults else 200,
         delivery=found.row,
         sent=found.sent,
         text=bytes(found.sent.body).decode(),
         attempts=found.attempts,
-        problems=problems or Problems(),
+        faults=faults,
         sidebar=found.sidebar,
         position=None,
     )
@@ -275,7 +275,7 @@ async def replay_form(visit: Visit) -> web.StreamResponse:
 async def replay(visit: Visit) -> web.StreamResponse:
     """Counted first; sent again when whoever saw the number says so."""
     given = ReplayForm()
-    with Problems() as problems:
+    with Faults() as faults:
         given = await visit.given(ReplayForm)
         wanted = _replay_of(visit, given)
         find = partial(chosen_of_many, given=wanted)
@@ -283,8 +283,8 @@ async def replay(visit: Visit) -> web.StreamResponse:
             replay_id = await begin(visit, wanted, find)
             return visit.see(f"/replays/{replay_id}")
         total = (await choose(visit, find)).total
-    if problems:
-        return await _replay_page(visit, given, problems=problems)
+    if faults:
+        return await _replay_page(visit, given, faults=faults)
     return await _replay_page(visit, given, total=total)
 
 
@@ -326,9 +326,9 @@ async def _replay_page(
     given: ReplayForm,
     *,
     total: int | None = None,
-    problems: Problems | None = None,
+    faults: Faults = NO_FAULTS,
 ) -> web.StreamResponse:
-    typed = (await visit.body()).fields if problems else {}
+    typed = (await visit.body()).fields if faults else {}
 
     def query(connection: Connection, views: Views) -> tuple[Sidebar, list[ReplayRow]]:
         own = channel_seen(replay_rows.c.channel_id, views.scope)
@@ -340,7 +340,7 @@ async def _replay_page(
     beside, rows = await visit.read(query)
     return visit.page(
         "replays.html",
-        status=400 if problems else 200,
+        status=400 if faults else 200,
         given=given,
         typed=typed,
         total=total,
@@ -350,7 +350,7 @@ async def _replay_page(
             for key, row in beside.channels.items()
             if visit.may_on(Right.MANAGE_DELIVERIES, row.channel_id)
         },
-        problems=problems or Problems(),
+        faults=faults,
         sidebar=beside,
         position=None,
     )

@@ -15,7 +15,7 @@ from kanal.http.chosen_filter import ME
 from kanal.http.ids import id_in
 from kanal.http.pages.form_errors import NO_FAULTS, Faults
 from kanal.http.pages.form_values import word, words
-from kanal.http.pages.settings_forms import kept, shown
+from kanal.http.pages.settings_forms import shown
 from kanal.http.pages.visit import Visit
 from kanal.projections import filters as read
 from kanal.projections.filters import FilterRow
@@ -39,9 +39,7 @@ async def form(visit: Visit) -> web.StreamResponse:
 
 async def create(visit: Visit) -> web.StreamResponse:
     typed = await _typed(visit)
-    made: list[int] = []
-
-    async def keep() -> None:
+    with Faults() as faults:
         given = _given(visit, typed, {CHATS: True})
         command = partial(
             domain.create_filter,
@@ -50,10 +48,9 @@ async def create(visit: Visit) -> web.StreamResponse:
             conditions=checked(given.conditions or {}, visit.context),
             shared=given.shared,
         )
-        made.append((await visit.submit(command)).result)
-
-    answer = await kept(visit, keep(), "/filters", partial(_form, visit, typed=typed))
-    return visit.see("/inbox", view=f"filter:{made[0]}", done="saved") if made else answer
+        filter_id = (await visit.submit(command)).result
+        return visit.see("/inbox", view=f"filter:{filter_id}", done="saved")
+    return await _form(visit, faults, typed)
 
 
 async def edit(visit: Visit) -> web.StreamResponse:
@@ -63,8 +60,7 @@ async def edit(visit: Visit) -> web.StreamResponse:
 
 async def change(visit: Visit) -> web.StreamResponse:
     row, typed = await _row(visit), await _typed(visit)
-
-    async def keep() -> None:
+    with Faults() as faults:
         given = _given(visit, typed, row.parsed())
         command = partial(
             domain.change_filter,
@@ -74,8 +70,8 @@ async def change(visit: Visit) -> web.StreamResponse:
             conditions=checked(given.conditions or {}, visit.context),
         )
         await visit.submit(command)
-
-    return await kept(visit, keep(), "/filters", partial(_form, visit, typed=typed, row=row))
+        return visit.see("/filters", done="saved")
+    return await _form(visit, faults, typed, row)
 
 
 async def delete(visit: Visit) -> web.StreamResponse:

@@ -1,18 +1,37 @@
 """What is wrong with a form that was sent, to be shown beside its inputs, with what was typed kept."""
 
 from collections.abc import Iterable, Mapping
-from typing import Final
+from types import TracebackType
+from typing import Final, Self
 
-from kanal.http.errors import ApiError, refusal
+from kanal.http.errors import refusal
 
 
 class Faults:
-    """By the place in the form."""
+    """By the place in the form.
 
-    def __init__(self, code: str = "", message: str = "", fields: Mapping[str, str] = {}) -> None:
-        self.code = code
-        self.message = message
-        self._fields = dict(fields)
+    `with Faults() as faults:` tries what the form leads to. What can be mended in the form is there afterwards, and then
+    `faults` is true; all else goes through.
+    """
+
+    def __init__(self) -> None:
+        self.code = self.message = ""
+        self._fields: Mapping[str, str] = {}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        _: TracebackType | None,
+    ) -> bool:
+        refused = refusal(error) if error else None
+        if refused is None or refused.status != 400:
+            return False
+        self.code, self.message, self._fields = refused.code, refused.message, refused.fields or {}
+        return True
 
     def __bool__(self) -> bool:
         return bool(self.code)
@@ -37,11 +56,4 @@ class Faults:
 
 
 NO_FAULTS: Final = Faults()
-
-
-def faults_in(error: Exception) -> Faults:
-    """Of what can be mended in the form; raises all else again."""
-    refused = refusal(error)
-    if not isinstance(refused, ApiError) or refused.status != 400:
-        raise error
-    return Faults(refused.code, refused.message, refused.fields or {})
+"""Of a form that nobody has sent yet."""

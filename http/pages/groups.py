@@ -11,7 +11,7 @@ from kanal.http.api.groups import GroupReplacement, NewGroup, check_replacement
 from kanal.http.ids import id_in
 from kanal.http.pages.form_errors import NO_FAULTS, Faults
 from kanal.http.pages.form_values import word
-from kanal.http.pages.settings_forms import kept, shown
+from kanal.http.pages.settings_forms import shown
 from kanal.http.pages.visit import Visit
 from kanal.projections import groups as read
 
@@ -28,12 +28,11 @@ async def form(visit: Visit) -> web.StreamResponse:
 
 async def create(visit: Visit) -> web.StreamResponse:
     typed = await _typed(visit)
-
-    async def keep() -> None:
+    with Faults() as faults:
         settings = _settings(visit, typed)
         await visit.submit(partial(domain.create_group, **settings))
-
-    return await kept(visit, keep(), "/groups", partial(_new, visit, typed=typed))
+        return visit.see("/groups", done="saved")
+    return await _new(visit, faults, typed=typed)
 
 
 async def edit(visit: Visit) -> web.StreamResponse:
@@ -42,20 +41,18 @@ async def edit(visit: Visit) -> web.StreamResponse:
 
 async def change(visit: Visit) -> web.StreamResponse:
     typed = await _typed(visit)
-
-    async def keep() -> None:
+    with Faults() as faults:
         settings = _settings(visit, typed)
         await visit.submit(partial(domain.change_group, group_id=_group_id(visit), **settings))
-
-    return await kept(visit, keep(), "/groups", partial(_form, visit, typed=typed))
+        return visit.see("/groups", done="saved")
+    return await _form(visit, faults, typed=typed)
 
 
 async def change_state(visit: Visit) -> web.StreamResponse:
     """Cases that are not closed go to the group that is named."""
     action = word((await visit.body()).fields.get("action"))
     group_id = _group_id(visit)
-
-    async def keep() -> None:
+    with Faults() as faults:
         given = await visit.given(GroupReplacement)
         whose: dict[str, Any] = {
             "group_id": group_id,
@@ -69,8 +66,8 @@ async def change_state(visit: Visit) -> web.StreamResponse:
             case "delete":
                 await check_replacement(visit, **whose)
                 await visit.submit(partial(domain.delete_group, **whose))
-
-    return await kept(visit, keep(), "/groups", partial(_form, visit))
+        return visit.see("/groups", done="saved")
+    return await _form(visit, faults)
 
 
 def _settings(visit: Visit, typed: dict[str, str]) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from kanal.http.api.labels import NewLabel
 from kanal.http.ids import id_in
 from kanal.http.pages.form_errors import NO_FAULTS, Faults
 from kanal.http.pages.form_values import word
-from kanal.http.pages.settings_forms import kept, shown
+from kanal.http.pages.settings_forms import shown
 from kanal.http.pages.visit import Visit
 from kanal.projections import labels as read
 
@@ -22,12 +22,11 @@ async def show_all(visit: Visit) -> web.StreamResponse:
 
 async def create(visit: Visit) -> web.StreamResponse:
     title = await _title(visit)
-
-    async def keep() -> None:
+    with Faults() as faults:
         given = NewLabel.read({"label_title": title}, visit.context)
         await visit.submit(partial(domain.create_label, title=given.label_title))
-
-    return await kept(visit, keep(), "/labels", partial(shown, visit, "labels.html", title=title))
+        return visit.see("/labels", done="saved")
+    return await shown(visit, "labels.html", faults, title=title)
 
 
 async def edit(visit: Visit) -> web.StreamResponse:
@@ -36,13 +35,12 @@ async def edit(visit: Visit) -> web.StreamResponse:
 
 async def change(visit: Visit) -> web.StreamResponse:
     title = await _title(visit)
-
-    async def keep() -> None:
+    with Faults() as faults:
         given = NewLabel.read({"label_title": title}, visit.context)
         command = partial(domain.rename_label, label_id=_label_id(visit), title=given.label_title)
         await visit.submit(command)
-
-    return await kept(visit, keep(), "/labels", partial(_form, visit, title=title))
+        return visit.see("/labels", done="saved")
+    return await _form(visit, faults, title=title)
 
 
 async def delete(visit: Visit) -> web.StreamResponse:

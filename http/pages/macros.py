@@ -15,7 +15,7 @@ from kanal.http.pages import action_forms
 from kanal.http.pages.action_forms import OF_MACROS, ActionForm
 from kanal.http.pages.form_errors import NO_FAULTS, Faults
 from kanal.http.pages.form_values import word
-from kanal.http.pages.settings_forms import kept, shown
+from kanal.http.pages.settings_forms import shown
 from kanal.http.pages.visit import Visit
 from kanal.projections import macros as read
 from kanal.projections.macros import MacroRow
@@ -75,8 +75,7 @@ async def anew(visit: Visit) -> web.StreamResponse:
 
 async def create(visit: Visit) -> web.StreamResponse:
     sent = await _sent(visit)
-
-    async def keep() -> None:
+    with Faults() as faults:
         given = NewMacro.read(_fields(sent), visit.context)
         command = partial(
             domain.create_macro,
@@ -87,16 +86,15 @@ async def create(visit: Visit) -> web.StreamResponse:
             shared=given.shared,
         )
         await visit.submit(command)
-
-    return await kept(visit, keep(), "/macros", partial(_editor, visit, form_=sent))
+        return visit.see("/macros", done="saved")
+    return await _editor(visit, faults, sent)
 
 
 async def change(visit: Visit) -> web.StreamResponse:
     sent = await _sent(visit)
     sent.macro_id = _macro_id(visit)
     sent.shared = not (await _row(visit, sent.macro_id)).staff_id
-
-    async def keep() -> None:
+    with Faults() as faults:
         given = NewMacro.read(_fields(sent), visit.context)
         command = partial(
             domain.change_macro,
@@ -107,8 +105,8 @@ async def change(visit: Visit) -> web.StreamResponse:
             actions=[each.action() for each in given.actions],
         )
         await visit.submit(command)
-
-    return await kept(visit, keep(), "/macros", partial(_editor, visit, form_=sent))
+        return visit.see("/macros", done="saved")
+    return await _editor(visit, faults, sent)
 
 
 async def delete(visit: Visit) -> web.StreamResponse:

@@ -13,7 +13,7 @@ from kanal.http.ids import id_in
 from kanal.http.pages.condition_forms import UNITS, in_units
 from kanal.http.pages.form_errors import NO_FAULTS, Faults
 from kanal.http.pages.form_values import word, words
-from kanal.http.pages.settings_forms import kept, shown
+from kanal.http.pages.settings_forms import shown
 from kanal.http.pages.visit import Visit
 from kanal.projections import business_hours as read
 
@@ -39,11 +39,10 @@ async def form(visit: Visit) -> web.StreamResponse:
 
 async def create(visit: Visit) -> web.StreamResponse:
     typed = await _typed(visit)
-
-    async def keep() -> None:
+    with Faults() as faults:
         await visit.submit(partial(domain.add_response_target, target=_target(visit, typed)))
-
-    return await kept(visit, keep(), "/targets", partial(_form, visit, typed=typed))
+        return visit.see("/targets", done="saved")
+    return await _form(visit, faults, typed)
 
 
 async def edit(visit: Visit) -> web.StreamResponse:
@@ -56,16 +55,15 @@ async def edit(visit: Visit) -> web.StreamResponse:
 
 async def change(visit: Visit) -> web.StreamResponse:
     typed = await _typed(visit)
-
-    async def keep() -> None:
+    with Faults() as faults:
         target = _target(visit, typed)
         changes = {name: getattr(target, name) for name in target.__struct_fields__}
         command = partial(
             domain.change_response_target, response_target_id=_target_id(visit), **changes
         )
         await visit.submit(command)
-
-    return await kept(visit, keep(), "/targets", partial(_form, visit, typed=typed))
+        return visit.see("/targets", done="saved")
+    return await _form(visit, faults, typed)
 
 
 async def delete(visit: Visit) -> web.StreamResponse:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import date, datetime, timedelta
-from typing import Annotated, Final, Literal, NamedTuple
+from typing import Annotated, Any, Final, Literal, NamedTuple
 
 from aiohttp import web
 from pydantic import BeforeValidator, PlainValidator
@@ -153,19 +153,16 @@ async def show_access(visit: Visit) -> web.StreamResponse:
         )
 
     found = await visit.read(query)
-    return visit.page(
+    return _page(
+        visit,
         "access.html",
+        found.sidebar,
         found=found,
-        sidebar=found.sidebar,
         asked=asked,
         wrong=wrong,
         editing=0 if asked.day else asked.staff,
-        levels=LEVELS,
-        cases_titles=CASES,
-        built_in=BUILT_IN_ROLES,
         administering=ADMINISTERING,
         standard=STANDARD,
-        position=None,
     )
 
 
@@ -204,31 +201,14 @@ async def show_viewers(visit: Visit) -> web.StreamResponse:
         return sidebar.read(connection, views, visit.who.staff_id), found
 
     beside, found = await visit.read(query)
-    return visit.page(
-        "viewers.html",
-        case_id=case_id,
-        found=found,
-        sidebar=beside,
-        asked=asked,
-        wrong=wrong,
-        levels=LEVELS,
-        built_in=BUILT_IN_ROLES,
-        position=None,
+    return _page(
+        visit, "viewers.html", beside, case_id=case_id, found=found, asked=asked, wrong=wrong
     )
 
 
 async def show_roles(visit: Visit) -> web.StreamResponse:
     beside, found = await visit.read(_roles, visit)
-    return visit.page(
-        "roles.html",
-        found=found,
-        sidebar=beside,
-        levels=LEVELS,
-        cases_titles=CASES,
-        rights=RIGHTS,
-        built_in=BUILT_IN_ROLES,
-        position=None,
-    )
+    return _page(visit, "roles.html", beside, found=found)
 
 
 async def new_role(visit: Visit) -> web.StreamResponse:
@@ -315,19 +295,29 @@ def _role_page(
     others: Mapping[int, str],
     problem: ApiError | None = None,
 ) -> web.Response:
-    return visit.page(
+    return _page(
+        visit,
         "role.html",
+        beside,
         status=problem.status if problem else 200,
         role=role,
         others=others,
         refused=problem,
         named={each.channel_id: each.level for each in role.gives.channels},
+    )
+
+
+def _page(visit: Visit, template: str, beside: Sidebar, **values: Any) -> web.Response:
+    """With the words for what one may have."""
+    return visit.page(
+        template,
         sidebar=beside,
         levels=LEVELS,
         cases_titles=CASES,
         rights=RIGHTS,
         built_in=BUILT_IN_ROLES,
         position=None,
+        **values,
     )
 
 

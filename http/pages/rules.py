@@ -10,7 +10,7 @@ from pydantic import BeforeValidator
 from sqlalchemy import Connection, select
 
 from kanal.automation.patterns import matches
-from kanal.delivery import kept_secrets, overview
+from kanal.delivery import overview
 from kanal.delivery.overview import DeliveryRow, Filter
 from kanal.delivery.ping import Exchange
 from kanal.domain import rules as domain
@@ -24,21 +24,22 @@ from kanal.domain.rule_webhooks import RuleWebhookCalled, lane_of, webhook_of, w
 from kanal.domain.rules import RULES, Rule, RuleKind
 from kanal.domain.stream import Recorded
 from kanal.domain.work import Work
-from kanal.http.api.custom_channels import fingerprint_of
 from kanal.http.api.rules import NewRule, changes_of, times_of_case
 from kanal.http.context import Context
+from kanal.http.errors import ApiError
 from kanal.http.fields import Fields, Id
 from kanal.http.ids import case_id_in, id_in
 from kanal.http.pages import rule_forms, sidebar
 from kanal.http.pages.action_forms import OF_RULES
 from kanal.http.pages.condition_forms import UNITS, fields_for
-from kanal.http.pages.form_errors import NO_FAULTS, Faults, faults_in
+from kanal.http.pages.form_errors import NO_FAULTS, Faults
 from kanal.http.pages.form_values import word
 from kanal.http.pages.named import Named, named
 from kanal.http.pages.rule_forms import KINDS, PLACES, RuleForm
 from kanal.http.pages.sidebar import Sidebar
-from kanal.http.pages.visit import Visit, now
+from kanal.http.pages.visit import Visit
 from kanal.http.rule_webhooks import Keeping
+from kanal.http.webhook_secrets import LiveSecret, live
 from kanal.projections import cases, messages
 from kanal.projections import rules as read
 from kanal.projections.cases import CaseRow
@@ -85,19 +86,11 @@ class Fired(NamedTuple):
     case: CaseRow
 
 
-class SigningSecret(NamedTuple):
-    fingerprint: str
-    created_at: int
-    expires_at: int | None
-    """None for the newest."""
-
-
 class WebhookState(NamedTuple):
     """Where its calls stand, and what signs them."""
 
     delivery: overview.ChannelRow
-    secrets: list[SigningSecret]
-    """The newest first."""
+    secrets: list[LiveSecret]
 
 
 class Shown(NamedTuple):
@@ -246,18 +239,8 @@ def _webhooks(connection: Connection, row: RuleRow, context: Context) -> dict[in
     if not lanes:
         return {}
     found = overview.of_channels(connection, lanes)
-    kept, at = kept_secrets.read(connection, lanes), now()
     return {
-        webhook_of(lane): WebhookState(
-            found[lane],
-            [
-                SigningSecret(
-                    fingerprint_of(context, each.secret), each.created_at, each.expires_at
-                )
-                for each in kept.get(lane, ())
-                if each.signs(at)
-            ],
-        )
+        webhook_of(lane): WebhookState(found[lane], live(connection, context, lane))
         for lane in lanes
         if lane in found
     }
@@ -338,7 +321,7 @@ async def change(visit: Visit) -> web.StreamResponse:
 
 
 async def _keep(visit: Visit, sent: RuleForm) -> web.StreamResponse:
-    try:
+    with Faults() as faults:
         changes, webhooks = changes_of(visit.context, checked(visit, sent))
         command = partial(domain.create_rule, active=sent.active, **changes)
         if sent.rule_id:
@@ -349,8 +332,8 @@ async def _keep(visit: Visit, sent: RuleForm) -> web.StreamResponse:
             webhooks,
         )
         done = await visit.submit(keeping.command, beside=keeping.keep)
-    except Exception as error:  # noqa: BLE001 what cannot be mended in the form is raised again
-        return await editor(visit, sent, faults_in(error))
+    if faults:
+        return await editor(visit, sent, faults)
     if keeping.secrets:
         return await page_of(visit, done.result, keeping.secrets)
     return visit.see(f"/rules/{done.result}", done="saved")
@@ -366,14 +349,15 @@ async def test(visit: Visit) -> web.StreamResponse:
     fields = (await visit.body()).fields
     sent = await sent_form(visit)
     given, change_ = word(fields.get("test_case")), word(fields.get("test_change"))
-    try:
-        case_id = case_id_in(given.strip().removeprefix("#"))
-        verdicts = await _tried(visit, sent, case_id, change_)
-    except CaseNotFound:
-        faults = Faults("case_not_found", "", {"test_case": "is no case"})
+    with Faults() as faults:
+        try:
+            case_id = case_id_in(given.strip().removeprefix("#"))
+            verdicts = await _tried(visit, sent, case_id, change_)
+        except CaseNotFound as error:
+            wrong = {"test_case": "is no case"}
+            raise ApiError(400, error.code, str(error), fields=wrong) from None
+    if faults:
         return await editor(visit, sent, faults, test_case=given, test_change=change_)
-    except Exception as error:  # noqa: BLE001 as above
-        return await editor(visit, sent, faults_in(error), test_case=given, test_change=change_)
     places = {each.place: each.holds for each in verdicts}
     return await editor(
         visit, sent, verdicts=places, test_case=given, test_change=change_, tested=case_id

@@ -15,7 +15,7 @@ from kanal.http.fields import Fields, Text
 from kanal.http.ids import channel_id_in, channel_key
 from kanal.http.pages import sidebar, wording
 from kanal.http.pages.channels import existing
-from kanal.http.pages.problems import Problems
+from kanal.http.pages.form_errors import NO_FAULTS, Faults
 from kanal.http.pages.rendering import YEAR
 from kanal.http.pages.samples import samples
 from kanal.http.pages.sidebar import Sidebar
@@ -53,10 +53,10 @@ async def show(visit: Visit) -> web.StreamResponse:
 
 
 async def make(visit: Visit) -> web.StreamResponse:
-    with Problems() as problems:
+    with Faults() as faults:
         made = await make_channel(visit, await visit.given(NewChannel))
-    if problems:
-        return await _page(visit, problems=problems)
+    if faults:
+        return await _page(visit, faults=faults)
     return await _page(visit, channel=made.channel_id, secret=made.secret)
 
 
@@ -68,10 +68,10 @@ async def write(visit: Visit) -> web.StreamResponse:
         channel_id=channel_id, external_id=TEST_ID, details={"full_name": said(TEST_NAME)}
     )
     command = partial(open_case, who=who, subject=said(TEST_SUBJECT), content=said(TEST_CONTENT))
-    with Problems() as problems:
+    with Faults() as faults:
         await visit.submit(command)
-    if problems:
-        return await _page(visit, channel=channel_id, problems=problems)
+    if faults:
+        return await _page(visit, channel=channel_id, faults=faults)
     return visit.see("/start", channel=channel_key(channel_id))
 
 
@@ -101,7 +101,7 @@ async def _page(
     *,
     channel: int = 0,
     secret: str = "",
-    problems: Problems | None = None,
+    faults: Faults = NO_FAULTS,
     tested: object = None,
 ) -> web.StreamResponse:
     asked = visit.asked(StartQuery)
@@ -127,7 +127,7 @@ async def _page(
     key = channel_key(shown.channel.channel_id) if shown.channel else ""
     return visit.page(
         "start.html",
-        status=400 if problems else 200,
+        status=400 if faults else 200,
         channel=shown.channel,
         key=key,
         case=shown.case,
@@ -137,8 +137,8 @@ async def _page(
         else (),
         secret=secret,
         tested=tested,
-        problems=problems or Problems(),
-        typed=(await visit.body()).fields if problems else {},
+        faults=faults,
+        typed=(await visit.body()).fields if faults else {},
         sidebar=shown.sidebar,
         position=None if secret or tested else shown.position,
     )

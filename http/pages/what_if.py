@@ -13,7 +13,7 @@ from kanal.http.api.what_if import DAYS, MAX_DAYS, check_sees_all, found
 from kanal.http.errors import ApiError
 from kanal.http.fields import Fields
 from kanal.http.pages import rendering
-from kanal.http.pages.form_errors import faults_in
+from kanal.http.pages.form_errors import Faults
 from kanal.http.pages.rules import drafting, editor, editor_values, sent_form
 from kanal.http.pages.visit import Visit
 from kanal.projections import cases
@@ -37,11 +37,11 @@ class WhatIfForm(Fields):
 
 async def ask(visit: Visit) -> web.StreamResponse:
     sent, days = await sent_form(visit), (await visit.given(WhatIfForm)).days
-    try:
+    with Faults() as faults:
         await visit.read(check_sees_all)
         draft = (await visit.submit(drafting(visit, sent))).result
-    except Exception as error:  # noqa: BLE001 what cannot be mended in the form is raised again
-        return await editor(visit, sent, faults_in(error), days=days)
+    if faults:
+        return await editor(visit, sent, faults, days=days)
     values = {**visit.shared(), **await editor_values(visit, sent, days=days, asked=True)}
     beginning, end = rendering.rendered("rule_editor.html", values, visit.language).split(FINDINGS)
     answer = web.StreamResponse(

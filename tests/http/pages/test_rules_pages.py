@@ -5,16 +5,14 @@ import contextlib
 import os
 import re
 import signal
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import aiohttp
 import pytest
-import pytest_asyncio
 from open_log import DEADLINE
 from served_api import Api
-from visiting import Seen, Visitor, form_in, visitor
+from visiting import Seen, Visitor, form_in
 
 from kanal.automation.rules import RuleRunner
 from kanal.projections.registry import CORE
@@ -28,13 +26,6 @@ DRAFT, TEST, WHAT_IF = "/rules/draft", "/rules/test", "/rules/what_if"
 def shared_database_url() -> str:
     """What these pages ask of either database the tests of the API ask."""
     return ""
-
-
-@pytest_asyncio.fixture(loop_scope="module")
-async def anna(shared_api: Api) -> AsyncIterator[Visitor]:
-    async with visitor(shared_api.address) as anna:
-        await anna.sign_in()
-        yield anna
 
 
 async def edited(anna: Visitor, seen: Seen, button: str, **typed: Any) -> Seen:

@@ -1,11 +1,9 @@
 """Pages of macros, labels, custom fields, groups, business hours and response targets: made, refused beside the input, changed, gone."""
 
 import re
-from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-import pytest_asyncio
 from aiohttp import ClientResponse
 from served_api import Api
 from visiting import Visitor, form_in, join, visitor
@@ -22,13 +20,6 @@ CURSOR = re.compile(r"cursor=([\w-]+)")
 def shared_database_url() -> str:
     """What these pages ask of either database the tests of the API ask."""
     return ""
-
-
-@pytest_asyncio.fixture(loop_scope="module")
-async def anna(shared_api: Api) -> AsyncIterator[Visitor]:
-    async with visitor(shared_api.address) as anna:
-        await anna.sign_in()
-        yield anna
 
 
 async def last(api: Api, path: str, entity: str) -> dict[str, Any]:
