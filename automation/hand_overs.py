@@ -1,15 +1,15 @@
 """Hand-overs: cases of staff members and groups that left go to their successors, batch by batch."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from functools import partial
-from itertools import chain
 from typing import NamedTuple
 
 from sqlalchemy import Connection
 
 from kanal.automation.agenda import Hand
 from kanal.domain.hand_overs import hand_over_cases
-from kanal.projections import cases, groups, staff
+from kanal.projections import cases
+from kanal.projections.hand_overs import HandOver, under_way
 from kanal.projections.read_model import Views
 
 BATCH = 200
@@ -19,12 +19,7 @@ AT_ONCE = 10
 
 
 class Batch(NamedTuple):
-    hand_over_id: int
-    cause: int
-    """Position of the event with which somebody left."""
-    staff_id: int
-    group_id: int
-    """One of the two is 0."""
+    hand_over: HandOver
     case_ids: tuple[int, ...]
 
 
@@ -38,30 +33,20 @@ class HandOvers:
 
     def due(self, connection: Connection, views: Views, now: int) -> Sequence[Batch]:
         """The next cases of each who left, the oldest first; no cases of who has none left."""
-        of_staff = (
-            Batch(each.hand_over_id, each.position, each.staff_id, 0, ())
-            for each in staff.handing_over(connection, views, AT_ONCE)
-        )
-        of_groups = (
-            Batch(each.hand_over_id, each.position, 0, each.group_id, ())
-            for each in groups.handing_over(connection, views, AT_ONCE)
-        )
 
-        def filled() -> Iterator[Batch]:
-            for batch in sorted(chain(of_staff, of_groups)):
-                whose = {"staff_id": batch.staff_id, "group_id": batch.group_id}
-                case_ids = cases.unclosed(connection, views, **whose, limit=BATCH)
-                yield batch._replace(case_ids=tuple(case_ids))
+        def batch(hand_over: HandOver) -> Batch:
+            whose = {"staff_id": hand_over.staff_id, "group_id": hand_over.group_id}
+            return Batch(hand_over, tuple(cases.unclosed(connection, views, **whose, limit=BATCH)))
 
-        return list(filled())
+        return [batch(each) for each in under_way(connection, views, AT_ONCE)]
 
     async def act(self, item: Batch) -> None:
         last = len(item.case_ids) < BATCH
         command = partial(
             hand_over_cases,
             case_ids=item.case_ids,
-            hand_over_id=item.hand_over_id if last else 0,
-            staff_id=item.staff_id,
-            group_id=item.group_id,
+            hand_over_id=item.hand_over.hand_over_id if last else 0,
+            staff_id=item.hand_over.staff_id,
+            group_id=item.hand_over.group_id,
         )
-        await self._hand.submit(command, cause=item.cause)
+        await self._hand.submit(command, cause=item.hand_over.position)

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from sqlalchemy import Connection, Index, MetaData, Table, select
+from sqlalchemy import Connection, Index, MetaData, Table
 
 from kanal.domain.groups import (
     GroupCasesHandedOver,
@@ -42,13 +42,6 @@ class GroupRow(NamedTuple):
     """Of the hand-over that may still have cases to go, 0 for none."""
     created_at: int
     updated_at: int
-
-
-class HandOver(NamedTuple):
-    group_id: int
-    hand_over_id: int
-    position: int
-    """Of the event that began it."""
 
 
 def define(metadata: MetaData, name: Names) -> Iterable[Table]:
@@ -156,11 +149,3 @@ def listed(connection: Connection, views: Views, page: Page) -> Found[GroupRow]:
     groups = views.groups["groups"]
     query = columns_of(groups, GroupRow).where(groups.c.deleted.is_(False))
     return found(connection, query.order_by(groups.c.group_id), page, GroupRow._make)
-
-
-def handing_over(connection: Connection, views: Views, limit: int) -> list[HandOver]:
-    """Who may still have cases to hand over; the oldest hand-over first."""
-    groups = views.groups["groups"].c
-    query = select(groups.group_id, groups.hand_over_id, groups.left_at)
-    query = query.where(groups.hand_over_id > 0).order_by(groups.hand_over_id).limit(limit)
-    return [HandOver._make(row) for row in connection.execute(query)]

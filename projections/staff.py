@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from sqlalchemy import Connection, Index, MetaData, Table, select
+from sqlalchemy import Connection, Index, MetaData, Table
 
 from kanal.domain.staff import (
     OFFLINE,
@@ -52,13 +52,6 @@ class StaffRow(NamedTuple):
     """Of the hand-over that may still have cases to go, 0 for none."""
     created_at: int
     updated_at: int
-
-
-class HandOver(NamedTuple):
-    staff_id: int
-    hand_over_id: int
-    position: int
-    """Of the event that began it."""
 
 
 def define(metadata: MetaData, name: Names) -> Iterable[Table]:
@@ -184,11 +177,3 @@ def listed(connection: Connection, views: Views, page: Page) -> Found[StaffRow]:
     staff = views.staff["staff"]
     query = columns_of(staff, StaffRow).where(staff.c.deleted.is_(False))
     return found(connection, query.order_by(staff.c.staff_id), page, StaffRow._make)
-
-
-def handing_over(connection: Connection, views: Views, limit: int) -> list[HandOver]:
-    """Who may still have cases to hand over; the oldest hand-over first."""
-    staff = views.staff["staff"].c
-    query = select(staff.staff_id, staff.hand_over_id, staff.left_at)
-    query = query.where(staff.hand_over_id > 0).order_by(staff.hand_over_id).limit(limit)
-    return [HandOver._make(row) for row in connection.execute(query)]

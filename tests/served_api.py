@@ -12,7 +12,7 @@ import aiohttp
 import argon2
 import argon2.profiles
 
-from kanal.bootstrap import Store, appoint_first_administrator, opened, running
+from kanal.bootstrap import Role, Store, appoint_first_administrator, opened, running
 from kanal.settings import Settings
 
 EMAIL = "admin@example.com"
@@ -146,12 +146,14 @@ def set_up(data_dir: Path, database_url: str) -> None:
 
 
 @contextlib.asynccontextmanager
-async def serving(data_dir: Path, database_url: str) -> AsyncIterator[Api]:
-    """The first administrator calls; nothing else is there yet."""
-    with opened(settings_of(data_dir, database_url)) as store:
+async def serving(
+    data_dir: Path, database_url: str = "", role: Role = "api", **settings: Any
+) -> AsyncIterator[Api]:
+    """The first administrator calls; nothing else is there yet. `settings`: other than those of all tests."""
+    with opened(settings_of(data_dir, database_url).model_copy(update=settings)) as store:
         appoint_first_administrator(store, QUICK_HASHER)
         async with (
-            running(store, "api", QUICK_HASHER) as kanal,
+            running(store, role, QUICK_HASHER) as kanal,
             caller(kanal.address, store) as api,
         ):
             yield api

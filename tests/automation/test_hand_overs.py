@@ -110,7 +110,7 @@ async def test_a_batch_done_twice_or_late_changes_nothing(store: Store) -> None:
         await duty.act(first[0])
     assert len(store.database.events_after(left)) == 2
     enabled = do(store, enable_staff, staff_id=BORIS)
-    await duty.act(Batch(first[0].hand_over_id, left, BORIS, 0, (4,)))
+    await duty.act(Batch(first[0].hand_over, (4,)))
     assert due(store, duty) == []
     assert store.database.events_after(enabled) == []
 

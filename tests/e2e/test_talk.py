@@ -14,9 +14,8 @@ import pytest_asyncio
 from browsing import browser, staff_browser
 from delivering import LOOPBACK
 from playwright.async_api import Browser, Page, expect
-from served_api import EMAIL, KEY, QUICK_HASHER, Api, caller, settings_of
+from served_api import EMAIL, KEY, Api, serving
 
-from kanal.bootstrap import appoint_first_administrator, opened, running
 from kanal.http.attachments import LIMITS
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(120)]
@@ -58,24 +57,20 @@ class Desk(NamedTuple):
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def desk(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Desk]:
     """One Kanal, one browser, and two of the staff, signed in, for all tests here."""
-    settings = settings_of(tmp_path_factory.mktemp("talk"), "")
-    settings = settings.model_copy(update={"webhook_allow": LOOPBACK})
-    with opened(settings) as store:
-        appoint_first_administrator(store, QUICK_HASHER)
-        async with (
-            browser() as started,
-            running(store, hasher=QUICK_HASHER) as kanal,
-            caller(kanal.address, store) as api,
-            staff_browser(started, kanal.address) as anna,
-            await started.new_context(base_url=kanal.address) as theirs,
-        ):
-            boris = await theirs.new_page()
-            await api.put("staff/1.json", {"staff": {"staff_full_name": "Anna"}})
-            await api.channel(title="App", webhook_polling=True, webhook_url="")
-            given = {"staff_email": "boris@example.com", "staff_full_name": "Boris"}
-            await api.post("staff.json", {"staff": given})
-            await _become(anna, boris, "boris@example.com")
-            yield Desk(api, started, anna, boris)
+    folder = tmp_path_factory.mktemp("talk")
+    async with (
+        browser() as started,
+        serving(folder, role="all", webhook_allow=LOOPBACK) as api,
+        staff_browser(started, api.address) as anna,
+        await started.new_context(base_url=api.address) as theirs,
+    ):
+        boris = await theirs.new_page()
+        await api.put("staff/1.json", {"staff": {"staff_full_name": "Anna"}})
+        await api.channel(title="App", webhook_polling=True, webhook_url="")
+        given = {"staff_email": "boris@example.com", "staff_full_name": "Boris"}
+        await api.post("staff.json", {"staff": given})
+        await _become(anna, boris, "boris@example.com")
+        yield Desk(api, started, anna, boris)
 
 
 async def test_two_at_one_case_see_each_other_and_do_not_answer_twice_unawares(desk: Desk) -> None:

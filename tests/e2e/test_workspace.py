@@ -10,10 +10,9 @@ import pytest_asyncio
 from browsing import PHONE, browser, staff_browser
 from delivering import LOOPBACK
 from playwright.async_api import Browser, Page, Route, expect
-from served_api import QUICK_HASHER, Api, caller, settings_of
+from served_api import Api, serving
 from webhook_receiver import Receiver, status
 
-from kanal.bootstrap import appoint_first_administrator, opened, running
 from kanal.http.pages.drafts import MAX_DRAFT
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(120)]
@@ -60,20 +59,16 @@ class Desk(NamedTuple):
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def desk(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Desk]:
     """One Kanal, one receiver and one browser for all tests here."""
-    settings = settings_of(tmp_path_factory.mktemp("desk"), "")
-    settings = settings.model_copy(update={"webhook_allow": LOOPBACK})
-    with opened(settings) as store:
-        appoint_first_administrator(store, QUICK_HASHER)
-        async with (
-            browser() as started,
-            Receiver() as receiver,
-            running(store, hasher=QUICK_HASHER) as kanal,
-            caller(kanal.address, store) as api,
-        ):
-            await api.channel(title="App", webhook_url=receiver.url)
-            await api.channel(title="Chat", webhook_url=receiver.url, channel_type="sync")
-            await api.put("staff/1.json", {"staff": {"staff_full_name": "Anna"}})
-            yield Desk(api, receiver, started)
+    folder = tmp_path_factory.mktemp("desk")
+    async with (
+        browser() as started,
+        Receiver() as receiver,
+        serving(folder, role="all", webhook_allow=LOOPBACK) as api,
+    ):
+        await api.channel(title="App", webhook_url=receiver.url)
+        await api.channel(title="Chat", webhook_url=receiver.url, channel_type="sync")
+        await api.put("staff/1.json", {"staff": {"staff_full_name": "Anna"}})
+        yield Desk(api, receiver, started)
 
 
 async def test_a_customer_writes_staff_see_it_live_and_the_answer_goes_out(desk: Desk) -> None:

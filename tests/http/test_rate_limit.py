@@ -4,9 +4,8 @@ from pathlib import Path
 
 import aiohttp
 import pytest
-from served_api import CONTENT, EMAIL, caller, settings_of
+from served_api import CONTENT, EMAIL, serving
 
-from kanal.bootstrap import appoint_first_administrator, opened, running
 from kanal.http.errors import ApiError
 from kanal.http.rate_limit import UNLIMITED, RateLimit
 
@@ -67,26 +66,23 @@ def test_the_next_minute_begins_with_all_calls() -> None:
 
 
 async def test_every_answer_tells_what_is_left(data_dir: Path) -> None:
-    settings = settings_of(data_dir, "").model_copy(update={"rate_limit_per_minute": 7})
-    with opened(settings) as store:
-        appoint_first_administrator(store)
-        async with running(store, role="api") as kanal, caller(kanal.address, store) as api:
-            assert (await api.call("GET", "cases.json")).headers["api_calls_left"] == "6"
-            made = await api.call("POST", "users.json", {"user": {"user_email": "a@example.com"}})
-            assert made.headers["api_calls_left"] == "4"
-            missing = await api.call("GET", "cases/9.json")
-            assert (missing.status, missing.headers["api_calls_left"]) == (404, "3")
-            assert (await api.call("GET", "nothing.json")).headers["api_calls_left"] == "3"
-            authorization = aiohttp.encode_basic_auth(EMAIL, "wrong")
-            async with aiohttp.ClientSession(headers={"Authorization": authorization}) as stranger:
-                for _ in range(9):
-                    async with stranger.get(f"{kanal.address}/api/cases.json") as refused:
-                        assert refused.status == 401
-                        assert refused.headers["api_calls_left"] == "3"
-            assert (await api.call("GET", "staff.json")).headers["api_calls_left"] == "2"
-            assert (await api.call("DELETE", "cases/9.json")).headers["api_calls_left"] == "0"
-            over = await api.call("POST", "cases.json", {"case": CONTENT})
-            assert over.refusal == (429, "rate_limit_exceeded")
-            assert over.headers["rate_limit_per_minute"] == "7"
-            assert over.headers["api_calls_left"] == "0"
-            assert 0 < int(over.headers["retry_after"]) <= 60
+    async with serving(data_dir, rate_limit_per_minute=7) as api:
+        assert (await api.call("GET", "cases.json")).headers["api_calls_left"] == "6"
+        made = await api.call("POST", "users.json", {"user": {"user_email": "a@example.com"}})
+        assert made.headers["api_calls_left"] == "4"
+        missing = await api.call("GET", "cases/9.json")
+        assert (missing.status, missing.headers["api_calls_left"]) == (404, "3")
+        assert (await api.call("GET", "nothing.json")).headers["api_calls_left"] == "3"
+        authorization = aiohttp.encode_basic_auth(EMAIL, "wrong")
+        async with aiohttp.ClientSession(headers={"Authorization": authorization}) as stranger:
+            for _ in range(9):
+                async with stranger.get(f"{api.address}/api/cases.json") as refused:
+                    assert refused.status == 401
+                    assert refused.headers["api_calls_left"] == "3"
+        assert (await api.call("GET", "staff.json")).headers["api_calls_left"] == "2"
+        assert (await api.call("DELETE", "cases/9.json")).headers["api_calls_left"] == "0"
+        over = await api.call("POST", "cases.json", {"case": CONTENT})
+        assert over.refusal == (429, "rate_limit_exceeded")
+        assert over.headers["rate_limit_per_minute"] == "7"
+        assert over.headers["api_calls_left"] == "0"
+        assert 0 < int(over.headers["retry_after"]) <= 60

@@ -27,6 +27,7 @@ from kanal.domain.staff import (
 )
 from kanal.domain.webhook_options import WebhookOptions
 from kanal.projections import channels, groups, staff
+from kanal.projections.hand_overs import under_way
 from kanal.projections.read_model import Page
 
 
@@ -155,15 +156,15 @@ def test_who_leaves_is_handing_over_until_it_is_finished(log: Log, connection: C
     log.do(delete_staff, staff_id=3)
     deleted = len(log.events)
     models = folded_at_once(connection, log.events)
-    assert models.ask(staff.handing_over, 10) == [(2, 1, disabled), (3, 2, deleted)]
-    assert models.ask(staff.handing_over, 1) == [(2, 1, disabled)]
+    assert models.ask(under_way, 10) == [(1, disabled, 2, 0), (2, deleted, 3, 0)]
+    assert models.ask(under_way, 1) == [(1, disabled, 2, 0)]
     assert models.ask(staff.find, 2).replace_staff_id == 1
     assert models.ask(staff.find, 3) is None
     assert [row.staff_id for row in models.ask(staff.listed, Page()).rows] == [1, 2]
     log.do(enable_staff, staff_id=2)
     log.do(hand_over_cases, case_ids=[], hand_over_id=2, staff_id=3)
     models.fold(log.events[deleted:])
-    assert models.ask(staff.handing_over, 10) == []
+    assert models.ask(under_way, 10) == []
     assert models.ask(staff.find, 2).replace_staff_id == 0
 
 
@@ -176,7 +177,7 @@ def test_groups_change_and_leave_in_the_same_way(log: Log, connection: Connectio
     log.do(delete_group, group_id=3)
     deleted = len(log.events)
     models = folded_at_once(connection, log.events)
-    assert models.ask(groups.handing_over, 10) == [(2, 1, disabled), (3, 2, deleted)]
+    assert models.ask(under_way, 10) == [(1, disabled, 0, 2), (2, deleted, 0, 3)]
     found = models.ask(groups.listed, Page())
     assert [(row.title, row.active) for row in found.rows] == [
         ("Sellers", True),
@@ -186,5 +187,5 @@ def test_groups_change_and_leave_in_the_same_way(log: Log, connection: Connectio
     log.do(enable_group, group_id=2)
     log.do(hand_over_cases, case_ids=[], hand_over_id=2, group_id=3)
     models.fold(log.events[deleted:])
-    assert models.ask(groups.handing_over, 10) == []
+    assert models.ask(under_way, 10) == []
     assert models.ask(groups.find, 2).active

@@ -4,15 +4,15 @@ import asyncio
 import re
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 import pytest
 from delivering import LOOPBACK
 from open_log import DEADLINE
-from served_api import EMAIL, PASSWORD, QUICK_HASHER, Api, settings_of
+from served_api import EMAIL, PASSWORD, Api, serving
 from visiting import visitor
 
-from kanal.bootstrap import appoint_first_administrator, opened, running
 from kanal.http import sessions
 from kanal.http.pages.rendering import POLICY
 from kanal.http.pages.routes import PAGES
@@ -65,19 +65,20 @@ async def test_the_right_password_opens_and_a_wrong_one_says_no_more_than_that(
 async def test_behind_a_trusted_proxy_that_speaks_https_cookies_are_for_this_host_alone(
     tmp_path: Path,
 ) -> None:
-    trusting = {"trusted_proxies": LOOPBACK, "public_url": "https://desk.example/help"}
-    with opened(settings_of(tmp_path, "").model_copy(update=trusting)) as store:
-        appoint_first_administrator(store, QUICK_HASHER)
-        async with running(store, "api", QUICK_HASHER) as kanal, visitor(kanal.address) as anna:
-            fields = {"email": EMAIL, "password": PASSWORD}
-            headers = {"X-Forwarded-Proto": "https", "Origin": "https://desk.example"}
-            seen = await anna.post("/sign-in", fields, headers=headers, allow_redirects=False)
-            assert (seen.status, seen.headers["Location"]) == (303, "/help/inbox")
-            given = seen.headers["Set-Cookie"]
-            assert given.startswith("__Host-kanal=")
-            assert {"Secure", "HttpOnly", "Path=/", "SameSite=Lax"} <= set(given.split("; "))
-            plain = await anna.post("/sign-in", fields, allow_redirects=False)
-            assert plain.headers["Set-Cookie"].startswith("kanal=")
+    trusting: dict[str, Any] = {
+        "trusted_proxies": LOOPBACK,
+        "public_url": "https://desk.example/help",
+    }
+    async with serving(tmp_path, **trusting) as api, visitor(api.address) as anna:
+        fields = {"email": EMAIL, "password": PASSWORD}
+        headers = {"X-Forwarded-Proto": "https", "Origin": "https://desk.example"}
+        seen = await anna.post("/sign-in", fields, headers=headers, allow_redirects=False)
+        assert (seen.status, seen.headers["Location"]) == (303, "/help/inbox")
+        given = seen.headers["Set-Cookie"]
+        assert given.startswith("__Host-kanal=")
+        assert {"Secure", "HttpOnly", "Path=/", "SameSite=Lax"} <= set(given.split("; "))
+        plain = await anna.post("/sign-in", fields, allow_redirects=False)
+        assert plain.headers["Set-Cookie"].startswith("kanal=")
 
 
 async def test_after_signing_in_one_is_where_one_wanted_to_be_and_never_elsewhere(

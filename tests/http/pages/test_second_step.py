@@ -7,10 +7,10 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-from served_api import PASSWORD, QUICK_HASHER, Api, settings_of
+from served_api import PASSWORD, Api, serving
 from visiting import GOOD, Visitor, invited, join, visitor
 
-from kanal.bootstrap import Store, appoint_first_administrator, opened, running
+from kanal.bootstrap import Store
 from kanal.http import second_factor
 from kanal.http.second_factor import STEP, code_of
 
@@ -109,17 +109,14 @@ async def test_half_of_the_way_is_nobodys_session_and_guesses_are_counted(shared
 
 
 async def test_where_everybody_needs_it_nothing_is_seen_before(tmp_path: Path) -> None:
-    required = settings_of(tmp_path, "").model_copy(update={"second_step": "required"})
-    with opened(required) as store:
-        appoint_first_administrator(store, QUICK_HASHER)
-        async with running(store, "api", QUICK_HASHER) as kanal, visitor(kanal.address) as anna:
-            asked = await anna.sign_in()
-            assert (asked.path, "Everybody here needs it" in asked.text) == ("/account", True)
-            assert (await anna.get("/settings")).path == "/account"
-            assert (await anna.post("/keys", {"name": "x"})).status == 403
-            await set_up(anna, PASSWORD)
-            assert (await anna.get("/settings")).path == "/settings"
-            assert "Everybody here needs it" not in (await anna.get("/account")).text
+    async with serving(tmp_path, second_step="required") as api, visitor(api.address) as anna:
+        asked = await anna.sign_in()
+        assert (asked.path, "Everybody here needs it" in asked.text) == ("/account", True)
+        assert (await anna.get("/settings")).path == "/account"
+        assert (await anna.post("/keys", {"name": "x"})).status == 403
+        await set_up(anna, PASSWORD)
+        assert (await anna.get("/settings")).path == "/settings"
+        assert "Everybody here needs it" not in (await anna.get("/account")).text
 
 
 async def test_it_is_taken_away_by_its_owner_or_whoever_manages_staff(shared_api: Api) -> None:
