@@ -17,16 +17,20 @@ class Conversation(NamedTuple):
     turns: tuple[tuple[Who, str], ...]
     """The user's first message, then the others."""
     label: str = ""
-    group: str = "Support"
     order: bool = False
-    """Whether the case gets the order's number as a custom field."""
+    """It is about one, whose number the case gets as a custom field."""
     reason: str = ""
     """Why something is sent back, for the custom field of that name."""
     macro: str = ""
     """Applied in place of the first answer."""
 
+    @property
+    def group(self) -> str:
+        """Who answers it."""
+        if self.place == "wholesale":
+            return "Wholesale"
+        return "Delivery and returns" if self.order else "Support"
 
-ORDERS: Final = "Delivery and returns"
 
 CONVERSATIONS: Final = (
     Conversation(
@@ -50,7 +54,6 @@ CONVERSATIONS: Final = (
             ("staff", "Если завтра что-то пойдёт не так, напишите прямо сюда. Хорошего дня!"),
         ),
         label="delivery",
-        group=ORDERS,
         order=True,
     ),
     Conversation(
@@ -74,7 +77,6 @@ CONVERSATIONS: Final = (
             ("staff", "Готово: замена выезжает сегодня, трек-номер придёт в приложении."),
         ),
         label="damaged",
-        group=ORDERS,
         order=True,
         reason="Broken on the way",
     ),
@@ -99,7 +101,6 @@ CONVERSATIONS: Final = (
             ("user", "Пришли! Спасибо."),
         ),
         label="refund",
-        group=ORDERS,
         order=True,
         reason="Changed their mind",
     ),
@@ -130,7 +131,6 @@ CONVERSATIONS: Final = (
             ("user", "Вы лучшие!"),
         ),
         label="delivery",
-        group=ORDERS,
         order=True,
     ),
     Conversation(
@@ -215,7 +215,6 @@ CONVERSATIONS: Final = (
             ("user", "Thanks for letting me know, that works."),
         ),
         label="delivery",
-        group=ORDERS,
         order=True,
     ),
     Conversation(
@@ -238,7 +237,6 @@ CONVERSATIONS: Final = (
             ("user", "Got it. Thank you for sorting this out!"),
         ),
         label="refund",
-        group=ORDERS,
         order=True,
         reason="Wrong size",
     ),
@@ -256,7 +254,6 @@ CONVERSATIONS: Final = (
             ("staff", "Perfect, the courier knows. Enjoy it!"),
         ),
         label="damaged",
-        group=ORDERS,
         order=True,
         reason="Not what was ordered",
     ),
@@ -320,7 +317,6 @@ CONVERSATIONS: Final = (
             ("user", "that was quick :)"),
         ),
         label="delivery",
-        group=ORDERS,
         order=True,
     ),
     Conversation(
@@ -341,7 +337,6 @@ CONVERSATIONS: Final = (
             ("staff", "Оплату видим, поставили в производство."),
         ),
         label="wholesale",
-        group="Wholesale",
     ),
     Conversation(
         "en",
@@ -360,7 +355,6 @@ CONVERSATIONS: Final = (
             ),
         ),
         label="wholesale",
-        group="Wholesale",
     ),
     Conversation(
         "ru",
@@ -371,7 +365,6 @@ CONVERSATIONS: Final = (
             ("staff", "Отправили на портал, подписанный скан и оригинал по почте."),
         ),
         label="wholesale",
-        group="Wholesale",
     ),
 )
 
