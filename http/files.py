@@ -18,7 +18,7 @@ from kanal.projections.files import FileRow
 
 SHOWN_IN_PLACE = frozenset({"image/png", "image/jpeg", "image/gif", "image/webp"})
 """Types that are given only to what begins like one, and that no browser runs."""
-CACHED_SECONDS = 365 * 24 * 3600
+FOR_EVER = f"private, max-age={365 * 24 * 3600}, immutable"
 """The bytes under an address never change."""
 
 log = structlog.get_logger(__name__)
@@ -37,7 +37,12 @@ async def serve(request: web.Request) -> web.StreamResponse:
         found = await context.read(files.find, token)
     if found is None:
         raise web.HTTPNotFound
-    headers = _headers(found)
+    return await send(request, found, FOR_EVER)
+
+
+async def send(request: web.Request, found: FileRow, caching: str) -> web.StreamResponse:
+    """The bytes, or those that were asked for. Raises HTTPNotFound if there are none."""
+    headers = {**_headers(found), "Cache-Control": caching}
     if request.headers.get("If-None-Match") == headers["ETag"]:
         return web.Response(status=304, headers=headers)
     wanted = _wanted(request, found.file_size, headers["ETag"])
@@ -51,7 +56,7 @@ async def serve(request: web.Request) -> web.StreamResponse:
         answer.set_status(206)
         last = wanted.stop - 1
         answer.headers["Content-Range"] = f"bytes {wanted.start}-{last}/{found.file_size}"
-    return await _send(request, answer, token, wanted)
+    return await _send(request, answer, found.token, wanted)
 
 
 NOT_KEPT = {"Cache-Control": "no-store"}
@@ -66,7 +71,6 @@ def _headers(file: FileRow) -> dict[str, str]:
         "Content-Security-Policy": "default-src 'none'; sandbox",
         "Accept-Ranges": "bytes",
         "ETag": f'"{file.file_id}"',
-        "Cache-Control": f"private, max-age={CACHED_SECONDS}, immutable",
         "X-Robots-Tag": "noindex",
     }
 

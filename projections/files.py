@@ -198,6 +198,16 @@ def find(connection: Connection, views: Views, token: str) -> FileRow | None:
     return one(connection, query.where(files.c.token == token), FileRow._make)
 
 
+def find_in_case(
+    connection: Connection, views: Views, case_id: int, file_id: int
+) -> FileRow | None:
+    """None also when its message is not shown any more."""
+    files, messages = views.files["files"], views.messages["messages"]
+    query = _of_shown_messages(views, files, columns_of(files, FileRow))
+    query = query.where(files.c.file_id == file_id, messages.c.case_id == case_id)
+    return one(connection, query, FileRow._make)
+
+
 def of_messages(
     connection: Connection, views: Views, message_ids: Sequence[int]
 ) -> Mapping[int, Attached]:

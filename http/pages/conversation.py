@@ -32,6 +32,7 @@ from kanal.http.api.cases import CaseChanges, changing
 from kanal.http.api.messages import Texts, require_content, said
 from kanal.http.attachments import LIMITS, submit_with_files
 from kanal.http.fields import Fields, Id, Text
+from kanal.http.files import send as send_file
 from kanal.http.ids import case_id_in, id_in
 from kanal.http.pages import drafts, sidebar
 from kanal.http.pages.drafts import Draft
@@ -59,7 +60,7 @@ from kanal.projections.changelog import Change
 from kanal.projections.channels import ChannelRow
 from kanal.projections.custom_fields import CustomFieldRow
 from kanal.projections.deadlines import DeadlineRow
-from kanal.projections.files import Attached
+from kanal.projections.files import Attached, FileRow
 from kanal.projections.macros import MacroRow
 from kanal.projections.messages import MessageRow
 from kanal.projections.read_model import Page, Views
@@ -69,6 +70,8 @@ SHOWN: Final = 100
 """Messages on one page."""
 OTHER_CASES: Final = 10
 """Of the person, beside the conversation."""
+ASKED_ANEW: Final = "private, no-cache"
+"""A browser that has a file asks each time whether it may still show it."""
 
 
 class NewWords(Texts):
@@ -175,6 +178,21 @@ async def say(visit: Visit) -> web.StreamResponse:
     waits = any(isinstance(each.event, MessageScheduled) for each in done.events)
     told = "noted" if not is_reply else "waits" if waits else "sent"
     return await _after(visit, added.case_id, done=told)
+
+
+async def show_file(visit: Visit) -> web.StreamResponse:
+    """For whoever sees the case at that moment. The address that receivers get opens to everybody who has it, this one does not."""
+    case_id, file_id = _case_id(visit), id_in(visit.path("file"), MessageNotFound)
+
+    def query(connection: Connection, views: Views) -> FileRow | None:
+        if not cases.find(connection, views, case_id):
+            raise CaseNotFound(case_id)
+        return files.find_in_case(connection, views, case_id, file_id)
+
+    found = await visit.read(query)
+    if found is None:
+        raise web.HTTPNotFound
+    return await send_file(visit.request, found, ASKED_ANEW)
 
 
 async def undo(visit: Visit) -> web.StreamResponse:

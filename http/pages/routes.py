@@ -68,6 +68,7 @@ PAGES = (
     Page("POST", "/cases/{case}/messages/{message}/undo", conversation.undo, Right.ANSWER),
     Page("POST", "/cases/{case}/messages/{message}/send", conversation.send, Right.ANSWER),
     Page("GET", "/cases/{case}/messages/{message}/why", conversation.why, Right.SEE),
+    Page("GET", "/cases/{case}/files/{file}/{name}", conversation.show_file, Right.SEE),
     Page("GET", "/cases/{case}/past", past.show, Right.SEE),
     Page("POST", "/people/{user}", people.change, Right.ANSWER),
     Page("GET", "/people/{user}/link", people.find_other, Right.ANSWER),

@@ -4,6 +4,7 @@ import re
 from typing import Any
 
 import pytest
+from aiohttp import FormData
 from served_api import Api
 from visiting import Seen, form_in, join, visitor
 
@@ -13,6 +14,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 TAG = re.compile(r"<(?:input|select|textarea)[^>]*name=\"([^\"]+)\"[^>]*>")
 CURSOR = re.compile(r"cursor=([\w-]+)")
+FILE = re.compile(r'class="(?:file|picture)" href="([^"]+)"')
 UNDO = re.compile(r"/messages/(\d+)/undo")
 HIDDEN = re.compile(r'name="(was\[[^"]+\])" value="([^"]*)"')
 
@@ -89,6 +91,41 @@ async def test_a_case_is_changed_in_place_and_only_in_what_differs(shared_api: A
         assert (after["subject"], after["custom_fields"]) == ("", {keys["checkbox"]: False})
         wrong = {f"custom_fields[{keys['date']}]": "tomorrow"}
         assert (await anna.post(f"{path}/change", wrong)).status == 400
+
+
+async def test_a_file_on_a_page_opens_to_who_sees_the_case_and_to_nobody_else(
+    shared_api: Api,
+) -> None:
+    """The address that receivers get opens to everybody, so no page has it."""
+    api = shared_api
+    channel = f"cch{await api.channel(title='Files', restricted=True)}"
+    other = await api.case(channel=channel, user_custom_id="without files")
+    form = FormData(default_to_multipart=True)
+    for name, value in (("channel", channel), ("user_custom_id", "with a file")):
+        form.add_field(f"case[{name}]", value)
+    form.add_field("case[attachments][]", b"%PDF-1.4", filename="План/1 {a}.pdf")
+    case = (await api.call("POST", "cases.json", data=form)).json["case"]
+    [file] = case["attachments"]
+    token = file["url"].split("/")[-2]
+    async with visitor(api.address) as anna, visitor(api.address) as bob:
+        await anna.sign_in()
+        await join(api, bob, "bob.files@example.com")
+        for path in (f"/cases/{case['case_id']}", f"/cases/{case['case_id']}/past"):
+            page = await anna.get(path)
+            assert token not in page.text
+            [address] = FILE.findall(page.text)
+            assert address.startswith(f"/cases/{case['case_id']}/files/{file['file_id']}/")
+        got = await anna.get(address)
+        assert (got.status, got.text) == (200, "%PDF-1.4")
+        assert got.headers["Cache-Control"] == "private, no-cache"
+        assert "sandbox" in got.headers["Content-Security-Policy"]
+        fresh = {"If-None-Match": got.headers["ETag"]}
+        assert (await anna.get(address, headers=fresh)).status == 304
+        wrong = address.replace(f"/cases/{case['case_id']}/", f"/cases/{other['case_id']}/")
+        assert (await anna.get(wrong)).status == 404
+        assert (await bob.get(address)).status == 404
+        async with visitor(api.address) as nobody:
+            assert (await nobody.get(address)).path.startswith("/sign-in")
 
 
 async def test_a_case_is_merged_into_another_and_taken_out_again(shared_api: Api) -> None:
