@@ -177,7 +177,12 @@ class Call:
         """The query, read by the model that the call's contract names. Raises ApiError."""
         if self._operation.query is not model:
             raise TypeError(f"the contract does not ask for {model.__name__}")
-        return model.read(read_query(self.request), self.context)
+        # `sort[]=...` is `sort=...`; what takes several values takes one as well.
+        query = {
+            name: value[0] if type(value) is list and len(value) == 1 else value
+            for name, value in read_query(self.request).items()
+        }
+        return model.read(query, self.context)
 
     async def given(self, model: type[F]) -> F:
         """The body's fields, read by the model that the call's contract names. Raises ApiError."""

@@ -266,7 +266,7 @@ def changing(case_id: int, given: CaseChanges, dates: Dates) -> Callable[[Work],
     return partial(cases.change_case, case_id=case_id, given_values=values, **changes)
 
 
-@contract("Rate a case", One("case", CaseAnswer), body=Takes("rate", CaseRating))
+@contract("Rate a case", One("case", CaseAnswer), body=Takes("rate", CaseRating, bare=True))
 async def rate(call: Call) -> web.Response:
     case_id = _case_id(call)
     given = await call.given(CaseRating)

@@ -5,6 +5,7 @@ from typing import Annotated
 
 from aiohttp import web
 from msgspec import Struct
+from pydantic import BeforeValidator
 from sqlalchemy import Connection
 
 from kanal.domain.cases import CASES
@@ -13,7 +14,7 @@ from kanal.http.answers import Date, answer
 from kanal.http.context import Call
 from kanal.http.contract import Whole, contract
 from kanal.http.dates import Dates
-from kanal.http.fields import Flag, Id, Many, Paging, Text
+from kanal.http.fields import NOT_GIVEN, Flag, Id, Many, Paging, Text
 from kanal.http.ids import case_id_in
 from kanal.http.paging import page_of
 from kanal.projections import cases, changelog
@@ -25,19 +26,28 @@ ANY, EMPTY = "any", "empty"
 NOTHING = ("", "0")
 
 
-class ChangelogQuery(Paging):
-    """`staff=5`: changes to 5; `staff=empty,5`: from nobody to 5. Several filters are joined by "or"."""
+def _as_list(value: object) -> object:
+    given = value if isinstance(value, list) else [value]
+    return [each for each in given if each not in NOT_GIVEN]
 
-    staff: Text = ""
-    status: Text = ""
-    group: Text = ""
-    priority: Text = ""
-    subject: Text = ""
-    labels: Text = ""
-    custom_fields: Text = ""
-    language: Text = ""
-    rating: Text = ""
-    fixed_chat_staff: Text = ""
+
+Wanted = Annotated[tuple[Text, ...], BeforeValidator(_as_list)]
+"""One or several. A comma is part of one."""
+
+
+class ChangelogQuery(Paging):
+    """`staff=5`: changes to 5; `staff=empty,5`: from nobody to 5. Several filters, and several of one, are joined by "or"."""
+
+    staff: Wanted = ()
+    status: Wanted = ()
+    group: Wanted = ()
+    priority: Wanted = ()
+    subject: Wanted = ()
+    labels: Wanted = ()
+    custom_fields: Wanted = ()
+    language: Wanted = ()
+    rating: Wanted = ()
+    fixed_chat_staff: Wanted = ()
     show_chat_activation: Flag = False
     show_chat_completion: Flag = False
     rules: Annotated[tuple[Id, ...], Many] = ()
@@ -51,8 +61,10 @@ class ChangelogQuery(Paging):
             return True
         if change.kind == RULES:
             return False
-        wanted = given.get(PARAMETERS.get(change.kind, change.kind), "")
-        return wanted if isinstance(wanted, bool) else bool(wanted) and _matches(wanted, change)
+        wanted = given.get(PARAMETERS.get(change.kind, change.kind), ())
+        return (
+            wanted if isinstance(wanted, bool) else any(_matches(each, change) for each in wanted)
+        )
 
 
 PAGING = set(Paging.model_fields)

@@ -263,6 +263,15 @@ async def test_a_client_that_compares_whole_answers_as_texts(shared_api: Api) ->
     assert re.fullmatch(r"[A-Z][a-z]{2}, \d\d [A-Z][a-z]{2} \d{4} [\d:]{8} \+0300", when)
 
 
+async def test_one_value_in_brackets_where_one_is_taken(shared_api: Api) -> None:
+    channel = await channel_of(shared_api)
+    given = {"user_custom_id": unique(), "channel": channel, "content": "Hi", "subject": "A"}
+    await shared_api.post("cases.json", {"case": given})
+    query = f"user_custom_id={given['user_custom_id']}&sort[]=status_asc&page[]=1&subject[0]=^A^"
+    assert (await shared_api.get(f"cases.json?{query}"))["total_count"] == 1
+    assert (await shared_api.call("GET", "cases.json?sort[]=status_asc&sort[]=x")).status == 400
+
+
 async def test_flags_in_every_spelling(shared_api: Api) -> None:
     email = f"{unique()}@example.com"
     await shared_api.post("users.json", {"user": {"user_email": email}})

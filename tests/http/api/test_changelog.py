@@ -79,6 +79,13 @@ async def test_each_change_says_who_made_it_and_from_what_to_what(api: Api) -> N
     ]
     for query, kinds in FILTERS:
         assert [each["event"] for each in await changes(api, query)] == kinds, query
+    for query in (
+        "?status[]=waiting",
+        "?status[]=",
+        "?page[]=1&limit[0]=1&status[]=open&status[]=waiting",
+    ):
+        kinds = [each["event"] for each in await changes(api, query)]
+        assert kinds == (["status"] if "waiting" in query else [each["event"] for each in found])
     number = (await api.get("cases/1.json"))["case"]["case_number"]
     assert (await api.get(f"cases/{number}/changelog.json"))["changelog"] == found
     missing = await api.call("GET", "cases/9/changelog.json")
