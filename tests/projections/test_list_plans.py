@@ -130,11 +130,12 @@ class Asking:
         self.on_postgres = connection.dialect.name == "postgresql"
         tables = self.models.views.cases, self.models.views.custom_fields
         connection.execute(tables[0]["cases"].insert(), some_cases(3000))
-        flags = {"options": "{}", "active": True, "created_at": 1, "updated_at": 1}
+        texts = {"title": "", "options": "{}", "retired": "{}"}
+        flags = {"active": True, "created_at": 1, "updated_at": 1}
         connection.execute(
             tables[1]["custom_fields"].insert(),
             [
-                {"field_id": key, "title": "", "field_type": kind, "field_level": level} | flags
+                {"field_id": key, "field_type": kind, "field_level": level} | texts | flags
                 for key, kind, level in FIELDS
             ],
         )
