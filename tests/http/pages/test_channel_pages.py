@@ -168,6 +168,29 @@ async def test_deliveries_are_found_decided_about_and_sent_again(shared_api: Api
         assert (await anna.post("/deliveries/replay", {"step": "begin"})).status == 400
 
 
+async def test_what_a_receiver_asks_for_is_not_offered_to_be_sent(shared_api: Api) -> None:
+    api = shared_api
+    channel = await api.channel(title="Asks", webhook_polling=True)
+    case = await api.case(channel=f"cch{channel}", user_custom_id="asks")
+    await api.message(case["case_id"], content="Answer")
+    [delivery] = await api.items(f"deliveries.json?channel=cch{channel}", "delivery")
+    page = f"/deliveries/{delivery['delivery_id']}"
+    async with visitor(api.address) as anna:
+        await anna.sign_in()
+        pending = await anna.get(page)
+        assert f"{page}/skip" in pending.text
+        skipped = await anna.post(f"{page}/skip")
+        talk = await anna.get(f"/cases/{case['case_id']}")
+        assert page in talk.text
+        assert f"{page}/retry" not in talk.text
+        for seen in (pending, skipped):
+            assert f'formaction="{page}/retry"' not in seen.text
+            assert "asking from an earlier cursor" in seen.text
+        assert f"{page}/skip" not in skipped.text
+        refused = await anna.post(f"{page}/retry")
+        assert (refused.status, "from an earlier cursor" in refused.text) == (400, True)
+
+
 async def test_read_models_are_rebuilt_from_the_page_while_it_serves(shared_api: Api) -> None:
     api = shared_api
     async with visitor(api.address) as anna, visitor(api.address) as vera:
