@@ -15,7 +15,7 @@ LAPTOP = {"width": 1366, "height": 768}
 PHONE = {"width": 390, "height": 844}
 INSIDE = re.compile(r"/(inbox|start)(\?|$)")
 """Where one is after signing in; an empty installation leads to the first steps."""
-PATIENCE = 15_000
+PATIENCE = 30_000
 """Milliseconds for what a page does by itself; a busy machine takes its time."""
 
 
@@ -27,8 +27,8 @@ async def browser() -> AsyncIterator[Browser]:
     expect.set_options(timeout=PATIENCE)
     async with async_playwright() as playwright:
         started = await playwright.chromium.launch(executable_path=chromium, args=ARGUMENTS)
-        yield started
-        await started.close()
+        async with started:
+            yield started
 
 
 @contextlib.asynccontextmanager
@@ -52,10 +52,10 @@ async def staff_browser(
         "request",
         lambda request: complaints.append(request.url) if _outside(request.url, address) else None,
     )
-    page = await context.new_page()
-    await sign_in(page, email, password)
-    yield page
-    await context.close()
+    async with context:
+        page = await context.new_page()
+        await sign_in(page, email, password)
+        yield page
     assert complaints == []
 
 
@@ -65,6 +65,16 @@ async def sign_in(page: Page, email: str = EMAIL, password: str = PASSWORD) -> N
     await page.fill("[name=password]", password)
     await page.press("[name=password]", "Enter")
     await page.wait_for_url(INSIDE)
+
+
+@contextlib.asynccontextmanager
+async def leads_on(page: Page) -> AsyncIterator[None]:
+    """What is done within leads to another page, or to this one anew; at the end its scripts listen.
+
+    What a page shows may be seen before they do, and on the page before as well.
+    """
+    async with page.expect_event("load"):
+        yield
 
 
 def _outside(url: str, address: str) -> bool:

@@ -44,7 +44,8 @@ from kanal.projections.clean_html import clean_html
 
 LOOPBACK = (ip_network("127.0.0.0/8"), ip_network("::1/128"))
 ZONE = ZoneInfo("Europe/Moscow")
-WAIT_SECONDS = 10.0
+WAIT_SECONDS = 30.0
+"""For what takes milliseconds, on a machine that may be busy."""
 LOOK_SECONDS = 0.005
 
 Row = dict[str, Any]

@@ -130,13 +130,3 @@ class Client:
         async with self._session.get(f"{self._kanal.address}/api/{path}") as response:
             assert response.status == 200, path
             return await response.text()
-
-
-@contextlib.asynccontextmanager
-async def serving(data_dir: Path, database_url: str = "", **settings: str) -> AsyncIterator[Kanal]:
-    kanal = Kanal(data_dir, database_url, **settings)
-    await kanal.start()
-    try:
-        yield kanal
-    finally:
-        await kanal.kill()

@@ -2,9 +2,8 @@
 
 nursery = Nursery()
 async with nursery:
-    kanal = nursery.kanal(data_dir, database_url)
-    await kanal.start()
-    ...                        # kanal.client(), kanal.kill(), kanal.start() again
+    async with nursery.serving(data_dir, database_url) as kanal:
+        ...                    # kanal.client(), kanal.kill(), kanal.start() again, kanal.command("backup", ...)
 """
 
 import asyncio
@@ -14,6 +13,8 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import AsyncIterator, Sequence
+from itertools import count
 from pathlib import Path
 from typing import Any, Final, NamedTuple, Self
 
@@ -71,6 +72,17 @@ class Nursery:
     def kanal(self, data_dir: Path, database_url: str = "", **settings: str) -> "ForkedKanal":
         return ForkedKanal(self, data_dir, database_url, **settings)
 
+    @contextlib.asynccontextmanager
+    async def serving(
+        self, data_dir: Path, database_url: str = "", **settings: str
+    ) -> AsyncIterator["ForkedKanal"]:
+        kanal = self.kanal(data_dir, database_url, **settings)
+        await kanal.start()
+        try:
+            yield kanal
+        finally:
+            await kanal.kill()
+
     async def fork(self, **job: Any) -> int:
         """The process id."""
         async with self._turn:
@@ -101,7 +113,7 @@ class Nursery:
 
 
 class ForkedKanal(Kanal):
-    """`kanal serve`, once or several times over on the same data."""
+    """`kanal serve`, once or several times over on the same data, and other commands beside it."""
 
     def __init__(
         self, nursery: Nursery, data_dir: Path, database_url: str = "", **settings: str
@@ -109,6 +121,7 @@ class ForkedKanal(Kanal):
         super().__init__(data_dir, database_url, **settings)
         self._nursery = nursery
         self._printed = data_dir / f"serve.{id(self)}.out"
+        self._commands = count(1)
         self.pid = 0
         """0: none runs."""
 
@@ -122,13 +135,7 @@ class ForkedKanal(Kanal):
         self._printed.parent.mkdir(parents=True, exist_ok=True)
         self._printed.unlink(missing_ok=True)
         self.output = ""
-        self.pid = await self._nursery.fork(
-            arguments=["serve", *arguments],
-            environment=self.environment,
-            output=str(self._printed),
-            errors=str(self.log),
-            fate=fate._asdict(),
-        )
+        self.pid = await self._fork(["serve", *arguments], self._printed, self.log, fate)
 
     async def listens(self, *, or_dies: bool = False) -> None:
         """Until it says where."""
@@ -141,6 +148,21 @@ class ForkedKanal(Kanal):
                 await asyncio.sleep(LOOK_SECONDS)
                 self.output = self._printed.read_text() if self._printed.exists() else ""
         self.address = self.output.rpartition("listens on ")[2].split()[0]
+
+    async def command(self, *arguments: str) -> tuple[int, str]:
+        printed = self._printed.with_suffix(f".{next(self._commands)}")
+        printed.parent.mkdir(parents=True, exist_ok=True)
+        pid = await self._fork(arguments, printed, printed, Fate())
+        return await self._nursery.ended(pid), printed.read_text()
+
+    async def _fork(self, arguments: Sequence[str], output: Path, errors: Path, fate: Fate) -> int:
+        return await self._nursery.fork(
+            arguments=arguments,
+            environment=self.environment,
+            output=str(output),
+            errors=str(errors),
+            fate=fate._asdict(),
+        )
 
     @property
     def runs(self) -> bool:

@@ -19,7 +19,7 @@ from kanal.eventlog.sqlite import SqliteDatabase
 from kanal.eventlog.stream_ids import StreamIds
 from kanal.eventlog.writer import Done, Writer
 
-DEADLINE = 20
+DEADLINE = 30
 """Seconds that a test waits for what takes milliseconds."""
 
 MakeInline = Callable[[Database], Iterable[InlineProjection]]

@@ -19,7 +19,8 @@ from dataclasses import dataclass, field
 from typing import Self
 from urllib.parse import parse_qsl
 
-WAIT_SECONDS = 10.0
+WAIT_SECONDS = 30.0
+"""For what takes milliseconds, on a machine that may be busy."""
 # With fewer, a burst of connections waits a second for the kernel's next try.
 BACKLOG = 1024
 

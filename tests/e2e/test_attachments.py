@@ -8,7 +8,8 @@ from typing import Any
 
 import aiohttp
 import pytest
-from kanal_process import Client, Kanal, serving
+from kanal_process import Client
+from nursery import Nursery
 from webhook_receiver import Received, Receiver, delayed, hang, status
 
 pytestmark = pytest.mark.timeout(180)  # several processes start, on a machine that may be busy
@@ -79,9 +80,9 @@ def at(receiver: Receiver, path: str) -> str:
 
 
 async def test_a_replys_file_reaches_the_receiver_who_downloads_it(
-    data_dir: Path, database_url: str, receiver: Receiver
+    nursery: Nursery, data_dir: Path, database_url: str, receiver: Receiver
 ) -> None:
-    async with serving(data_dir, database_url) as kanal, kanal.client() as client:
+    async with nursery.serving(data_dir, database_url) as kanal, kanal.client() as client:
         await open_case(client, receiver)
         form = aiohttp.FormData(quote_fields=False)
         form.add_field("message[content]", "Договор")
@@ -106,13 +107,13 @@ async def test_a_replys_file_reaches_the_receiver_who_downloads_it(
 
 
 async def test_files_named_by_address_are_fetched_and_what_goes_out_waits_for_them(
-    data_dir: Path, database_url: str, receiver: Receiver
+    nursery: Nursery, data_dir: Path, database_url: str, receiver: Receiver
 ) -> None:
     png = b"\x89PNG\r\n\x1a\n"
     receiver.by_path["/photo.png"] = status(200, png, {"Content-Type": "image/png"})
     receiver.by_path["/later.txt"] = delayed(0.5, status(200, b"later"))
     receiver.by_path["/gone"] = status(404)
-    async with serving(data_dir, database_url) as kanal, kanal.client() as client:
+    async with nursery.serving(data_dir, database_url) as kanal, kanal.client() as client:
         await open_case(client, receiver)
         urls = [at(receiver, path) for path in ("/photo.png", "/later.txt", "/gone")]
         reply = await say(client, "See", attachment_urls=urls)
@@ -136,7 +137,7 @@ async def test_files_named_by_address_are_fetched_and_what_goes_out_waits_for_th
 
 
 async def test_a_users_message_is_shown_before_its_files_are_there(
-    data_dir: Path, receiver: Receiver
+    nursery: Nursery, data_dir: Path, receiver: Receiver
 ) -> None:
     go = asyncio.Event()
 
@@ -145,7 +146,7 @@ async def test_a_users_message_is_shown_before_its_files_are_there(
         await status(200, b"content")(request, line)
 
     receiver.by_path["/slow.txt"] = when_told
-    async with serving(data_dir) as kanal, kanal.client() as client:
+    async with nursery.serving(data_dir) as kanal, kanal.client() as client:
         await open_case(client, receiver)
         sent = await say(client, "Look", user_id=1, attachment_urls=at(receiver, "/slow.txt"))
         await receiver.wait_for(1)
@@ -158,9 +159,9 @@ async def test_a_users_message_is_shown_before_its_files_are_there(
 
 
 async def test_a_server_that_fails_at_first_is_asked_again(
-    data_dir: Path, receiver: Receiver
+    nursery: Nursery, data_dir: Path, receiver: Receiver
 ) -> None:
-    async with serving(data_dir) as kanal, kanal.client() as client:
+    async with nursery.serving(data_dir) as kanal, kanal.client() as client:
         await open_case(client, receiver)
         receiver.then(status(503), status(500))
         sent = await say(client, user_id=1, attachment_urls=[at(receiver, "/flaky.txt")])
@@ -170,10 +171,10 @@ async def test_a_server_that_fails_at_first_is_asked_again(
 
 
 async def test_a_fetch_that_a_crash_cut_off_is_done_again_and_attached_once(
-    data_dir: Path, database_url: str, receiver: Receiver
+    nursery: Nursery, data_dir: Path, database_url: str, receiver: Receiver
 ) -> None:
     receiver.then(hang())
-    kanal = Kanal(data_dir, database_url)
+    kanal = nursery.kanal(data_dir, database_url)
     await kanal.start()
     try:
         async with kanal.client() as client:
@@ -196,10 +197,14 @@ async def test_a_fetch_that_a_crash_cut_off_is_done_again_and_attached_once(
 
 
 async def test_files_survive_a_backup_from_either_database_to_the_other(
-    tmp_path: Path, database_url: str, postgres_url: str, receiver: Receiver
+    nursery: Nursery,
+    tmp_path: Path,
+    database_url: str,
+    postgres_url: str,
+    receiver: Receiver,
 ) -> None:
     archive = str(tmp_path / "kanal.zip")
-    async with serving(tmp_path / "old", database_url) as kanal, kanal.client() as client:
+    async with nursery.serving(tmp_path / "old", database_url) as kanal, kanal.client() as client:
         await open_case(client, receiver)
         form = aiohttp.FormData()
         form.add_field("note[attachments][]", CONTENT, filename="a.bin")
@@ -207,7 +212,7 @@ async def test_files_survive_a_backup_from_either_database_to_the_other(
         path = sent["message"]["attachments"][0]["url"].partition("/files/")[2]
         code, output = await kanal.command("backup", archive)
         assert code == 0, output
-    restored = Kanal(tmp_path / "new", "" if database_url else postgres_url)
+    restored = nursery.kanal(tmp_path / "new", "" if database_url else postgres_url)
     code, output = await restored.command("restore", archive)
     assert code == 0, output
     await restored.start()

@@ -9,7 +9,8 @@ from pathlib import Path
 import aiohttp
 import psycopg
 import pytest
-from kanal_process import Client, Kanal
+from kanal_process import Client
+from nursery import Nursery
 from webhook_receiver import Receiver
 
 pytestmark = pytest.mark.timeout(180)  # processes start and die, on a machine that may be busy
@@ -54,10 +55,10 @@ class Load:
 
 
 async def test_a_kill_under_load_loses_nothing_and_repeats_nothing(
-    data_dir: Path, database_url: str
+    nursery: Nursery, data_dir: Path, database_url: str
 ) -> None:
     dice = random.Random(SEED)
-    kanal, load = Kanal(data_dir, database_url), Load()
+    kanal, load = nursery.kanal(data_dir, database_url), Load()
     async with Receiver() as receiver:
         await kanal.start()
         try:

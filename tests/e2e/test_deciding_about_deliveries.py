@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner
-from kanal_process import Client, Kanal, serving
+from kanal_process import Client, Kanal
+from nursery import Nursery
 from webhook_receiver import Receiver
 
 from kanal.__main__ import main
@@ -40,9 +41,9 @@ async def until_state(client: Client, delivery_id: str, state: str) -> None:
 
 @pytest.mark.timeout(180)
 async def test_an_operator_looks_at_deliveries_and_decides_with_or_without_a_server(
-    data_dir: Path, database_url: str
+    nursery: Nursery, data_dir: Path, database_url: str
 ) -> None:
-    async with Receiver() as receiver, serving(data_dir, database_url) as kanal:
+    async with Receiver() as receiver, nursery.serving(data_dir, database_url) as kanal:
         async with kanal.client() as client:
             channel = {"title": "App", "webhook_url": receiver.url, "channel_type": "async"}
             await client("POST", "custom_channels.json", {"custom_channel": channel})

@@ -3,7 +3,8 @@
 from pathlib import Path
 
 import pytest
-from kanal_process import Client, serving
+from kanal_process import Client
+from nursery import Nursery
 from standardwebhooks import Webhook
 from webhook_receiver import Receiver, status
 
@@ -21,11 +22,11 @@ async def made_channel(client: Client, url: str) -> str:
 
 
 async def test_a_ping_is_signed_as_a_message_and_shows_the_whole_exchange(
-    data_dir: Path, database_url: str
+    nursery: Nursery, data_dir: Path, database_url: str
 ) -> None:
     async with (
         Receiver() as receiver,
-        serving(data_dir, database_url) as kanal,
+        nursery.serving(data_dir, database_url) as kanal,
         kanal.client() as client,
     ):
         secret = await made_channel(client, receiver.url)
@@ -53,11 +54,11 @@ async def test_a_ping_is_signed_as_a_message_and_shows_the_whole_exchange(
 
 
 async def test_a_ping_goes_to_no_forbidden_address_and_to_no_deleted_channel(
-    data_dir: Path,
+    nursery: Nursery, data_dir: Path
 ) -> None:
     async with (
         Receiver() as receiver,
-        serving(data_dir) as kanal,
+        nursery.serving(data_dir) as kanal,
         kanal.client() as client,
     ):
         await made_channel(client, receiver.url)
@@ -75,11 +76,11 @@ async def test_a_ping_goes_to_no_forbidden_address_and_to_no_deleted_channel(
 
 
 async def test_a_delivery_shows_its_bytes_and_every_attempt(
-    data_dir: Path, database_url: str
+    nursery: Nursery, data_dir: Path, database_url: str
 ) -> None:
     async with (
         Receiver() as receiver,
-        serving(data_dir, database_url) as kanal,
+        nursery.serving(data_dir, database_url) as kanal,
         kanal.client() as client,
     ):
         await made_channel(client, receiver.url)

@@ -5,7 +5,8 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from kanal_process import EMAIL, Client, Kanal, serving
+from kanal_process import EMAIL, Client, Kanal
+from nursery import Nursery
 from visiting import visitor
 from webhook_receiver import Receiver
 
@@ -71,8 +72,10 @@ async def test_the_first_start_shows_the_administrator_once(
         await kanal.kill()
 
 
-async def test_health_readiness_and_metrics_answer(data_dir: Path, database_url: str) -> None:
-    async with serving(data_dir, database_url) as kanal, kanal.client() as client:
+async def test_health_readiness_and_metrics_answer(
+    nursery: Nursery, data_dir: Path, database_url: str
+) -> None:
+    async with nursery.serving(data_dir, database_url) as kanal, kanal.client() as client:
         for path in ("healthz", "readyz", "metrics"):
             async with client._session.get(f"{kanal.address}/{path}") as response:
                 assert response.status == 200, await response.text()
@@ -80,9 +83,9 @@ async def test_health_readiness_and_metrics_answer(data_dir: Path, database_url:
 
 @pytest.mark.parametrize("while_serving", [True, False])
 async def test_a_rebuild_changes_no_answer_and_sends_nothing(
-    data_dir: Path, database_url: str, while_serving: bool
+    nursery: Nursery, data_dir: Path, database_url: str, while_serving: bool
 ) -> None:
-    async with Receiver() as receiver, serving(data_dir, database_url) as kanal:
+    async with Receiver() as receiver, nursery.serving(data_dir, database_url) as kanal:
         async with kanal.client() as client:
             await fill(client, receiver.url)
             await all_delivered(receiver, 2, client)
@@ -102,11 +105,14 @@ async def test_a_rebuild_changes_no_answer_and_sends_nothing(
 
 
 async def test_a_backup_taken_while_serving_restores_into_either_database(
-    tmp_path: Path, database_url: str, postgres_url: str
+    nursery: Nursery, tmp_path: Path, database_url: str, postgres_url: str
 ) -> None:
     archive = tmp_path / "kanal.zip"
     async with Receiver() as receiver:
-        async with serving(tmp_path / "old", database_url) as kanal, kanal.client() as client:
+        async with (
+            nursery.serving(tmp_path / "old", database_url) as kanal,
+            kanal.client() as client,
+        ):
             await fill(client, receiver.url)
             await all_delivered(receiver, 2, client)
             before = await everything(client)
@@ -116,7 +122,7 @@ async def test_a_backup_taken_while_serving_restores_into_either_database(
             await client("POST", "cases/1/messages.json", {"message": {"content": "After it"}})
             await all_delivered(receiver, 3, client)
         restored_url = "" if database_url else postgres_url
-        restored = Kanal(tmp_path / "new", restored_url)
+        restored = nursery.kanal(tmp_path / "new", restored_url)
         code, output = await restored.command("restore", str(archive))
         assert code == 0, output
         await restored.start()
@@ -135,9 +141,9 @@ async def test_a_backup_taken_while_serving_restores_into_either_database(
 
 
 async def test_a_backup_is_refused_over_a_file_and_a_restore_into_a_used_installation(
-    data_dir: Path,
+    nursery: Nursery, data_dir: Path
 ) -> None:
-    async with serving(data_dir / "one") as kanal:
+    async with nursery.serving(data_dir / "one") as kanal:
         archive = str(data_dir / "kanal.zip")
         assert (await kanal.command("backup", archive))[0] == 0
         code, output = await kanal.command("backup", archive)
@@ -147,8 +153,10 @@ async def test_a_backup_is_refused_over_a_file_and_a_restore_into_a_used_install
         assert (code, "has events already" in output) == (1, True)
 
 
-async def test_a_damaged_backup_is_refused_and_leaves_nothing(data_dir: Path) -> None:
-    async with serving(data_dir / "one") as kanal:
+async def test_a_damaged_backup_is_refused_and_leaves_nothing(
+    nursery: Nursery, data_dir: Path
+) -> None:
+    async with nursery.serving(data_dir / "one") as kanal:
         archive = data_dir / "kanal.zip"
         assert (await kanal.command("backup", str(archive)))[0] == 0
     with zipfile.ZipFile(archive) as whole:
@@ -156,7 +164,7 @@ async def test_a_damaged_backup_is_refused_and_leaves_nothing(data_dir: Path) ->
     damaged = bytearray(archive.read_bytes())
     damaged[events.header_offset + 30 + len(events.filename) + 100] ^= 0xFF
     archive.write_bytes(damaged)
-    fresh = Kanal(data_dir / "two")
+    fresh = nursery.kanal(data_dir / "two")
     code, output = await fresh.command("restore", str(archive))
     assert code == 1, output
     assert "Traceback" not in output
@@ -164,15 +172,19 @@ async def test_a_damaged_backup_is_refused_and_leaves_nothing(data_dir: Path) ->
     await fresh.kill()
 
 
-async def test_two_processes_cannot_own_one_data_directory(data_dir: Path) -> None:
-    async with serving(data_dir) as kanal:
+async def test_two_processes_cannot_own_one_data_directory(
+    nursery: Nursery, data_dir: Path
+) -> None:
+    async with nursery.serving(data_dir) as kanal:
         code, output = await kanal.command("serve")
         assert code == 1
         assert "in use by another Kanal process" in output
 
 
-async def test_who_cannot_sign_in_gets_a_new_password_from_the_command(data_dir: Path) -> None:
-    async with serving(data_dir) as kanal:
+async def test_who_cannot_sign_in_gets_a_new_password_from_the_command(
+    nursery: Nursery, data_dir: Path
+) -> None:
+    async with nursery.serving(data_dir) as kanal:
         code, output = await kanal.command("staff", "reset-password", EMAIL.upper())
         assert code == 0, output
         async with visitor(kanal.address) as anna:
@@ -204,11 +216,11 @@ async def test_the_command_tells_its_version_and_help(data_dir: Path) -> None:
 
 
 async def test_a_backup_without_its_deliveries_sends_nothing_before_somebody_decides(
-    tmp_path: Path, database_url: str
+    nursery: Nursery, tmp_path: Path, database_url: str
 ) -> None:
     archive, partial = tmp_path / "kanal.zip", tmp_path / "partial.zip"
     async with Receiver() as receiver:
-        async with serving(tmp_path / "old") as kanal, kanal.client() as client:
+        async with nursery.serving(tmp_path / "old") as kanal, kanal.client() as client:
             await fill(client, receiver.url)
             await all_delivered(receiver, 2, client)
             assert (await kanal.command("backup", str(archive)))[0] == 0
@@ -216,7 +228,7 @@ async def test_a_backup_without_its_deliveries_sends_nothing_before_somebody_dec
             for name in whole.namelist():
                 if name not in ("tables/deliveries.jsonl", "tables/attempts.jsonl"):
                     rest.writestr(name, whole.read(name))
-        restored = Kanal(tmp_path / "new", database_url)
+        restored = nursery.kanal(tmp_path / "new", database_url)
         code, output = await restored.command("restore", str(partial))
         assert code == 0, output
         await restored.start()

@@ -3,6 +3,7 @@
 import asyncio
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -51,14 +52,14 @@ ID = st.integers(1, 3)
 
 
 @pytest.fixture(scope="module")
-def address(tmp_path_factory: pytest.TempPathFactory, shared_database_url: str) -> Iterator[str]:
+def address(shared_data_dir: Path, shared_database_url: str) -> Iterator[str]:
     """Of a Kanal on a thread of its own: what makes the requests up does not wait for it."""
     started, done = threading.Event(), threading.Event()
     found = ""
 
     async def serve() -> None:
         nonlocal found
-        async with serving(tmp_path_factory.mktemp("fuzz"), shared_database_url) as api:
+        async with serving(shared_data_dir, shared_database_url) as api:
             await _fill(api)
             found = api.address
             started.set()

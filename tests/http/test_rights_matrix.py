@@ -62,9 +62,9 @@ def read_matrix() -> dict[str, dict[str, str]]:
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def api(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Api]:
+async def api(shared_data_dir: Path) -> AsyncIterator[Api]:
     """Rights are the same on each database, so this is SQLite alone."""
-    async with serving(tmp_path_factory.mktemp("matrix"), "") as api:
+    async with serving(shared_data_dir, "") as api:
         for _ in range(2):
             await api.channel()
         yield api

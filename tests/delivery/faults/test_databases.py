@@ -234,4 +234,4 @@ async def test_wrong_clocks_of_processes_move_nothing_where_postgresqls_counts(
         await writing
         began = time.monotonic()
         await desk.until_all_ended()
-        assert time.monotonic() - began < 10
+        assert time.monotonic() - began < 20

@@ -29,6 +29,8 @@ STEPS = {
 
 OK = status(200)
 RANDOM_KILLS = 2
+END_SECONDS = 15
+"""Much more than the three that it has, on a machine that may be busy."""
 KILLS_OF_ONE = 3
 
 
@@ -106,7 +108,7 @@ async def test_told_to_end_under_load_it_ends_in_time_without_a_loss_or_a_repeat
                 await receiver.wait_for(len(receiver.received) + 30)
                 began = time.monotonic()
                 assert await kanal.stop() == 0
-                assert time.monotonic() - began < 6
+                assert time.monotonic() - began < END_SECONDS
                 await kanal.start()
         await desk.until_all_ended()
         evidence = await desk.check()
