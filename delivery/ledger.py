@@ -104,7 +104,7 @@ class Withdrawn(NamedTuple):
 Entry = Intent | Withdrawn | Attempted
 
 
-class Decision(NamedTuple):
+class AttemptDecision(NamedTuple):
     """An attempt that is more than an outcome."""
 
     attempted: Attempted
@@ -127,7 +127,7 @@ class Written:
     is one already."""
     promoted: list[Delivery] = field(default_factory=list)
     """The next messages of cases whose head has ended."""
-    decisions: list["Decision"] = field(default_factory=list)
+    decisions: list["AttemptDecision"] = field(default_factory=list)
     """Not recorded yet: they go with the events that say what was decided."""
     again: list[tuple[int, int]] = field(default_factory=list)
     """Channel and time of what is to be tried again."""
@@ -469,7 +469,7 @@ def write(
 
 
 def conclude(
-    connection: Connection, decision: Decision, rules: Rules, reason: str, now: int
+    connection: Connection, decision: AttemptDecision, rules: Rules, reason: str, now: int
 ) -> Written:
     """Beside the events of a decision: the attempt's outcome, and the next message's turn.
 
@@ -535,14 +535,16 @@ def _record(
 
 def _decision(
     lane: LaneRow, attempted: Attempted, verdict: Verdict, state: DeliveryState
-) -> Decision:
+) -> AttemptDecision:
     wishes = wishes_of(lane, attempted)
     pause = "disable" in wishes and lane.channel_id > 0 and lane.state != "deleted"
     if state == "pending" and "abort-message" in wishes:
-        return Decision(attempted, "dead", pause)
+        return AttemptDecision(attempted, "dead", pause)
     if state == "pending" and verdict.result == "exhausted":
-        return Decision(attempted, "held" if lane.options.on_exhausted == "hold" else "dead", pause)
-    return Decision(attempted, None, pause)
+        return AttemptDecision(
+            attempted, "held" if lane.options.on_exhausted == "hold" else "dead", pause
+        )
+    return AttemptDecision(attempted, None, pause)
 
 
 def _complete(

@@ -18,9 +18,9 @@ from kanal.delivery import ledger, queues, replays
 from kanal.delivery.lanes import HEADS_LIMIT, HEADS_LOW, PROBE_SAMPLE, Lane
 from kanal.delivery.leases import LEASE_SECONDS, Leases
 from kanal.delivery.ledger import (
+    AttemptDecision,
     Claimed,
     DecidedOtherwise,
-    Decision,
     Entry,
     Intent,
     LeaseLost,
@@ -513,7 +513,7 @@ class Sender:
             if lane := self.lanes.get(channel_id):
                 self._pump(lane)
 
-    async def _decide(self, decision: Decision) -> None:
+    async def _decide(self, decision: AttemptDecision) -> None:
         """What becomes of a message or its channel is an event, and all that follows from it is in the same commit."""
         attempted = decision.attempted
         delivery = attempted.delivery

@@ -7,7 +7,7 @@ import msgspec
 from sqlalchemy import Connection, MetaData, Table, select
 
 from kanal.domain.channels import ChannelOpenedToRoles, ChannelRestricted
-from kanal.domain.roles import Grants, RoleChanged, RoleCreated, RoleDeleted
+from kanal.domain.roles import BUILT_IN, Grants, RoleChanged, RoleCreated, RoleDeleted
 from kanal.domain.stream import Recorded
 from kanal.eventlog.projection import Changes, Tables
 from kanal.projections.read_model import Names, ReadModel, Views, columns_of, number, one, text
@@ -80,10 +80,12 @@ def listed(connection: Connection, views: Views) -> list[RoleRow]:
     return [_made(row) for row in rows]
 
 
-def titles(connection: Connection, views: Views, role_ids: Iterable[int]) -> dict[int, str]:
+def titles(connection: Connection, views: Views) -> dict[int, str]:
+    """Of all roles, those that are built in first."""
     roles = views.roles["roles"].c
-    query = select(roles.role_id, roles.title).where(roles.role_id.in_(set(role_ids)))
-    return {row.role_id: row.title for row in connection.execute(query)}
+    rows = connection.execute(select(roles.role_id, roles.title).order_by(roles.role_id))
+    built_in = {role.role_id: role.title for role in BUILT_IN.values()}
+    return built_in | {row.role_id: row.title for row in rows}
 
 
 def restricted(connection: Connection, views: Views) -> frozenset[int]:

@@ -13,6 +13,8 @@ from tomllib import loads
 import pytest
 
 import kanal
+import kanal.delivery.tables  # which are in the same METADATA
+from kanal.eventlog.tables import METADATA
 from kanal.settings import Settings
 
 ROOT = Path(__file__).parents[1]
@@ -254,6 +256,12 @@ def test_modules_import_each_other_in_no_circle() -> None:
         list(TopologicalSorter(needed).static_order())
     except CycleError as error:
         pytest.fail(" needs ".join(reversed(error.args[1])), pytrace=False)
+
+
+def test_every_kept_table_is_told_of() -> None:
+    """Whoever backs up, moves or erases has to know them all."""
+    told = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    assert not {table for table in METADATA.tables if f"`{table}`" not in told}
 
 
 def test_the_version_stands_in_one_place() -> None:

@@ -261,8 +261,7 @@ async def change_role(call: Call) -> web.Response:
 @contract("List the roles", Listed("staff_roles", RoleAnswer, total="count"))
 async def list_roles(call: Call) -> web.Response:
     """Those that are built in first. Counted under `count`, as Omnidesk does here."""
-    titles = {role.role_id: role.title for role in BUILT_IN.values()}
-    titles |= {row.role_id: row.title for row in await call.read(roles.listed)}
+    titles = await call.read(roles.titles)
     listed: dict[str, object] = {
         str(at): {"staff_roles": RoleAnswer(role_id, kind_of(role_id), title)}
         for at, (role_id, title) in enumerate(titles.items())
@@ -297,8 +296,8 @@ async def revoke_key(call: Call) -> web.Response:
     return await revoke(call, _staff_id(call))
 
 
-def shown(row: StaffRow, own_titles: Mapping[int, str], dates: Dates) -> StaffAnswer:
-    """`own_titles`: of roles that are not built in. `status` is what `status_id` was in Omnidesk before there were more than two."""
+def shown(row: StaffRow, titles: Mapping[int, str], dates: Dates) -> StaffAnswer:
+    """`titles`: of roles. `status` is what `status_id` was in Omnidesk before there were more than two."""
     return StaffAnswer(
         staff_id=row.staff_id,
         staff_email=row.email,
@@ -309,7 +308,7 @@ def shown(row: StaffRow, own_titles: Mapping[int, str], dates: Dates) -> StaffAn
         active=row.active,
         role=kind_of(row.role_id),
         role_id=row.role_id,
-        role_title=_title(row.role_id, own_titles),
+        role_title=titles.get(row.role_id, ""),
         status="offline" if row.status_id == OFFLINE else "online",
         status_id=row.status_id,
         replace_staff_id=row.replace_staff_id,
@@ -317,11 +316,6 @@ def shown(row: StaffRow, own_titles: Mapping[int, str], dates: Dates) -> StaffAn
         created_at=dates.render(row.created_at),
         updated_at=dates.render(row.updated_at),
     )
-
-
-def _title(role_id: int, own_titles: Mapping[int, str]) -> str:
-    built_in = BUILT_IN.get(role_id)
-    return built_in.title if built_in else own_titles.get(role_id, "")
 
 
 def _create(work: Work, *, role_id: int, **profile: Any) -> NewKey:
@@ -393,7 +387,7 @@ async def _read(call: Call, staff_id: int) -> StaffAnswer:
 
 def _listed(connection: Connection, views: Views, page: Page, dates: Dates) -> Found[StaffAnswer]:
     found = read.listed(connection, views, page)
-    titles = roles.titles(connection, views, (row.role_id for row in found.rows))
+    titles = roles.titles(connection, views)
     return Found([shown(row, titles, dates) for row in found.rows], found.total)
 
 
@@ -402,6 +396,6 @@ def with_keys(connection: Connection, views: Views, staff_id: int, dates: Dates)
     if row is None:
         raise StaffNotFound(staff_id)
     live = select(api_keys.c.key_id).where(api_keys.c.staff_id == staff_id)
-    one = shown(row, roles.titles(connection, views, [row.role_id]), dates)
+    one = shown(row, roles.titles(connection, views), dates)
     one.key_ids = list(connection.scalars(live.order_by(api_keys.c.key_id)))
     return one

@@ -18,6 +18,7 @@ from kanal.delivery.tables import replays as replay_rows
 from kanal.domain import deliveries as domain
 from kanal.domain.errors import CaseNotFound, DeliveryNotFound, ReplayNotFound
 from kanal.domain.roles import Right
+from kanal.http.api.custom_channels import Reason
 from kanal.http.api.deliveries import ATTEMPTS_SHOWN, check_seen, decide, seen
 from kanal.http.api.replays import (
     ReplayOfMany,
@@ -80,10 +81,6 @@ class LogQuery(Fields):
     outcome: Annotated[str | None, _known(*OUTCOMES)] = None
     before: Id | None = None
     """Position behind which the page goes on."""
-
-
-class Decision(Fields):
-    reason: Line = ""
 
 
 class ReplayForm(Fields):
@@ -205,7 +202,7 @@ async def show(visit: Visit) -> web.StreamResponse:
 
 async def decide_about(visit: Visit, decision: str) -> web.StreamResponse:
     with Faults() as faults:
-        given = await visit.given(Decision)
+        given = await visit.given(Reason)
         row = await decide(visit, visit.path("delivery"), DECISIONS[decision], given.reason)
     if faults:
         return await _single(visit, faults)
@@ -298,7 +295,7 @@ async def cancel_replay(visit: Visit) -> web.StreamResponse:
     replay_id = _replay_id(visit)
     row = await find_replay(visit, replay_id)
     visit.who.scope.check_deliveries(row.channel_id or 0)
-    await end(visit, replay_id, (await visit.given(Decision)).reason)
+    await end(visit, replay_id, (await visit.given(Reason)).reason)
     return visit.see(f"/replays/{replay_id}", done="saved")
 
 

@@ -148,7 +148,7 @@ async def show_access(visit: Visit) -> web.StreamResponse:
         return Matrix(
             beside,
             everybody(views, _log(visit, connection, until)),
-            _titles(connection, views),
+            dict.fromkeys(BUILT_IN_ROLES, "") | roles.titles(connection, views),
             {row.channel_id: row.title for row in beside.channels.values()},
         )
 
@@ -334,11 +334,6 @@ def _roles(connection: Connection, views: Views, visit: Visit) -> tuple[Sidebar,
     for own in roles.listed(connection, views):
         found[own.role_id] = Role(own.role_id, own.title, own.gives, holders.get(own.role_id, ()))
     return beside, found
-
-
-def _titles(connection: Connection, views: Views) -> dict[int, str]:
-    titles = {role_id: BUILT_IN[role_id].title for role_id in BUILT_IN_ROLES}
-    return titles | {row.role_id: row.title for row in roles.listed(connection, views)}
 
 
 def _end_of(visit: Visit, given: str) -> tuple[int, bool]:

@@ -9,7 +9,6 @@ from sqlalchemy import Connection
 
 from kanal.domain import staff as domain
 from kanal.domain.errors import StaffNotFound
-from kanal.domain.roles import BUILT_IN
 from kanal.domain.work import Work
 from kanal.http import second_factor, sessions
 from kanal.http.api.staff import NewStaff, add_staff, submit_for_colleague
@@ -90,10 +89,8 @@ def _nothing(_: Work, *, staff_id: int) -> int:
 
 async def _page(visit: Visit, link: Link | None = None) -> web.StreamResponse:
     def query(connection: Connection, views: Views) -> tuple[Sidebar, dict[int, str], set[int]]:
-        titles = {role.role_id: role.title for role in BUILT_IN.values()}
-        titles |= {row.role_id: row.title for row in roles.listed(connection, views)}
         beside = sidebar.read(connection, views, visit.who.staff_id)
-        return beside, titles, second_factor.having(connection)
+        return beside, roles.titles(connection, views), second_factor.having(connection)
 
     beside, titles, with_second_factor = await visit.read(query)
     return visit.page(
