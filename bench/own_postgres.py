@@ -1,4 +1,4 @@
-"""A PostgreSQL server for one run, started as the tests start theirs, but durable: here the syncs are what is measured.
+"""A PostgreSQL server for one run, started as the tests start theirs, but durable and with autovacuum, as whoever runs Kanal has it: here the syncs and the plans are what is measured.
 
 Prints its URL and runs until its input ends, so that it goes away with the run even if that is killed.
 """
@@ -10,7 +10,7 @@ sys.path.append(str(Path(__file__).parents[1] / "tests"))
 
 import postgres_server
 
-postgres_server.OPTIONS.update(fsync="on", full_page_writes="on")
+postgres_server.OPTIONS.update(autovacuum="on", fsync="on", full_page_writes="on")
 
 if __name__ == "__main__":
     try:

@@ -24,7 +24,6 @@ from kanal.delivery.body import (
 from kanal.delivery.decisions import DECISIONS
 from kanal.delivery.ledger import (
     attempt_row,
-    database_now,
     end_lane,
     lane_rows,
     new_delivery,
@@ -61,6 +60,7 @@ from kanal.domain.rule_webhook_secrets import RuleWebhookSecretMade, RuleWebhook
 from kanal.domain.rule_webhooks import RuleWebhookCalled
 from kanal.domain.stream import Recorded
 from kanal.domain.webhook_options import Format
+from kanal.eventlog.database import Beginning
 from kanal.eventlog.files import FileLinks
 from kanal.eventlog.projection import Changes
 from kanal.eventlog.stream_ids import StreamIds
@@ -154,10 +154,17 @@ class Outbox:
         """Who waits here for what goes out."""
         self._arrivals = arrivals
 
-    def apply(self, connection: Connection, events: Sequence[Recorded], *, head: int) -> None:
+    def apply(
+        self,
+        connection: Connection,
+        events: Sequence[Recorded],
+        beginning: Beginning,
+        changes: Changes,
+    ) -> None:
         # A batch that was rolled back is applied again: nothing of it may be left.
         self._fresh, self._changed, self._others, self._arrived = [], set(), set(), set()
-        self._now = 0
+        # By the clock that senders go by: on PostgreSQL not this process' own, which may be wrong.
+        self._now = beginning.at or self._clock()
         messages: list[Recorded] = []
         """And what else goes out."""
         told: list[Recorded] = []
@@ -171,24 +178,19 @@ class Outbox:
                 told.append(recorded)
             if (change := LANE_CHANGES.get(type(event))) is not None:
                 # The messages before it found the lane as it was then.
-                self._enqueue(connection, messages)
+                self._enqueue_now(connection, messages)
                 messages = []
-                change(connection, event, min(recorded.envelope.at, self._time(connection)))
+                change(connection, event, min(recorded.envelope.at, self._now))
                 self._changed.add(event.channel_id)  # type: ignore[attr-defined]
             elif (decision := OTHER_CHANGES.get(type(event))) is not None:
-                self._enqueue(connection, messages)
+                self._enqueue_now(connection, messages)
                 messages = []
-                now = min(recorded.envelope.at, self._time(connection))
+                now = min(recorded.envelope.at, self._now)
                 self._changed.update(decision(connection, recorded, now))
-        self._enqueue(connection, messages)
+        self._enqueue(connection, messages, changes)
         if told:
             self._tell(connection, told)
         notify(connection, self._others | self._changed)
-
-    def _time(self, connection: Connection) -> int:
-        """By the clock that senders go by: on PostgreSQL not this process' own, which may be wrong. Asked for once a batch."""
-        self._now = self._now or database_now(connection, self._clock())
-        return self._now
 
     def committed(self, events: Sequence[Recorded]) -> None:
         if self._dispatcher and (self._fresh or self._changed):
@@ -218,7 +220,12 @@ class Outbox:
         if self._dispatcher:
             self._dispatcher.enqueued((), frozenset(channel_ids))
 
-    def _enqueue(self, connection: Connection, messages: list[Recorded]) -> None:
+    def _enqueue_now(self, connection: Connection, messages: list[Recorded]) -> None:
+        changes = Changes()
+        self._enqueue(connection, messages, changes)
+        changes.flush(connection)
+
+    def _enqueue(self, connection: Connection, messages: list[Recorded], changes: Changes) -> None:
         messages = known_to_receivers(connection, messages)
         if not messages:
             return
@@ -226,13 +233,12 @@ class Outbox:
         found = lane_rows(connection, {event.channel_id for event in events})
         self._arrived |= found.keys()
         places = _Places(connection, events, found)
-        changes = Changes()
         idle: dict[int, int] = {}
         for recorded, event in zip(messages, events, strict=True):
             lane = found[event.channel_id]
             delivery_id = self._webhook_id(recorded)
             place = places.next(event, lane, delivery_id)
-            row = self._row(recorded, delivery_id, lane, place, self._time(connection))
+            row = self._row(recorded, delivery_id, lane, place, self._now)
             changes.insert(deliveries, row)
             if lane.polled_until > recorded.envelope.at:
                 self._others.add(lane.channel_id)
@@ -245,12 +251,10 @@ class Outbox:
                     idle.setdefault(lane.channel_id, delivery.due_at)
                 if not self._dispatcher or lane.owner != self._dispatcher.owner:
                     self._others.add(lane.channel_id)
-        changes.flush(connection)
         wake(connection, idle)
 
     def _tell(self, connection: Connection, told: Sequence[Recorded]) -> None:
-        now = self._time(connection)
-        if notices.enqueue(connection, told, self._installation_at, self._zone, now):
+        if notices.enqueue(connection, told, self._installation_at, self._zone, self._now):
             self._changed.add(notices.NOTICES)
 
     def _begin(self, changes: Changes, delivery: Delivery, lane: LaneRow) -> bool:

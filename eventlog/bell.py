@@ -7,6 +7,8 @@ from sqlalchemy import Connection, func, select
 
 from kanal.domain.event import Event
 from kanal.domain.stream import Recorded
+from kanal.eventlog.database import Beginning
+from kanal.eventlog.projection import Changes
 
 NOTICE: Final = "kanal_log"
 """PostgreSQL's channel on which processes tell each other. A notice that is lost costs a moment: who follows looks by himself too."""
@@ -31,7 +33,13 @@ class Bell:
         if heard_here:
             self._heard_here = heard_here
 
-    def apply(self, connection: Connection, events: Sequence[Recorded], *, head: int) -> None:
+    def apply(
+        self,
+        connection: Connection,
+        events: Sequence[Recorded],
+        beginning: Beginning,
+        changes: Changes,
+    ) -> None:
         if connection.dialect.name != "postgresql" or self._heard_here():
             return
         concerning = self._concerning

@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 from uuid import UUID
 
 from eventsourcing.persistence import StoredEvent
@@ -72,6 +72,26 @@ class Leadership:
 
     def release(self) -> None:
         """For good, so that another process has it at once. Blocking."""
+
+
+class LiveTables(NamedTuple):
+    """Which generation of a read model is asked, and how far it is."""
+
+    name: str
+    version: int
+    generation: int
+    position: int
+
+
+class Beginning(NamedTuple):
+    """What a batch begins from, as the lock found it."""
+
+    head: int
+    """Position of the last event."""
+    at: int | None = None
+    """Microseconds by the database's clock, where that is the one that counts for several processes."""
+    live: Sequence[LiveTables] | None = None
+    """None: nobody but this process changes them, so there is nothing to be found."""
 
 
 class Database(ABC):
@@ -229,7 +249,12 @@ class Database(ABC):
 
     @abstractmethod
     def lock(self, connection: Connection) -> None:
-        """First statement of a batch: from here to the commit nobody else appends."""
+        """From here to the commit nobody else appends."""
+
+    def begin(self, connection: Connection, known: int) -> Beginning:
+        """First of a batch: takes the lock. `known`: position of the last event that this process has seen."""
+        self.lock(connection)
+        return Beginning(known)
 
     @abstractmethod
     def append(self, connection: Connection, events: Sequence[StoredEvent]) -> Sequence[int]:
@@ -238,6 +263,9 @@ class Database(ABC):
     @abstractmethod
     def is_storage_failure(self, error: Exception) -> bool:
         """Whether the database is to blame (gone, full, locked), rather than the statement that it was given."""
+
+    def filled(self, tables: Iterable[str]) -> None:
+        """These tables were filled at once, before anybody asks them: what the database should know of them it may learn now."""
 
     @contextmanager
     def rebuilding(self) -> Iterator[None]:

@@ -5,7 +5,7 @@
 
 import asyncio
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from operator import attrgetter
 from typing import Any, Final
@@ -20,9 +20,16 @@ from psycopg.sql import SQL, Identifier
 from sqlalchemy import Connection, create_engine, text
 from sqlalchemy.exc import DBAPIError
 
-from kanal.eventlog.database import READER_THREADS, Database, Leadership, driver_error
+from kanal.eventlog.database import (
+    READER_THREADS,
+    Beginning,
+    Database,
+    Leadership,
+    LiveTables,
+    driver_error,
+)
 from kanal.eventlog.files import TableFiles
-from kanal.eventlog.tables import EVENTS_TABLE
+from kanal.eventlog.tables import EVENTS_TABLE, generations
 
 LOCK_TIMEOUT_SECONDS = 10
 """How long a batch waits for another process' batch before its callers are told to come again."""
@@ -34,6 +41,12 @@ LEADING = SETTING_UP + 2
 PROGRAM_LIMIT_EXCEEDED = "54"
 """Class of errors that the driver counts as operational, although the statement is to blame: too long for an index, say."""
 
+BEGINNING = f"""
+    SELECT coalesce((SELECT max(notification_id) FROM {EVENTS_TABLE}), 0),
+        (extract(epoch FROM clock_timestamp()) * 1000000)::bigint,
+        coalesce((SELECT json_agg(json_build_array(name, version, generation, position))
+            FROM {generations.name} WHERE active), '[]')"""
+"""A statement sees what was committed when it began, so the lock of the one before holds for it."""
 
 LISTEN_AGAIN_SECONDS: Final = 1.0
 """After the connection for notices was lost."""
@@ -182,8 +195,16 @@ class PostgresDatabase(Database):
     def lock(self, connection: Connection) -> None:
         driver: Any = connection.connection.driver_connection
         with driver.pipeline():  # with its BEGIN in one round trip
-            driver.execute(f"SET LOCAL lock_timeout = '{LOCK_TIMEOUT_SECONDS}s'")
-            driver.execute(f"LOCK TABLE {EVENTS_TABLE} IN EXCLUSIVE MODE")
+            _lock(driver)
+
+    def begin(self, connection: Connection, known: int) -> Beginning:
+        """In one round trip: each batch waits for it while everybody else waits for the batch."""
+        driver: Any = connection.connection.driver_connection
+        with driver.cursor() as cursor, driver.pipeline():
+            _lock(driver)
+            cursor.execute(BEGINNING)
+            head, at, live = cursor.fetchone()
+        return Beginning(head, at, [LiveTables(*each) for each in live])
 
     def append(self, connection: Connection, events: Sequence[StoredEvent]) -> Sequence[int]:
         driver: Any = connection.connection.driver_connection
@@ -224,6 +245,13 @@ class PostgresDatabase(Database):
         query = "SELECT pg_database_size(current_database())"
         return int(connection.exec_driver_sql(query).scalar_one())
 
+    def filled(self, tables: Iterable[str]) -> None:
+        """Autovacuum would come within minutes; until then lists were measured to take ten times as long."""
+        with self._connect() as connection:
+            connection.autocommit = True
+            for table in tables:
+                connection.execute(SQL("VACUUM (ANALYZE) {}").format(Identifier(table)))
+
     @contextmanager
     def rebuilding(self) -> Iterator[None]:
         """Held by a connection of its own, so that a process that dies lets go."""
@@ -231,6 +259,11 @@ class PostgresDatabase(Database):
             connection.autocommit = True
             connection.execute("SELECT pg_advisory_lock(%s)", (REBUILDING,))
             yield
+
+
+def _lock(driver: Any) -> None:
+    driver.execute(f"SET LOCAL lock_timeout = '{LOCK_TIMEOUT_SECONDS}s'")
+    driver.execute(f"LOCK TABLE {EVENTS_TABLE} IN EXCLUSIVE MODE")
 
 
 def _index_trigrams(connection: Connection) -> None:

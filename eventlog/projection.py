@@ -12,6 +12,7 @@ from sqlalchemy.dialects import sqlite
 from kanal.domain.event import Event
 from kanal.domain.stream import Recorded
 from kanal.eventlog.amounts import KEPT, Amount, Amounts
+from kanal.eventlog.database import Beginning
 
 Row = dict[str, Any]
 Key = tuple[Any, ...]
@@ -20,8 +21,16 @@ Key = tuple[Any, ...]
 class InlineProjection(Protocol):
     """Applied inside the writer's transaction: its rows and the events are committed together or not at all."""
 
-    def apply(self, connection: Connection, events: Sequence[Recorded], *, head: int) -> None:
-        """`head`: position of the last event before these."""
+    def apply(
+        self,
+        connection: Connection,
+        events: Sequence[Recorded],
+        beginning: Beginning,
+        changes: "Changes",
+    ) -> None:
+        """`beginning`: of the batch, before these events. `changes`: for rows that nobody reads again before the commit; all
+        of a batch's are written together.
+        """
         ...
 
     def committed(self, events: Sequence[Recorded]) -> None:

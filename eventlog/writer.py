@@ -28,7 +28,7 @@ from kanal.domain.receipts import RECEIPTS, ReceiptKept
 from kanal.domain.stream import Aggregate, Recorded
 from kanal.domain.work import Work
 from kanal.eventlog.database import Database
-from kanal.eventlog.projection import InlineProjection
+from kanal.eventlog.projection import Changes, InlineProjection
 from kanal.eventlog.snapshots import read_snapshot, shape
 from kanal.eventlog.stream_ids import StreamIds
 from kanal.eventlog.tables import counters, snapshots
@@ -47,13 +47,6 @@ RECONNECT_SECONDS = 5
 RECONNECT_PAUSE_SECONDS = 0.1
 SNAPSHOT_EVERY = 100
 """Events between two snapshots of a stream: loading a cold one costs at most this many."""
-
-# Made once: building a statement costs more than running it.
-COUNT = (
-    update(counters)
-    .where(counters.c.name == bindparam("counter"))
-    .values(value=bindparam("reached"))
-)
 
 log = structlog.get_logger(__name__)
 
@@ -385,10 +378,11 @@ class Writer:
     def _attempt(self, orders: list[Order]) -> _Attempt:
         """Answers or refusals, one for each order; raises when the transaction was rolled back."""
         with self.database.writer.connect() as connection, connection.begin() as transaction:
-            self.database.lock(connection)
+            beginning = self.database.begin(connection, self.position)
             if self._doubtful:
                 self._start_anew(connection)
-            elif self.database.shared:
+                beginning = beginning._replace(head=self.position)
+            elif beginning.head > self.position:
                 self._catch_up(connection)
             batch = _Batch(self._counters, self._last_time)
             answers = [self._decide(connection, batch, order) for order in orders]
@@ -399,9 +393,11 @@ class Writer:
                     Recorded(position, *pending)
                     for position, pending in zip(positions, batch.pending, strict=True)
                 ]
+                changes = Changes()
                 for projection in self._inline:
-                    projection.apply(connection, events, head=self.position)
-                self._store_counters(connection, batch)
+                    projection.apply(connection, events, beginning, changes)
+                self._store_counters(changes, batch)
+                changes.flush(connection)
                 self._store_snapshots(connection, batch)
             attempt = batch, answers, events
             self._in_doubt = attempt if events else None
@@ -521,14 +517,12 @@ class Writer:
             if not changed.rowcount:
                 connection.execute(insert(snapshots).values(stream_id=stream_id, **row))
 
-    def _store_counters(self, connection: Connection, batch: _Batch) -> None:
+    def _store_counters(self, changes: Changes, batch: _Batch) -> None:
         for name, value in batch.counters.items():
-            if value == self._counters.get(name):
-                continue
-            if name in self._counters:
-                connection.execute(COUNT, {"counter": name, "reached": value})
-            else:
-                connection.execute(insert(counters).values(name=name, value=value))
+            if name not in self._counters:
+                changes.insert(counters, {"name": name, "value": value})
+            elif value != self._counters[name]:
+                changes.update(counters, (name,), {"value": value})
 
     def _catch_up(self, connection: Connection, *, first: bool = False) -> None:
         """What other processes have written since: the tail, the numbers given out, the time."""

@@ -10,6 +10,8 @@ from kanal.delivery.outbox import CHANNEL_DELETED, WRITTEN_AFTER_DELETION
 from kanal.domain import channels, conversation
 from kanal.domain.links import Contact
 from kanal.domain.staff import create_staff
+from kanal.eventlog.database import Beginning
+from kanal.eventlog.projection import Changes
 
 URL = "http://127.0.0.1:9/hook"
 
@@ -129,7 +131,8 @@ async def test_ids_hold_no_dot_and_come_from_the_event(desk: Desk) -> None:
 
     def apply_again(connection: Connection) -> None:
         outgoing = [each for each in events if getattr(each.event, "outgoing", 0)]
-        desk.outbox.apply(connection, outgoing, head=0)
+        desk.outbox.apply(connection, outgoing, Beginning(0), changes := Changes())
+        changes.flush(connection)
 
     await desk.writer.run(apply_again)
     assert [row["delivery_id"] for row in await desk.deliveries()] == ids

@@ -120,7 +120,7 @@ class Killing:
         self._url = url
         self._killed = False
 
-    def apply(self, connection: Connection, events: Any, *, head: int) -> None:
+    def apply(self, connection: Connection, events: Any, *_: Any) -> None:
         if not self._killed and any(recorded.event.title == "fatal" for recorded in events):
             self._killed = True
             kill(self._url, connection.scalar(text("SELECT pg_backend_pid()")))

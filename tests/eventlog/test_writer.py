@@ -51,7 +51,7 @@ class Titles:
     def __init__(self) -> None:
         self.committed_positions: list[int] = []
 
-    def apply(self, connection: Connection, events: Sequence[Recorded], *, head: int) -> None:
+    def apply(self, connection: Connection, events: Sequence[Recorded], *_: Any) -> None:
         for recorded in events:
             if isinstance(recorded.event, GroupCreated):
                 title = recorded.event.title

@@ -12,7 +12,7 @@ import pytest
 from folding import MODELS, engine_of, folded_at_once
 from histories import beginning, play
 from open_log import DEADLINE, OpenLog, in_one_batch, open_log, until
-from sqlalchemy import Connection, delete, inspect, select, update
+from sqlalchemy import Connection, delete, inspect, select, text, update
 
 from kanal.domain.groups import create_group
 from kanal.domain.stream import Recorded
@@ -86,7 +86,7 @@ class Desk:
 class Unlucky:
     """An inline projection that fails behind the others for groups called `bad`."""
 
-    def apply(self, connection: Connection, events: Sequence[Recorded], *, head: int) -> None:
+    def apply(self, connection: Connection, events: Sequence[Recorded], *_: Any) -> None:
         if any(getattr(recorded.event, "title", "") == "bad" for recorded in events):
             raise ZeroDivisionError
 
@@ -145,6 +145,20 @@ def test_rebuilt_rows_are_the_live_rows(database_url: str, data_dir: Path, seed:
         assert [step.position for step in steps] == sorted(step.position for step in steps)
         assert steps[-1] == (head, head)
         assert len(steps) > 3
+
+
+def test_postgres_knows_how_full_large_tables_are_before_anybody_asks_them(
+    postgres_url: str, data_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runner, "LARGE", 10)
+    with open_desk(postgres_url, data_dir) as desk:
+        play(desk.log.do, steps=30)
+        list(desk.rebuild().run())
+        query = text("SELECT reltuples, relallvisible FROM pg_class WHERE relname = 'cases_v2'")
+        with desk.log.database.reading() as connection:
+            tuples, all_visible = connection.execute(query).one()
+        assert tuples == len(desk.rows(2, ["cases"])["cases.cases"]) > 0
+        assert all_visible > 0
 
 
 def test_the_generation_before_stays_until_the_next_rebuild(desk: Desk) -> None:
