@@ -14,11 +14,13 @@ from kanal.domain.staff import STAFF
 from kanal.domain.work import Work
 from kanal.projections import chats
 from kanal.projections.access import scopes_of
-from kanal.projections.chats import IdleChat, WaitingChat
+from kanal.projections.chats import IdleChat, OfferPlace, WaitingChat
 from kanal.projections.read_model import Views
 
-LOOKED_AT = 500
-"""Chats that wait without an offer. Those that all have passed stand behind those that nobody was asked for."""
+LOOKED_AT = 250
+"""Chats that nobody was asked for yet, and as many whose offer has ended, in one turn; where more wait, the next turn looks at
+the next ones.
+"""
 OFFERED = 100
 COMPLETED = 100
 """In one turn; what is left comes with the next, half a second later."""
@@ -40,12 +42,17 @@ class ChatOffers:
 
     def __init__(self, hand: Hand) -> None:
         self._hand = hand
+        self._never_offered = _Round(OfferPlace())
+        self._offered = _Round(OfferPlace(offer_until=1))
 
     def due(self, connection: Connection, views: Views, now: int) -> Sequence[Offer]:
-        waiting = chats.unoffered(connection, views, now, LOOKED_AT)
+        burdens = chats.burdens(connection, views, now)
+        if not burdens:
+            return []
+        waiting = self._never_offered.next(connection, views, upto=0)
+        waiting += self._offered.next(connection, views, upto=now)
         if not waiting:
             return []
-        burdens = chats.burdens(connection, views, now)
         scopes = scopes_of(connection, views, burdens)
         offers = []
         for chat in waiting:
@@ -58,6 +65,20 @@ class ChatOffers:
 
     async def act(self, item: Offer) -> None:
         await self._hand.submit(partial(_offer, item))
+
+
+class _Round:
+    """Goes through the chats that wait, again and again, the longest waiting of each turn first: what nobody is left for must
+    not hide what somebody could take.
+    """
+
+    def __init__(self, start: OfferPlace) -> None:
+        self._start = self._after = start
+
+    def next(self, connection: Connection, views: Views, *, upto: int) -> list[WaitingChat]:
+        waiting, end = chats.unoffered(connection, views, self._after, upto, LOOKED_AT)
+        self._after = end or self._start
+        return sorted(waiting, key=lambda chat: (chat.since, chat.case_id))
 
 
 class SilentChats:

@@ -24,7 +24,7 @@ from kanal.delivery import kept_secrets
 from kanal.delivery.outbox import Outbox
 from kanal.delivery.signing import new_secret
 from kanal.domain.cases import change_case
-from kanal.domain.channels import create_channel
+from kanal.domain.channels import ChannelType, create_channel
 from kanal.domain.conversation import (
     OpenedCase,
     add_note,
@@ -200,12 +200,12 @@ def fill_with_conversations(past: Past, job: dict[str, Any], channel_id: int) ->
     return opened
 
 
-def make_channel(writer: Writer, webhook_url: str) -> int:
+def make_channel(writer: Writer, webhook_url: str, channel_type: ChannelType) -> int:
     command = partial(
         create_channel,
         title="Bench",
         webhook_url=webhook_url,
-        channel_type="sync",
+        channel_type=channel_type,
         secret_fingerprint="bench",
     )
 
@@ -254,7 +254,8 @@ def fill(job: dict[str, Any]) -> dict[str, Any]:
         with writing(database, stream_ids, [outbox]) as writer:
             store = Store(settings, database, stream_ids, writer, inline, outbox, Bell(), links)
             appoint_first_administrator(store)
-            channel_id = make_channel(writer, job.get("webhook_url", DEFAULT_URL))
+            channel_type = job.get("channel_type", "sync")
+            channel_id = make_channel(writer, job.get("webhook_url", DEFAULT_URL), channel_type)
         # From here on without the outbox: what was written long ago is not to be sent.
         with writing(database, stream_ids) as writer:
             long = [make_long_case(writer, channel_id, each) for each in job.get("long", [])]

@@ -264,6 +264,7 @@ class Database(ABC):
     def is_storage_failure(self, error: Exception) -> bool:
         """Whether the database is to blame (gone, full, locked), rather than the statement that it was given."""
 
+    @abstractmethod
     def filled(self, tables: Iterable[str]) -> None:
         """These tables were filled at once, before anybody asks them: what the database should know of them it may learn now."""
 

@@ -2,7 +2,7 @@
 
 import fcntl
 import sqlite3
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
@@ -182,6 +182,9 @@ class SqliteDatabase(Database):
         # The low byte; the others say more of the same failure.
         code = getattr(driver_error(error), "sqlite_errorcode", 0) & 0xFF
         return code in STORAGE_FAILURES
+
+    def filled(self, tables: Iterable[str]) -> None:
+        """Nothing to do: it goes by the schema alone, so that a query's plan is the same however full its tables are."""
 
     def size(self, connection: Connection) -> int:
         pages = connection.exec_driver_sql("PRAGMA page_count").scalar_one()

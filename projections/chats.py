@@ -15,6 +15,7 @@ from sqlalchemy import (
     Table,
     and_,
     func,
+    or_,
     select,
     tuple_,
 )
@@ -88,7 +89,7 @@ def define(metadata: MetaData, name: Names) -> Iterable[Table]:
         number("offer_until"),
         text("offers"),
         Index(f"{chats}_idle", "channel_id", "state", "active_at"),
-        Index(f"{chats}_offers", "state", "offer_until", "offered_to"),
+        Index(f"{chats}_offers", "state", "offer_until", "since", "case_id"),
         Index(f"{chats}_staff", "state", "staff_id"),
     )
 
@@ -133,7 +134,7 @@ def fold(changes: Changes, tables: Tables, recorded: Recorded) -> None:
 
 PROJECTION = ReadModel(
     name="chats",
-    version=1,
+    version=2,
     handles=dict.fromkeys(
         (
             MessageAdded,
@@ -250,33 +251,55 @@ class WaitingChat(NamedTuple):
     chat_limit: int
     """Of its channel."""
     offers: str
+    since: int
 
 
-def unoffered(connection: Connection, views: Views, now: int, limit: int) -> list[WaitingChat]:
-    """Chats that wait and are offered to nobody at this moment: those never offered first, then the longest waiting."""
+class OfferPlace(NamedTuple):
+    """Where a chat stands among those that wait: by the end of its last offer, 0 if it never had one."""
+
+    offer_until: int = 0
+    since: int = 0
+    case_id: int = 0
+
+
+def unoffered(
+    connection: Connection, views: Views, after: OfferPlace, upto: int, limit: int
+) -> tuple[list[WaitingChat], OfferPlace | None]:
+    """Chats behind that place that wait and whose last offer ended until `upto`, and where to go on; None: there are no more.
+
+    Up to `limit` are looked at; those in the trash or in spam are left out.
+    """
     chats, cases = views.chats["chats"].c, views.cases["cases"].c
     channels = views.channels["channels"].c
+    place = tuple_(chats.offer_until, chats.since, chats.case_id)
+    looked_at = (
+        select(*(chats[name] for name in (*OfferPlace._fields, "channel_id", "offers")))
+        .where(chats.state == "waiting", chats.offer_until <= upto, place > tuple_(*after))
+        .order_by(chats.offer_until, chats.since, chats.case_id)
+        .limit(limit)
+    ).subquery()
     query = (
         select(
-            chats.case_id,
+            looked_at.c.case_id,
             cases.channel_id,
             cases.group_id,
             cases.staff_id,
             channels.chat_limit,
-            chats.offers,
+            looked_at.c.offers,
+            looked_at.c.since,
+            looked_at.c.offer_until,
+            or_(cases.deleted, cases.spam),
         )
-        .join_from(views.chats["chats"], views.cases["cases"], cases.case_id == chats.case_id)
-        .join(views.channels["channels"], channels.channel_id == chats.channel_id)
-        .where(
-            chats.state == "waiting",
-            chats.offer_until <= now,
-            cases.deleted.is_(False),
-            cases.spam.is_(False),
-        )
-        .order_by(chats.offer_until > 0, chats.since, chats.case_id)
-        .limit(limit)
+        .join_from(looked_at, views.cases["cases"], cases.case_id == looked_at.c.case_id)
+        .join(views.channels["channels"], channels.channel_id == looked_at.c.channel_id)
+        .order_by(*(looked_at.c[name] for name in OfferPlace._fields))
     )
-    return [WaitingChat._make(row) for row in connection.execute(query)]
+    rows = connection.execute(query).all()
+    waiting = [WaitingChat(*chat) for *chat, _, hidden in rows if not hidden]
+    if len(rows) < limit:
+        return waiting, None
+    last = rows[-1]
+    return waiting, OfferPlace(last.offer_until, last.since, last.case_id)
 
 
 def burdens(connection: Connection, views: Views, now: int) -> dict[int, int]:

@@ -30,7 +30,7 @@ from kanal.domain.staff import (
 )
 from kanal.domain.staff_statuses import change_status, create_status, set_staff_status
 from kanal.projections import chats, runner
-from kanal.projections.chats import ChatFilter, ChatRow, IdleChat
+from kanal.projections.chats import ChatFilter, ChatRow, IdleChat, OfferPlace
 from kanal.projections.read_model import Page
 from kanal.projections.registry import CORE
 from kanal.settings import Settings
@@ -83,12 +83,13 @@ def rows(store: Store, **wanted: Any) -> list[ChatRow]:
 
 def due(store: Store, duty: type[Any], seconds: float = 0) -> list[Any]:
     """What is due so many seconds from now."""
+    return turn_of(duty(Hand(store.writer, "test")), store, seconds)
+
+
+def turn_of(duty: Any, store: Store, seconds: float) -> list[Any]:
     now = time.time_ns() // 1000 + int(seconds * SECOND)
     with store.database.reading() as connection:
-        found = duty(Hand(store.writer, "test")).due(
-            connection, runner.views(connection, CORE), now
-        )
-        return list(found)
+        return list(duty.due(connection, runner.views(connection, CORE), now))
 
 
 async def act(store: Store, duty: type[Any], seconds: float = 0) -> list[Any]:
@@ -177,6 +178,27 @@ async def test_who_has_the_case_is_asked_first(store: Store) -> None:
     do(store, change_case, case_id=chat(store), staff_id=BORIS)
     assert await act(store, ChatOffers) == [Offer(2, BORIS, 0)]
     assert due(store, ChatOffers, 30) == [Offer(2, ANNA, 1)]
+
+
+async def test_chats_that_nobody_is_left_for_hide_none_that_somebody_could_take(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("kanal.automation.chats.LOOKED_AT", 2)
+    choose(store, ONLINE, ANNA)
+    for _ in range(5):
+        do(store, mark_case_as_spam, case_id=chat(store))
+    waiting = [chat(store) for _ in range(5)]
+    duty = ChatOffers(Hand(store.writer, "test"))
+    offered = []
+    for seconds in (0, 0, 0, 0, 0, 30, 60, 90):
+        items = turn_of(duty, store, seconds)
+        for item in items:
+            await duty.act(item)
+        offered += [item.case_id for item in items]
+    assert offered == waiting
+    choose(store, ONLINE, BORIS)
+    later = [turn_of(duty, store, 200) for _ in range(3)]
+    assert {offer.case_id for turn in later for offer in turn} == set(waiting)
 
 
 async def test_a_status_of_ones_own_may_take_chats(store: Store) -> None:
@@ -309,7 +331,7 @@ def test_what_is_asked_all_the_time_reads_no_table_of_chats_or_cases_as_a_whole(
         views = runner.views(connection, CORE)
         looked = [
             plan(connection, lambda c: chats.idle(c, views, 1, 100)),
-            plan(connection, lambda c: chats.unoffered(c, views, 1, 100)),
+            plan(connection, lambda c: chats.unoffered(c, views, OfferPlace(), 1, 100)),
         ]
     for each in looked:
         assert "SCAN chats" not in each
