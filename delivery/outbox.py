@@ -24,6 +24,7 @@ from kanal.delivery.body import (
 from kanal.delivery.decisions import DECISIONS
 from kanal.delivery.ledger import (
     attempt_row,
+    database_now,
     end_lane,
     lane_rows,
     new_delivery,
@@ -132,6 +133,7 @@ class Outbox:
         self._links = links
         self._clock = clock
         self._now = 0
+        """When the batch began, by the clock that senders go by: on PostgreSQL not this process' own, which may be wrong."""
         # It must differ between installations and move with one: so does the secret that this is made from.
         self._installation = stream_ids.keyed_hash("webhook-id").hex()
         self._restored = [
@@ -163,7 +165,6 @@ class Outbox:
     ) -> None:
         # A batch that was rolled back is applied again: nothing of it may be left.
         self._fresh, self._changed, self._others, self._arrived = [], set(), set(), set()
-        # By the clock that senders go by: on PostgreSQL not this process' own, which may be wrong.
         self._now = beginning.at or self._clock()
         messages: list[Recorded] = []
         """And what else goes out."""
@@ -180,17 +181,21 @@ class Outbox:
                 # The messages before it found the lane as it was then.
                 self._enqueue_now(connection, messages)
                 messages = []
-                change(connection, event, min(recorded.envelope.at, self._now))
+                change(connection, event, self._time(connection, recorded))
                 self._changed.add(event.channel_id)  # type: ignore[attr-defined]
             elif (decision := OTHER_CHANGES.get(type(event))) is not None:
                 self._enqueue_now(connection, messages)
                 messages = []
-                now = min(recorded.envelope.at, self._now)
+                now = self._time(connection, recorded)
                 self._changed.update(decision(connection, recorded, now))
         self._enqueue(connection, messages, changes)
         if told:
             self._tell(connection, told)
         notify(connection, self._others | self._changed)
+
+    def _time(self, connection: Connection, recorded: Recorded) -> int:
+        """Of a change of lanes. Not behind the clock that senders go by, which the log's time may be ahead of."""
+        return min(recorded.envelope.at, database_now(connection, self._clock()))
 
     def committed(self, events: Sequence[Recorded]) -> None:
         if self._dispatcher and (self._fresh or self._changed):
