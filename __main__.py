@@ -84,7 +84,10 @@ def main(context: click.Context) -> None:
 )
 @click.pass_obj
 def serve(settings: Settings, role: Role) -> None:
-    """Serve the API and deliver webhooks until Ctrl-C or SIGTERM."""
+    """Serve the workspace and the API, and deliver webhooks.
+
+    Ctrl-C or SIGTERM ends it, once the work in hand is done.
+    """
     if role != "all" and not settings.database_url:
         _fail("With SQLite one process does everything: leave --role out, or use PostgreSQL.")
     sys.setswitchinterval(SWITCH_SECONDS)
@@ -113,8 +116,9 @@ def serve(settings: Settings, role: Role) -> None:
 @click.argument("models", nargs=-1, type=click.Choice(MODELS))
 @click.pass_obj
 def rebuild(settings: Settings, models: tuple[str, ...]) -> None:
-    """Rebuild read models from the log, beside the live ones, and switch. All of them unless named.
+    """Rebuild read models from the log and switch to them.
 
+    All of them unless named, beside the live ones.
     Works whether `kanal serve` runs or not. No webhook is sent again.
     """
     with _readable_failures(), _bar("Rebuilding") as bar:
@@ -158,8 +162,9 @@ def migrate_(settings: Settings) -> None:
 )
 @click.pass_obj
 def recover_deliveries_(settings: Settings, since: str, dry_run: bool, drop_strays: bool) -> None:
-    """Decide about deliveries that were lost: what is sent, and what is dead-lettered as not known.
+    """Decide about deliveries that were lost.
 
+    What is missing is sent, or dead-lettered as not known.
     Works whether `kanal serve` runs or not. What is not missing is never touched.
     """
     arguments = {"since": since, "dry_run": dry_run, "drop_strays": drop_strays}
@@ -184,7 +189,10 @@ def recover_deliveries_(settings: Settings, since: str, dry_run: bool, drop_stra
 
 @main.command("openapi")
 def openapi_() -> None:
-    """Print the OpenAPI document, which docs/openapi.json is and /api/openapi.json serves."""
+    """Print the OpenAPI document.
+
+    docs/openapi.json is the same, and so is what /api/openapi.json serves.
+    """
     click.echo(openapi.text(), nl=False)
 
 
@@ -192,7 +200,10 @@ def openapi_() -> None:
 @click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
 @click.pass_obj
 def backup_(settings: Settings, file: Path) -> None:
-    """Write all that cannot be rebuilt, secrets included, into one zip FILE; `kanal serve` may run."""
+    """Write a backup into one zip FILE.
+
+    It holds all that cannot be rebuilt, secrets included; `kanal serve` may run.
+    """
     target = file.absolute()
     with _readable_failures(), _bar("Backing up") as bar:
         for step in _asked(settings, "backup", {"file": str(target)}) or _backed_up(
@@ -206,7 +217,10 @@ def backup_(settings: Settings, file: Path) -> None:
 @click.argument("file", type=click.Path(path_type=Path, exists=True, dir_okay=False))
 @click.pass_obj
 def restore(settings: Settings, file: Path) -> None:
-    """Fill a new installation from a backup FILE, of SQLite or of PostgreSQL, and build the read models."""
+    """Fill a new installation from a backup FILE.
+
+    Of SQLite or of PostgreSQL; the read models are built anew.
+    """
     with _readable_failures():
         database = open_database(settings)
         try:
@@ -223,7 +237,10 @@ def restore(settings: Settings, file: Path) -> None:
 
 @main.group("staff")
 def staff_() -> None:
-    """Help staff who cannot help themselves; `kanal serve` may run."""
+    """Help staff who cannot help themselves.
+
+    `kanal serve` may run.
+    """
 
 
 @staff_.command("reset-password")
@@ -235,7 +252,10 @@ def staff_() -> None:
 )
 @click.pass_obj
 def reset_password_(settings: Settings, email: str, turn_off_second_step: bool) -> None:
-    """Print a new password of the active staff member with that EMAIL, and end their sessions."""
+    """Print a new password for a staff member.
+
+    EMAIL is that of somebody active; their sessions end.
+    """
     asked: dict[str, Any] = {"email": email, "second_factor_too": turn_off_second_step}
     with _readable_failures():
         for step in _asked(settings, "reset-password", asked) or _reset(settings, **asked):
@@ -249,7 +269,10 @@ def reset_password_(settings: Settings, email: str, turn_off_second_step: bool) 
 @click.argument("email")
 @click.pass_obj
 def new_key_(settings: Settings, email: str) -> None:
-    """Print a new API key of the active staff member with that EMAIL; their others go on until they are revoked."""
+    """Print a new API key for a staff member.
+
+    EMAIL is that of somebody active; their other keys go on until they are revoked.
+    """
     with _readable_failures():
         for step in _asked(settings, "new-key", {"email": email}) or _made_key(settings, email):
             if "refused" in step:
@@ -260,8 +283,9 @@ def new_key_(settings: Settings, email: str) -> None:
 
 @main.group("deliveries")
 def deliveries_() -> None:
-    """Look at webhooks that go out, and decide about them; `kanal serve` may run.
+    """Look at webhooks that go out, and decide about them.
 
+    `kanal serve` may run.
     DELIVERY is a webhook-id, such as msg_hg5gjufkhyoayiv63rswuwm7bs. Exit codes: 0 done, 1 refused or failed, 2 wrong usage.
     """
 
@@ -335,7 +359,9 @@ _decision("retry", "Send deliveries now, also held and dead-lettered ones.")
 @AS_JSON
 @click.pass_obj
 def replay_(settings: Settings, /, as_json: bool, **asked: Any) -> None:
-    """Send again what went out: one DELIVERY, or those of a channel, a case or a message.
+    """Send again what went out.
+
+    One DELIVERY, or those of a channel, a case or a message.
 
     It is worked off by `kanal serve`, little by little.
     """
