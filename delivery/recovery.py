@@ -36,7 +36,8 @@ from kanal.domain.deliveries import (
     DeliverySkipped,
     recover_deliveries,
 )
-from kanal.domain.rule_webhooks import RuleWebhookCalled, lane_of, webhooks_in
+from kanal.domain.lanes import lane_of
+from kanal.domain.rule_webhooks import RuleWebhookCalled, webhooks_in
 from kanal.domain.rules import RULES, RuleChanged, RuleCreated
 from kanal.domain.stream import Recorded
 from kanal.domain.webhook_options import DEFAULTS, WebhookOptions

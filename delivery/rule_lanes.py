@@ -14,7 +14,8 @@ from kanal.delivery.tables import lanes
 from kanal.delivery.verdict import LaneRow
 from kanal.domain import webhook_options
 from kanal.domain.event import Event
-from kanal.domain.rule_webhooks import RuleWebhook, lane_of, webhooks_in
+from kanal.domain.lanes import lane_of
+from kanal.domain.rule_webhooks import RuleWebhook, webhooks_in
 from kanal.domain.rules import (
     RuleChanged,
     RuleCreated,

@@ -7,6 +7,7 @@ from typing import Any, Literal
 from msgspec import Struct
 from msgspec.structs import replace
 
+from kanal.domain.access import scope_in
 from kanal.domain.cases import CASES, Case, change_case, set_labels
 from kanal.domain.conversation import (
     add_note,
@@ -190,14 +191,19 @@ def _send(work: Work, case_id: int, actor: Actor, content: str) -> None:
 
 
 def _assign_in_turn(work: Work, case: Case, rule_id: int, staff_ids: Sequence[int]) -> None:
-    """To the next active one behind whose turn was last; nobody if none is active."""
+    """To the next active one behind whose turn was last who may answer it then; nobody if there is none."""
     last = work.load(ROTATIONS, rule_id)
     first = staff_ids.index(last) + 1 if last in staff_ids else 0
     in_turn = [*staff_ids[first:], *staff_ids[:first]]
-    chosen = next((each for each in in_turn if work.load(STAFF, each).active), 0)
+    chosen = next((each for each in in_turn if _takes(work, each, case)), 0)
     if chosen:
         change_case(work, case_id=case.case_id, staff_id=chosen)
         work.record(ROTATIONS, rule_id, RotationTurned(rule_id=rule_id, staff_id=chosen))
+
+
+def _takes(work: Work, staff_id: int, case: Case) -> bool:
+    staff = work.load(STAFF, staff_id)
+    return staff.active and scope_in(work, staff).answers(replace(case, staff_id=staff_id))
 
 
 def _filled_values(given: dict[str, Any], values: Values) -> dict[str, Any]:

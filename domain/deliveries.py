@@ -17,7 +17,7 @@ from kanal.domain.errors import (
     WebhookRemoved,
 )
 from kanal.domain.event import Event
-from kanal.domain.rule_webhooks import webhook_of
+from kanal.domain.lanes import webhook_of
 from kanal.domain.stream import Aggregate
 from kanal.domain.work import Work
 

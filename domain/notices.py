@@ -12,7 +12,7 @@ from kanal.domain.channel_delivery import (
 )
 from kanal.domain.deliveries import NO_FAILURE, DeliveryDeadLettered, DeliveryHeld, Failure
 from kanal.domain.event import Event
-from kanal.domain.rule_webhooks import webhook_of
+from kanal.domain.lanes import webhook_of
 from kanal.domain.stream import Aggregate, Recorded
 from kanal.domain.work import Work
 

@@ -11,7 +11,8 @@ from kanal.domain.channels import (
 )
 from kanal.domain.errors import RuleWebhookNotFound
 from kanal.domain.event import Event
-from kanal.domain.rule_webhooks import lane_of, webhooks_in
+from kanal.domain.lanes import lane_of
+from kanal.domain.rule_webhooks import webhooks_in
 from kanal.domain.rules import existing_rule
 from kanal.domain.stream import Aggregate
 from kanal.domain.work import Work

@@ -18,6 +18,7 @@ from kanal.domain.actions import Action
 from kanal.domain.cases import Case
 from kanal.domain.errors import WebhookBodyTooLong
 from kanal.domain.event import Event
+from kanal.domain.lanes import lane_of
 from kanal.domain.stream import Aggregate
 from kanal.domain.variables import VARIABLES, Values, filled, named
 from kanal.domain.webhook_options import Format, Header
@@ -93,16 +94,6 @@ class RuleWebhookCalled(Event, frozen=True):
     @property
     def message_id(self) -> int:
         return 0
-
-
-def lane_of(webhook_id: int) -> int:
-    """Numbers of channels are above 0, of webhooks of rules below."""
-    return -webhook_id
-
-
-def webhook_of(lane: int) -> int:
-    """0 for a channel's."""
-    return max(0, -lane)
 
 
 def evolve(called: bool, event: Event) -> bool:

@@ -24,7 +24,7 @@ from kanal.delivery.meter import (
     Waiting,
     waiting,
 )
-from kanal.domain.rule_webhooks import webhook_of
+from kanal.domain.lanes import webhook_of
 from kanal.eventlog.database import Database
 from kanal.http.metrics import cumulative
 

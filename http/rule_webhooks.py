@@ -10,7 +10,8 @@ from sqlalchemy import Connection
 from kanal.delivery import kept_headers, kept_secrets
 from kanal.delivery.signing import new_secret
 from kanal.domain.actions import Action
-from kanal.domain.rule_webhooks import lane_of, longest_url, webhooks_in
+from kanal.domain.lanes import lane_of
+from kanal.domain.rule_webhooks import longest_url, webhooks_in
 from kanal.domain.rules import RULES
 from kanal.domain.work import Work
 from kanal.http.context import Context

@@ -16,7 +16,7 @@ from kanal.delivery.tables import deliveries as delivery_rows
 from kanal.domain import deliveries
 from kanal.domain.deliveries import DeliveryNow
 from kanal.domain.errors import DecidedMeanwhile, DeliveryNotFound
-from kanal.domain.rule_webhooks import lane_of, webhook_of
+from kanal.domain.lanes import lane_of, webhook_of
 from kanal.http.answers import Date, answer, listing
 from kanal.http.api.users import ChannelId
 from kanal.http.context import Call, Caller

@@ -8,8 +8,8 @@ from sqlalchemy import Connection
 
 from kanal.delivery import overview
 from kanal.domain.errors import NoticeNotFound
+from kanal.domain.lanes import webhook_of
 from kanal.domain.notices import NoticeKind, read_all_notices, read_notice
-from kanal.domain.rule_webhooks import webhook_of
 from kanal.http.answers import Date, answer, empty, listing
 from kanal.http.api.users import ChannelId
 from kanal.http.context import Call

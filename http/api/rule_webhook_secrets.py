@@ -10,7 +10,8 @@ from kanal.domain import rule_webhook_secrets as domain
 from kanal.domain.access import if_all_is_answered
 from kanal.domain.channels import MadeSecret
 from kanal.domain.errors import RuleNotFound, RuleWebhookNotFound
-from kanal.domain.rule_webhooks import lane_of, webhooks_in
+from kanal.domain.lanes import lane_of
+from kanal.domain.rule_webhooks import webhooks_in
 from kanal.domain.work import Work
 from kanal.http import webhook_secrets
 from kanal.http.answers import empty

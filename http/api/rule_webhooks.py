@@ -8,7 +8,8 @@ from kanal.delivery import overview
 from kanal.delivery.ledger import Claimed, read_lanes
 from kanal.delivery.ping import Exchange
 from kanal.domain.errors import CaseNotFound, RuleNotFound, RuleWebhookNotFound
-from kanal.domain.rule_webhooks import Method, RuleWebhook, lane_of, webhooks_in
+from kanal.domain.lanes import lane_of
+from kanal.domain.rule_webhooks import Method, RuleWebhook, webhooks_in
 from kanal.domain.variables import VARIABLES, Values
 from kanal.domain.webhook_options import Format
 from kanal.http.actions import shown_webhook

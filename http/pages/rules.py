@@ -19,8 +19,9 @@ from kanal.domain.case_events import MessageKind
 from kanal.domain.conditions import Change, Verdict
 from kanal.domain.errors import CaseNotFound, EventNotFound, RuleNotFound
 from kanal.domain.firings import RuleFired
+from kanal.domain.lanes import lane_of, webhook_of
 from kanal.domain.plain_text import plain_text
-from kanal.domain.rule_webhooks import RuleWebhookCalled, lane_of, webhook_of, webhooks_in
+from kanal.domain.rule_webhooks import RuleWebhookCalled, webhooks_in
 from kanal.domain.rules import RULES, Rule, RuleKind
 from kanal.domain.stream import Recorded
 from kanal.domain.work import Work

@@ -21,7 +21,8 @@ from kanal.domain.conditions import Cause
 from kanal.domain.deliveries import hold, retry, skip
 from kanal.domain.errors import WebhookRemoved
 from kanal.domain.firings import fire_rule
-from kanal.domain.rule_webhooks import lane_of, read_webhook
+from kanal.domain.lanes import lane_of
+from kanal.domain.rule_webhooks import read_webhook
 from kanal.domain.rules import change_rule, create_rule, delete_rule, disable_rule, enable_rule
 from kanal.domain.variables import VARIABLES
 

@@ -36,8 +36,9 @@ from kanal.domain.conversation import (
 from kanal.domain.custom_fields import create_field
 from kanal.domain.firings import Outcome, RuleFired, RuleLoopCut, fire_rule, report_loop
 from kanal.domain.labels import create_label
+from kanal.domain.roles import ChannelLevel, Grants, create_role
 from kanal.domain.rules import change_rule, create_rule, delete_rule, disable_rule
-from kanal.domain.staff import disable_staff
+from kanal.domain.staff import change_role_of, disable_staff
 
 OPEN = Condition(field="status", operator="is", value=["open"])
 NOTE = Action("add_note", content="For [user_name]")
@@ -172,6 +173,22 @@ def test_staff_take_turns_and_who_left_is_passed_over() -> None:
     story.given(change_case, case_id=1, staff_id=0)
     story.given(add_user_message, case_id=1, user_id=1, content="?")
     assert [event.new for event in fired(story).recorded(CaseAssigned)] == [ANNA]
+
+
+def test_the_turn_is_of_whoever_may_answer_the_case_once_it_is_theirs() -> None:
+    answers, own = Grants(custom_channels="answer"), Grants(custom_channels="answer", cases="own")
+    given = {
+        Grants(custom_channels="see"): ANNA,
+        replace(answers, channels=(ChannelLevel(1, "none"),)): ANNA,
+        replace(answers, all_groups=False, groups=(1,)): ANNA,
+        own: BORIS,
+    }
+    for number, (gives, whose) in enumerate(given.items()):
+        story = with_rule(Action("round_robin", [BORIS, ANNA]), conditions=Condition())
+        story.given(create_role, title=f"Role {number}", gives=gives)
+        story.given(change_role_of, staff_id=BORIS, role_id=101)
+        story.given(add_user_message, case_id=1, user_id=1, content="?")
+        assert [event.new for event in fired(story).recorded(CaseAssigned)] == [whose], gives
 
 
 def test_a_rule_takes_off_what_rules_put_on() -> None:

@@ -11,7 +11,7 @@ from kanal.delivery.ledger import read_lanes
 from kanal.delivery.tables import lanes
 from kanal.domain.conditions import Cause
 from kanal.domain.firings import fire_rule
-from kanal.domain.rule_webhooks import lane_of
+from kanal.domain.lanes import lane_of
 from kanal.domain.variables import VARIABLES
 
 URL = "https://example.com/cases/[case_id]"
