@@ -1,15 +1,20 @@
-"""Every call as every kind of caller, compared with what data/rights.txt says; a call without a row fails."""
+"""Every call and every page as every kind of caller, compared with what data/rights.txt says; one without a row fails."""
 
 import re
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
+import aiohttp
 import pytest
 import pytest_asyncio
-from served_api import Answer, Api, serving
+from served_api import Api, serving
 
+from kanal.http import sessions
+from kanal.http.pages.gate import PLAIN_COOKIE, TOKEN_HEADER
+from kanal.http.pages.routes import PAGES
+from kanal.http.pages.visit import now
 from kanal.http.routes import ROUTES
 
 pytestmark = pytest.mark.timeout(180)  # some thousand calls, on a machine that may be busy
@@ -25,6 +30,7 @@ ROLES: dict[str, dict[str, Any]] = {
     "answer": {"channels": {"cch1": "answer"}},
     "manage": {"channels": {"cch1": "manage"}},
 }
+NO_RIGHT = "staff_has_not_access"
 HIDDEN = {"channel_not_found", "case_not_found", "user_not_found", "message_not_found"} | {
     "delivery_not_found"
 }
@@ -49,6 +55,26 @@ BODIES: dict[str, dict[str, Any]] = {
     "POST rules/{rule}/test": {"test": {"case_id": "$case"}},
 }
 TEXT = {"content": "x"}
+FORMS: dict[str, dict[str, Any]] = {
+    "POST /inbox/change": {"case": "$case", "action": "open"},
+    "POST /cases/new": {"user": "$user", "content": "x"},
+    "POST /cases/{case}/say": {"content": "x", "kind": "note"},
+    "POST /cases/{case}/change": {"action": "take"},
+    "POST /cases/{case}/chat": {"action": "complete"},
+    "POST /cases/{case}/macro": {"macro": "$macro"},
+    "POST /people/{user}": {"full_name": "x"},
+    "POST /people/{user}/link": {"other": "$other"},
+    "POST /people/{user}/unlink": {"other": "$other"},
+    "POST /channels": {"title": "x", "channel_type": "async", "webhook_polling": "1"},
+    "POST /channels/{channel}/state": {"action": "enable"},
+    "POST /deliveries/replay": {"channel": "cch1"},
+    "POST /start/message": {"channel": "cch1"},
+    "POST /start/test": {"channel": "cch1"},
+}
+"""What is typed on pages; of the others nothing."""
+REFUSED = re.compile(r'<body [^>]*data-refused="(\w+)"')
+ENDING = ("POST /sign-out",)
+STREAM = "GET /live"
 
 
 def read_matrix() -> dict[str, dict[str, str]]:
@@ -61,13 +87,33 @@ def read_matrix() -> dict[str, dict[str, str]]:
     }
 
 
+class Callers(NamedTuple):
+    api: Api
+    """The first administrator's."""
+    keys: dict[str, str]
+    ids: dict[str, int]
+
+
+def email_of(caller: str) -> str:
+    return f"{caller}@example.com"
+
+
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def api(shared_data_dir: Path) -> AsyncIterator[Api]:
+async def callers(shared_data_dir: Path) -> AsyncIterator[Callers]:
     """Rights are the same on each database, so this is SQLite alone."""
     async with serving(shared_data_dir, "") as api:
         for _ in range(2):
             await api.channel()
-        yield api
+        keys, ids = {}, {}
+        for caller in CALLERS:
+            role = {"role": caller}
+            if caller in ROLES:
+                made = await api.post("roles.json", {"role": {"title": caller, **ROLES[caller]}})
+                role = {"role_id": made["role"]["role_id"]}
+            given = {"staff_email": email_of(caller), **role}
+            staff = (await api.post("staff.json", {"staff": given}))["staff"]
+            keys[caller], ids[caller] = staff["api_key"], staff["staff_id"]
+        yield Callers(api, keys, ids)
 
 
 async def things(api: Api, caller: str) -> dict[str, str]:
@@ -108,33 +154,33 @@ def body_of(call: str, there: dict[str, str]) -> dict[str, Any]:
     if "/rate/" in call:
         return {"rate": {"rating": "high"}}
 
-    def filled(value: Any) -> Any:
-        if isinstance(value, dict):
-            return {key: filled(each) for key, each in value.items()}
-        return there[value[1:]] if str(value).startswith("$") else value
-
-    return filled(BODIES.get(call, {}))  # type: ignore[no-any-return]
+    return filled(BODIES.get(call, {}), there)  # type: ignore[no-any-return]
 
 
-def verdict_of(answer: Answer) -> str:
-    hidden = answer.status == 404 and answer.json["error"] in HIDDEN
-    return str(answer.status) if answer.status == 403 or hidden else ALLOWED
+def filled(value: Any, there: dict[str, str]) -> Any:
+    if isinstance(value, dict):
+        return {key: filled(each, there) for key, each in value.items()}
+    return there[value[1:]] if str(value).startswith("$") else value
+
+
+def verdict_of(status: int, code: str) -> str:
+    hidden = status == 404 and code in HIDDEN
+    return str(status) if hidden or (status == 403 and code == NO_RIGHT) else ALLOWED
+
+
+def compare(found: dict[str, dict[str, str]], *, pages: bool) -> None:
+    matrix = {call: row for call, row in read_matrix().items() if (" /" in call) == pages}
+    assert found.keys() == matrix.keys()
+    wrong = {call: (row, matrix[call]) for call, row in found.items() if row != matrix[call]}
+    assert wrong == {}
 
 
 @pytest.mark.asyncio(loop_scope="module")
-async def test_every_call_is_for_those_whom_the_matrix_names(api: Api) -> None:
+async def test_every_call_is_for_those_whom_the_matrix_names(callers: Callers) -> None:
+    api = callers.api
     found: dict[str, dict[str, str]] = {f"{r.method} {r.path}": {} for r in ROUTES}
-    async with AsyncExitStack() as stack:
-        for caller in CALLERS:
-            role = {"role": caller}
-            if caller in ROLES:
-                made = await api.post("roles.json", {"role": {"title": caller, **ROLES[caller]}})
-                role = {"role_id": made["role"]["role_id"]}
-            email = f"{caller}@example.com"
-            staff = (await api.post("staff.json", {"staff": {"staff_email": email, **role}}))[
-                "staff"
-            ]
-            asking = await stack.enter_async_context(api.as_staff(email, staff["api_key"]))
+    for caller in CALLERS:
+        async with api.as_staff(email_of(caller), callers.keys[caller]) as asking:
             there = await things(api, caller)
             for route in ROUTES:
                 call = f"{route.method} {route.path}"
@@ -143,10 +189,56 @@ async def test_every_call_is_for_those_whom_the_matrix_names(api: Api) -> None:
                     path = f"custom_channels/{await api.channel()}"
                 answer = await asking.call(route.method, f"{path}.json", body_of(call, there))
                 assert answer.status < 500, (caller, call, answer.text)
-                found[call][caller] = verdict_of(answer)
+                code = answer.json["error"] if answer.status >= 400 else ""
+                found[call][caller] = verdict_of(answer.status, code)
                 if found[call][caller] == ALLOWED and USED_UP.match(call):
                     there = await things(api, f"{caller} after {call}")
-    matrix = read_matrix()
-    assert found.keys() == matrix.keys()
-    wrong = {call: (row, matrix[call]) for call, row in found.items() if row != matrix[call]}
-    assert wrong == {}
+    compare(found, pages=False)
+
+
+async def signed_in(api: Api, staff_id: int) -> dict[str, str]:
+    """Headers of a browser that is theirs, and of forms of its pages."""
+    token = sessions.new_token()
+    session_id = sessions.id_of(token)
+    begin = partial(sessions.begin, session_id=session_id, staff_id=staff_id, now=now())
+    await api.store.writer.run(partial(begin, address="", agent=""))
+    form_token = api.store.stream_ids.keyed_hash(f"csrf/{session_id}").hex()
+    ours = {"Sec-Fetch-Site": "same-origin", TOKEN_HEADER: form_token}
+    return {"Cookie": f"{PLAIN_COOKIE}={token}", **ours}
+
+
+async def looked_at(
+    session: aiohttp.ClientSession, call: str, url: str, form: dict[str, Any]
+) -> tuple[int, str]:
+    """Status and the code of a refusal."""
+    method = call.partition(" ")[0]
+    data = form if method == "POST" else None
+    async with session.request(method, url, data=data, allow_redirects=False) as answer:
+        if call == STREAM and answer.status == 200:
+            return 200, ""  # it goes on until somebody leaves
+        text = await answer.text()
+    refused = REFUSED.search(text)
+    return answer.status, refused[1] if refused else ""
+
+
+@pytest.mark.asyncio(loop_scope="module")
+async def test_every_page_and_form_is_for_those_whom_the_matrix_names(callers: Callers) -> None:
+    api = callers.api
+    macro = {"title": "M", "actions": [{"action_type": "add_note", "content": "x"}]}
+    made = await api.post("macros.json", {"macro": macro})
+    found: dict[str, dict[str, str]] = {f"{page.method} {page.path}": {} for page in PAGES}
+    calls = [*(call for call in found if call not in ENDING), *ENDING]
+    for caller in CALLERS:
+        headers = await signed_in(api, callers.ids[caller])
+        there = {**await things(api, f"{caller}'s page"), "macro": str(made["macro"]["macro_id"])}
+        async with aiohttp.ClientSession(headers=headers) as session:
+            for call in calls:
+                path = path_of(call.partition(" ")[2], there)
+                if call == "POST /channels/{channel}/delete":
+                    path = path_of(call.partition(" ")[2], {"channel": str(await api.channel())})
+                form = filled(FORMS.get(call, {}), there)
+                status, code = await looked_at(session, call, f"{api.address}{path}", form)
+                assert status < 500, (caller, call)
+                assert status != 401, (caller, call)
+                found[call][caller] = verdict_of(status, code)
+    compare(found, pages=True)
