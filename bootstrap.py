@@ -367,7 +367,7 @@ async def running(
             workspace=Workspace(
                 feed,
                 viewers,
-                Throttle(),
+                Throttle(store.stream_ids),
                 Passwords(hasher),
                 rebuilds,
                 frozenset(model.name for model in CORE),

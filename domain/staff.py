@@ -155,6 +155,13 @@ class StaffRecoveryCodeUsed(Event, frozen=True):
     staff_id: int
 
 
+class StaffRecoveryCodesRenewed(Event, frozen=True):
+    """New ones in place of all that there were."""
+
+    NAME = "staff.recovery_codes_renewed.1"
+    staff_id: int
+
+
 class StaffEmailClaimed(Event, frozen=True):
     """In the e-mail's stream, where nobody has it."""
 
@@ -478,6 +485,13 @@ def turn_off_second_factor(work: Work, *, staff_id: int) -> int:
     """Raises StaffNotFound."""
     if existing_staff(work, staff_id).second_factor:
         work.record(STAFF, staff_id, StaffSecondFactorTurnedOff(staff_id))
+    return staff_id
+
+
+def renew_recovery_codes(work: Work, *, staff_id: int) -> int:
+    """Raises StaffNotFound."""
+    existing_staff(work, staff_id)
+    work.record(STAFF, staff_id, StaffRecoveryCodesRenewed(staff_id))
     return staff_id
 
 

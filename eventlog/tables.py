@@ -170,6 +170,19 @@ recovery_codes = Table(
 )
 """SHA-256 of codes for whoever has lost the authenticator; a used one's row is gone."""
 
+guesses = Table(
+    "guesses",
+    METADATA,
+    Column("subject", Text, primary_key=True),
+    Column("staff_id", BigInteger, nullable=False),
+    Column("until", BigInteger, nullable=False),
+    Column("failed", Integer, nullable=False),
+    Index("guesses_until", "until"),
+)
+"""Passwords and codes that were tried in vain, a row for whom or what they are counted (http/pages/throttle.py): a keyed hash, since what
+people type as their e-mail is anything; when the last of them is forgiven; and of codes how many there were since one was right.
+"""
+
 snapshots = Table(
     "snapshots",
     METADATA,

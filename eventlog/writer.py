@@ -28,6 +28,7 @@ from kanal.domain.receipts import RECEIPTS, ReceiptKept
 from kanal.domain.stream import Aggregate, Recorded
 from kanal.domain.work import Work
 from kanal.eventlog.database import Database
+from kanal.eventlog.failure import Failure, failure_of
 from kanal.eventlog.projection import Changes, InlineProjection
 from kanal.eventlog.snapshots import read_snapshot, shape
 from kanal.eventlog.stream_ids import StreamIds
@@ -213,7 +214,7 @@ class Writer:
         self.clock = clock
         self.position = 0
         """Of the last event that this writer has seen."""
-        self.failing: str | None = None
+        self.failing: Failure | None = None
         """Why the last batch could not be stored; None while all is well."""
         self.carried_out = 0
         """Orders so far: whoever sees it grow is not alone."""
@@ -369,8 +370,9 @@ class Writer:
         )
 
     def _unavailable(self, error: Exception, orders: list[Order]) -> LogUnavailable:
-        self.failing = f"{type(error).__name__}: {error}"
-        log.error("log_unavailable", error=self.failing, commands=len(orders))
+        self.failing = failure_of(error)
+        error_id, said = self.failing.error_id, f"{self.failing.kind}: {error}"
+        log.error("log_unavailable", error_id=error_id, error=said, commands=len(orders))
         unavailable = LogUnavailable("The log cannot be written now. Try again in a moment.")
         unavailable.__cause__ = error
         return unavailable

@@ -129,7 +129,9 @@ async def _readyz(request: web.Request) -> web.Response:
             await context.writer.run(_trial_write)
             lag = await context.follower.lag()
     except (LogUnavailable, TimeoutError) as error:
-        problems.append(f"the log cannot be written: {context.writer.failing or error!r}")
+        problems.append(
+            f"the log cannot be written: {context.writer.failing or type(error).__name__}"
+        )
     else:
         if lag > NEAR_THE_HEAD:
             problems.append(f"read models are {lag} events behind the log")

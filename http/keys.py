@@ -13,6 +13,7 @@ from kanal.eventlog.tables import (
     api_keys,
     begun_cases,
     drafts,
+    guesses,
     invitations,
     passwords,
     preferences,
@@ -69,7 +70,7 @@ def forget(connection: Connection, key_id: int) -> None:
 def forget_all(connection: Connection, staff_id: int) -> None:
     """Beside the command that deletes the holder."""
     tables = (api_keys, passwords, sessions, invitations, preferences, drafts, begun_cases)
-    for table in (*tables, second_factors, recovery_codes):
+    for table in (*tables, second_factors, recovery_codes, guesses):
         connection.execute(delete(table).where(table.c.staff_id == staff_id))
 
 

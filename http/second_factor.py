@@ -12,7 +12,7 @@ from urllib.parse import quote, urlencode
 
 from sqlalchemy import Connection, delete, insert, select, update
 
-from kanal.eventlog.tables import recovery_codes, second_factors
+from kanal.eventlog.tables import guesses, recovery_codes, second_factors
 
 SECRET_OCTETS: Final = 20
 """As long as the hash that authenticators use (RFC 4226, 4)."""
@@ -107,6 +107,11 @@ def confirm(connection: Connection, staff_id: int, step: int, codes: list[str]) 
     """Beside the command that turns it on. `step`: of the code that was right, which is used up by that."""
     own = second_factors.c.staff_id == staff_id
     connection.execute(update(second_factors).where(own).values(confirmed=True, last_step=step))
+    keep_recovery_codes(connection, staff_id, codes)
+
+
+def keep_recovery_codes(connection: Connection, staff_id: int, codes: list[str]) -> None:
+    """In place of those that there were."""
     connection.execute(delete(recovery_codes).where(recovery_codes.c.staff_id == staff_id))
     rows = [{"staff_id": staff_id, "code_hash": _hash(code)} for code in codes]
     connection.execute(insert(recovery_codes), rows)
@@ -114,7 +119,7 @@ def confirm(connection: Connection, staff_id: int, step: int, codes: list[str]) 
 
 def forget(connection: Connection, staff_id: int) -> None:
     """Beside the command that turns it off, or deletes the staff member."""
-    for table in (second_factors, recovery_codes):
+    for table in (second_factors, recovery_codes, guesses):
         connection.execute(delete(table).where(table.c.staff_id == staff_id))
 
 

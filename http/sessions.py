@@ -8,6 +8,7 @@ from sqlalchemy import Connection, and_, delete, func, insert, select, update
 
 from kanal.domain.access import Scope
 from kanal.eventlog.tables import (
+    guesses,
     invitations,
     passwords,
     preferences,
@@ -183,10 +184,11 @@ def end_all(connection: Connection, staff_id: int) -> None:
 
 
 def keep_password(connection: Connection, staff_id: int, password_hash: str) -> None:
-    """In place of the former one, whose links are void from here on."""
+    """In place of the former one, whose links are void from here on; whoever knew that one guesses no more codes."""
     connection.execute(delete(passwords).where(passwords.c.staff_id == staff_id))
     connection.execute(insert(passwords).values(staff_id=staff_id, hash=password_hash))
-    connection.execute(delete(invitations).where(invitations.c.staff_id == staff_id))
+    for table in (invitations, guesses):
+        connection.execute(delete(table).where(table.c.staff_id == staff_id))
 
 
 def password_of(connection: Connection, staff_id: int) -> str:
@@ -218,6 +220,17 @@ def invited(connection: Connection, views: Views, invitation_id: str, now: int) 
         )
     )
     return connection.scalar(query) or 0
+
+
+def accept(connection: Connection, invitation_id: str, staff_id: int, password_hash: str) -> bool:
+    """Whether the link was good yet, which it is once. All that were signed in as them are not any more."""
+    i = invitations.c
+    own = delete(invitations).where(i.invitation_id == invitation_id, i.staff_id == staff_id)
+    if connection.execute(own).rowcount != 1:
+        return False
+    keep_password(connection, staff_id, password_hash)
+    end_others(connection, staff_id)
+    return True
 
 
 def prefer(connection: Connection, staff_id: int, **wishes: str) -> None:

@@ -97,6 +97,11 @@ class Visitor:
         self.session = session
         self.token = ""
 
+    def cookie(self, name: str = "kanal") -> Any:
+        """The one of its session, if no other is asked for."""
+        [found] = [each for each in self.session.cookie_jar if each.key == name]
+        return found
+
     async def get(self, path: str, **kwargs: Any) -> Seen:
         async with self.session.get(self.address + path, **kwargs) as answer:
             seen = Seen(answer.status, answer.headers, await answer.text(), answer.url.path_qs)

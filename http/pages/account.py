@@ -50,6 +50,7 @@ class Shown(NamedTuple):
     keys: list[tuple[KeyRow, int]]
     second_factor: bool
     recovery_codes: int
+    codes_in_vain: int
 
 
 async def show(visit: Visit) -> web.StreamResponse:
@@ -67,10 +68,12 @@ async def page(visit: Visit, status: int = 200, **values: Any) -> web.StreamResp
             staff_keys.of_staff(connection, views, staff_id),
             second_factor.is_on(connection, staff_id),
             second_factor.recovery_codes_left(connection, staff_id),
+            throttle.codes_in_vain(connection, staff_id),
         )
 
     shown = await visit.read(query)
-    nothing = {"made_key": None, "key_form": None, "key_problem": "", "second_problem": ""}
+    nothing = {"made_key": None, "key_form": None, "key_problem": ""}
+    nothing |= {"second_problem": "", "codes_problem": ""}
     return visit.page(
         "account.html",
         status=status,
@@ -78,8 +81,8 @@ async def page(visit: Visit, status: int = 200, **values: Any) -> web.StreamResp
         sessions=shown.sessions,
         keys=shown.keys,
         second_factor=shown.second_factor,
-        second_factor_needed=visit.context.require_second_step and not shown.second_factor,
         recovery_codes=shown.recovery_codes,
+        codes_in_vain=shown.codes_in_vain,
         now=now(),
         once=secrets.token_hex(16),
         shortest=passwords.SHORTEST,
@@ -111,9 +114,11 @@ async def change_alerts(visit: Visit) -> web.StreamResponse:
 
 async def prove(visit: Visit, password: str) -> None:
     """That it is the person's own hand, not only their browser. Raises ApiError."""
-    who, workspace, address = visit.who, visit.request.app[WORKSPACE], visit.request[REMOTE]
-    account = throttle.account_of(who.email)
-    if workspace.throttle.attempt(address, account):
+    who, workspace = visit.who, visit.request.app[WORKSPACE]
+    limits = workspace.throttle
+    own = throttle.of_session(who.session_id)
+    counts = own, throttle.of_address(visit.request[REMOTE])
+    if await visit.keep(lambda connection: limits.attempt(connection, counts, now())):
         raise ApiError(429, "throttled", "Too many attempts. Try again in some minutes.")
 
     def query(connection: Connection, _: Views) -> str:
@@ -123,11 +128,11 @@ async def prove(visit: Visit, password: str) -> None:
     try:
         right = await workspace.passwords.are_right(kept, password)
     except ApiError:
-        workspace.throttle.not_made(address, account)
+        await visit.keep(lambda connection: limits.not_made(connection, counts))
         raise
     if not right:
         raise ApiError(403, "wrong_password", "That is not your password.")
-    workspace.throttle.succeeded(address, account)
+    await visit.keep(lambda connection: limits.succeeded(connection, *counts))
 
 
 async def change_password(visit: Visit) -> web.StreamResponse:

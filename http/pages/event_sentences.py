@@ -141,6 +141,7 @@ SENTENCES: Final[Mapping[str, str]] = {
         "The second step of signing in of %(staff_id)s was turned off"
     ),
     "staff.recovery_code_used.1": N_("%(staff_id)s signed in with a recovery code"),
+    "staff.recovery_codes_renewed.1": N_("%(staff_id)s made new recovery codes"),
     "administrators.appointed.1": N_("%(staff_id)s administers"),
     "administrators.stood_down.1": N_("%(staff_id)s does not administer any more"),
     "role.created.1": N_("Role “%(title)s” was made"),

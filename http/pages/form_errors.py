@@ -5,6 +5,7 @@ from types import TracebackType
 from typing import Final, Self
 
 from kanal.http.errors import refusal
+from kanal.http.pages.refusals import BESIDE
 
 
 class Faults:
@@ -44,15 +45,19 @@ class Faults:
         inner = f"{place}."
         return [w for name, w in self._fields.items() if name == place or name.startswith(inner)]
 
+    @property
+    def stand_beside(self) -> bool:
+        """All of them at a place in the form."""
+        return bool(self._fields) and self.code in BESIDE
+
     def elsewhere(self, places: Iterable[str]) -> list[str]:
         """What stands beside none of these."""
         known = tuple(places)
-        others = [
-            f"{name} {words}"
-            for name, words in self._fields.items()
-            if name.partition(".")[0] not in known
-        ]
-        return others if self._fields else [self.message]
+        return list(
+            dict.fromkeys(
+                words for name, words in self._fields.items() if name.partition(".")[0] not in known
+            )
+        )
 
 
 NO_FAULTS: Final = Faults()

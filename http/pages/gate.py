@@ -71,6 +71,20 @@ def guarded(handler: Handler, right: Right) -> Open:
     return handle
 
 
+def openly(handler: Open) -> Open:
+    """For everybody; what is refused is a page."""
+
+    async def handle(request: web.Request) -> web.StreamResponse:
+        try:
+            return await handler(request)
+        except (ApiError, LogUnavailable) as error:
+            refused = refusal(error)
+            assert refused
+            return _refused_openly(request, refused)
+
+    return handle
+
+
 def session_of(request: web.Request) -> str:
     """The id of the browser's session, "" without one."""
     token = request.cookies.get(cookie_name(request), "")
@@ -156,8 +170,15 @@ def _foreign() -> ApiError:
     )
 
 
+def _leads(request: web.Request) -> bool:
+    """Whether a person sees where they are led; a script would take that page for the one it asked for."""
+    headers = request.headers
+    streamed = "text/event-stream" in headers.get("Accept", "")
+    return request.method in SAFE and "X-Kanal-Part" not in headers and not streamed
+
+
 def _to_sign_in(request: web.Request, root: str) -> web.StreamResponse:
-    if request.method in SAFE and "X-Kanal-Part" not in request.headers:
+    if _leads(request):
         return redirect(f"{root}/sign-in?next={quote(request.rel_url.raw_path_qs, safe='/')}")
     return web.Response(status=401, text="Sign in.", headers=rendering.HEADERS)
 
@@ -171,7 +192,7 @@ async def _refused(visit: Visit, error: Exception) -> web.StreamResponse:
             error = instead
     if isinstance(error, SignedOut):
         return _to_sign_in(visit.request, visit.root)
-    if isinstance(error, NoSecondStep) and visit.request.method in SAFE:
+    if isinstance(error, NoSecondStep) and _leads(visit.request):
         return redirect(f"{visit.root}/account#second-factor")
     refused = refusal(error)
     if not visit.entered:
@@ -184,15 +205,11 @@ async def _refused(visit: Visit, error: Exception) -> web.StreamResponse:
     )
 
 
-def refused_openly(
-    request: web.Request, context: Context, error: ApiError, **values: Any
-) -> web.Response:
-    """Of a page for everybody."""
+def _refused_openly(request: web.Request, error: ApiError) -> web.Response:
     language = wording.chosen("", request.headers.get("Accept-Language", ""))
-    given = {**open_values(request, context), "refused": error, **values}
     return rendering.page(
         "refused_openly.html",
-        given,
+        {**open_values(request, request.app[CONTEXT]), "refused": error},
         language=language,
         status=error.status,
         headers=error.headers or {},

@@ -39,6 +39,12 @@ SENTENCES: Final = (
     N_(
         "The webhook was taken out of its rule, or deleted with it, before this could be delivered."
     ),
+    N_("Staff paused the channel's delivery."),
+    N_("Staff paused the channel's delivery: %(words)s"),
+    N_("Held by staff member %(staff)s."),
+    N_("Held by the operator."),
+    N_("Skipped by staff member %(staff)s."),
+    N_("Skipped by the operator."),
     N_("The channel is disabled."),
     N_("The rule is disabled."),
     N_("The channel was deleted before the message could be delivered."),
@@ -50,6 +56,8 @@ PLACES: Final = {
     "status": r"(?P<status>\d+|None)",
     "days": r"(?P<days>[\d.e+]+)",
     "wish": r"(?P<wish>[\w-]+)",
+    "staff": r"(?P<staff>\d+)",
+    "words": r"(?P<words>.+)",
     "detail": r"(?P<detail>(?:: .*)?)",
 }
 """A detail goes on to the end of what is said: no sentence comes after one."""
@@ -68,15 +76,21 @@ PATTERNS: Final = {sentence: _pattern(sentence) for sentence in SENTENCES}
 
 @pass_context
 def spoken(context: Context, text: str) -> str:
-    """As far as its sentences are known, one after another."""
+    """As far as its sentences are known, one after another. Colleagues have their names where the page knows them."""
     translate = wording.translations(context["language"]).gettext
     said = []
     rest = text
     while rest and (known := _first(rest)):
         sentence, found = known
-        said.append(translate(sentence) % found.groupdict())
+        said.append(translate(sentence) % _named(context, found.groupdict()))
         rest = rest[found.end() :]
     return " ".join([*said, rest] if rest else said)
+
+
+def _named(context: Context, places: dict[str, str]) -> dict[str, str]:
+    beside = context.get("sidebar")
+    row = beside.staff.get(int(places["staff"])) if beside and "staff" in places else None
+    return {**places, "staff": row.full_name or row.email} if row else places
 
 
 def _first(text: str) -> tuple[str, re.Match[str]] | None:

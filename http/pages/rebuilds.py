@@ -2,12 +2,13 @@
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Final, NamedTuple
 
 import structlog
 
+from kanal.eventlog.failure import Failure, failure_of
 from kanal.projections.runner import Difference, Progress, Rebuild
 
 GRACE_SECONDS: Final = 1.0
@@ -22,7 +23,7 @@ class Ended(NamedTuple):
     seconds: float
     events: int
     differences: tuple[Difference, ...]
-    failed: str
+    failed: Failure | None
 
 
 class UnderWay(NamedTuple):
@@ -62,21 +63,23 @@ class Rebuilds:
                 await self._task
 
     async def _rebuild(self, names: tuple[str, ...]) -> None:
-        began, failed = time.monotonic(), ""
-        work = self._make(names)
-        steps = work.run()
+        began, failed = time.monotonic(), None
+        differences: Sequence[Difference] = ()
         try:
+            work = self._make(names)
+            differences = work.differences
+            steps = work.run()
             while (step := await asyncio.to_thread(next, steps, None)) and not self._ending:
                 self.under_way = UnderWay(names, step)
-        except Exception as error:  # noqa: BLE001 whoever asked for it sees it
-            failed = f"{type(error).__name__}: {error}"
-            log.error("rebuild_failed", models=names, error=repr(error))
+        except Exception as error:
+            failed = failure_of(error)
+            log.error("rebuild_failed", error_id=failed.error_id, models=names, exc_info=error)
         progress = self.under_way.progress if self.under_way else None
         self.last = Ended(
             names,
             time.monotonic() - began,
             progress.head if progress else 0,
-            tuple(work.differences),
+            tuple(differences),
             failed,
         )
         self.under_way = None

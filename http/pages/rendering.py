@@ -28,6 +28,7 @@ from kanal.http.ids import channel_key
 from kanal.http.pages import wording
 from kanal.http.pages.addresses import linked
 from kanal.http.pages.outcomes import spoken
+from kanal.http.pages.refusals import fault, reason, reason_of
 
 HERE: Final = Path(__file__).parent
 STATIC: Final = HERE / "static"
@@ -106,6 +107,9 @@ def environment(language: str) -> Environment:
         "octets": octets,
         "linked": linked,
         "spoken": spoken,
+        "reason": reason,
+        "reason_of": reason_of,
+        "fault": fault,
         "amount": amount,
         "duration": duration,
         "percent": percent,

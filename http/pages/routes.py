@@ -39,7 +39,7 @@ from kanal.http.pages import (
     system,
     what_if,
 )
-from kanal.http.pages.gate import Handler, guarded
+from kanal.http.pages.gate import Handler, guarded, openly
 from kanal.http.pages.rendering import serve_static
 from kanal.http.pages.visit import redirect, root_of
 from kanal.http.pages.workspace import WORKSPACE, Workspace
@@ -198,6 +198,7 @@ PAGES = (
     Page("GET", "/account/second-factor", second_step.show, Right.SEE),
     Page("POST", "/account/second-factor", second_step.confirm, Right.SEE),
     Page("POST", "/account/second-factor/begin", second_step.begin, Right.SEE),
+    Page("POST", "/account/second-factor/codes", second_step.renew_codes, Right.SEE),
     Page("POST", "/account/second-factor/off", second_step.turn_off, Right.SEE),
     Page("POST", "/account/sessions", account.end_session, Right.SEE),
     Page("POST", "/sign-out", sign_in.sign_out, Right.SEE),
@@ -231,12 +232,15 @@ def add_pages(app: web.Application, workspace: Workspace) -> None:
         path = page.path.replace("}", r":[^/]+}")
         app.router.add_route(page.method, path, guarded(page.handler, page.right))
     app.router.add_get("/", _home)
-    app.router.add_get("/sign-in", sign_in.form)
-    app.router.add_post("/sign-in", sign_in.sign_in)
-    app.router.add_get("/sign-in/code", sign_in.code_form)
-    app.router.add_post("/sign-in/code", sign_in.second_step)
-    app.router.add_get(JOIN + "{token}", sign_in.joining)
-    app.router.add_post(JOIN + "{token}", sign_in.join)
+    for method, path, handler in (
+        ("GET", "/sign-in", sign_in.form),
+        ("POST", "/sign-in", sign_in.sign_in),
+        ("GET", "/sign-in/code", sign_in.code_form),
+        ("POST", "/sign-in/code", sign_in.second_step),
+        ("GET", JOIN + "{token}", sign_in.joining),
+        ("POST", JOIN + "{token}", sign_in.join),
+    ):
+        app.router.add_route(method, path, openly(handler))
     app.router.add_get("/static/{digest}/{name}", serve_static)
 
 

@@ -9,7 +9,7 @@ from sqlalchemy import Connection
 
 from kanal.domain import staff as domain
 from kanal.domain.errors import StaffNotFound
-from kanal.http import second_factor
+from kanal.http import second_factor, sessions
 from kanal.http.api.staff import submit_for_colleague
 from kanal.http.errors import ApiError
 from kanal.http.fields import Fields, Text
@@ -51,7 +51,7 @@ async def begin(visit: Visit) -> web.StreamResponse:
 
 
 async def confirm(visit: Visit) -> web.StreamResponse:
-    """From the next time on it is asked for; recovery codes are shown this once."""
+    """From the next time on it is asked for, and all other browsers are signed out; recovery codes are shown this once."""
     given, staff_id = await visit.given(Confirmation), visit.who.staff_id
     found = await visit.read(_found, staff_id)
     if found is None or found.confirmed:
@@ -67,10 +67,29 @@ async def confirm(visit: Visit) -> web.StreamResponse:
 
     def keep(connection: Connection, _: int) -> None:
         second_factor.confirm(connection, staff_id, step, codes)
+        sessions.end_others(connection, staff_id, visit.who.session_id)
 
     command = partial(domain.turn_on_second_factor, staff_id=staff_id)
     await visit.submit(command, beside=keep)
     return await _page(visit, codes=codes)
+
+
+async def renew_codes(visit: Visit) -> web.StreamResponse:
+    """Those of before are good for nothing; the new ones are shown this once."""
+    given, staff_id = await visit.given(Confirmation), visit.who.staff_id
+    if not await visit.read(_is_on, staff_id):
+        return visit.see("/account")
+    try:
+        await account.prove(visit, given.current)
+    except ApiError as error:
+        return await account.page(visit, status=error.status, codes_problem=error.code)
+    codes = second_factor.new_recovery_codes()
+
+    def keep(connection: Connection, _: int) -> None:
+        second_factor.keep_recovery_codes(connection, staff_id, codes)
+
+    await visit.submit(partial(domain.renew_recovery_codes, staff_id=staff_id), beside=keep)
+    return await _page(visit, codes=codes, renewed=True)
 
 
 async def turn_off(visit: Visit) -> web.StreamResponse:
@@ -99,8 +118,17 @@ def _found(connection: Connection, _: Views, staff_id: int) -> SecondFactor | No
     return second_factor.find(connection, staff_id)
 
 
+def _is_on(connection: Connection, _: Views, staff_id: int) -> bool:
+    return second_factor.is_on(connection, staff_id)
+
+
 async def _page(
-    visit: Visit, status: int = 200, problem: str = "", codes: list[str] | None = None
+    visit: Visit,
+    status: int = 200,
+    problem: str = "",
+    codes: list[str] | None = None,
+    *,
+    renewed: bool = False,
 ) -> web.StreamResponse:
     def query(connection: Connection, views: Views) -> tuple[Sidebar, SecondFactor | None]:
         staff_id = visit.who.staff_id
@@ -116,6 +144,7 @@ async def _page(
         sidebar=beside,
         problem=problem,
         codes=codes,
+        renewed=renewed,
         secret=second_factor.in_groups(secret),
         picture=None if codes else picture(second_factor.address_of(secret, visit.who.email)),
         position=None,

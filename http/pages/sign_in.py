@@ -1,7 +1,8 @@
 """/sign-in, /sign-out and /join: how a browser becomes somebody's."""
 
+import secrets
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from hmac import compare_digest
 from types import MappingProxyType
@@ -25,10 +26,10 @@ from kanal.http.pages.gate import (
     cookie_name,
     give_cookie,
     open_values,
-    refused_openly,
     signed_in,
     take_cookie,
 )
+from kanal.http.pages.throttle import Count
 from kanal.http.pages.visit import Visit, now, redirect, root_of
 from kanal.http.pages.workspace import WORKSPACE
 from kanal.projections import staff
@@ -39,6 +40,11 @@ STEP: Final = "-step"
 """Behind the name of the cookie, while a code is asked for."""
 STEP_LIFETIME: Final = 600 * rendering.SECOND
 """To find the phone."""
+KNOWN: Final = "-known"
+"""Behind the name of the cookie of a browser in which somebody has signed in: what strangers guess is not counted there."""
+KNOWN_LIFETIME: Final = 400 * 24 * 3600
+"""Seconds; browsers keep no cookie for longer."""
+KNOWN_OCTETS: Final = 16
 FORM_KB: Final = 32
 """Two passwords of the longest kind, each octet escaped, and an address to go to."""
 
@@ -48,44 +54,66 @@ class WrongCode(Exception):
 
 
 async def form(request: web.Request) -> web.StreamResponse:
+    path = request.query.get("next", "")
     if await signed_in(request):
-        return redirect(root_of(request.app[CONTEXT]) + HOME)
-    return _page(request)
+        return redirect(_inside(request.app[CONTEXT], path))
+    return _page(request, path=path)
 
 
 async def sign_in(request: web.Request) -> web.StreamResponse:
     context, workspace = request.app[CONTEXT], request.app[WORKSPACE]
-    try:
-        check_origin(request)
-        fields = await _form(request)
-    except ApiError as error:
-        return refused_openly(request, context, error)
-    given, password = _text(fields, "email"), _text(fields, "password")
-    address, account = request[REMOTE], throttle.account_of(given)
-    if wait := workspace.throttle.attempt(address, account):
+    check_origin(request)
+    fields = await _form(request)
+    given, password, path = (_text(fields, name) for name in ("email", "password", "next"))
+    found = await context.read(sessions.account_of, throttle.account_of(given))
+    own = throttle.of_account(given)
+    if found and (browser := _known(request, found.staff_id, found.password_hash)):
+        own = throttle.of_browser(found.staff_id, browser)
+    counts = own, throttle.of_address(request[REMOTE])
+    if wait := await _attempt(request, counts):
         headers = {"Retry-After": str(wait)}
+        minutes = wait // 60 + 1
         return _page(
-            request, 429, headers, email=given, problem="throttled", minutes=wait // 60 + 1
+            request, 429, headers, path=path, email=given, problem="throttled", minutes=minutes
         )
-    found = await context.read(sessions.account_of, account)
     try:
         right = await workspace.passwords.are_right(found.password_hash if found else "", password)
-    except ApiError as error:
-        workspace.throttle.not_made(address, account)
-        return refused_openly(request, context, error)
+    except ApiError:
+        await _not_made(request, counts)
+        raise
     if found is None or not right:
-        return _page(request, 403, email=given, problem="wrong")
-    path = _inside(context, _text(fields, "next"))
+        return _page(request, 403, path=path, email=given, problem="wrong")
+    path = _inside(context, path)
     if found.second_factor:
         # Half of the way is no success: whoever knows the password would guess codes for ever.
-        workspace.throttle.not_made(address, account)
+        await _not_made(request, counts)
         return _to_second_step(request, found.staff_id, found.password_hash, path)
-    workspace.throttle.succeeded(address, account)
-    return await begin(request, found.staff_id, path)
+    return await begin(request, found.staff_id, found.password_hash, path, counts)
 
 
-async def begin(request: web.Request, staff_id: int, path: str) -> web.Response:
-    """The browser becomes that staff member's. A token that it had before is none of theirs."""
+async def _attempt(request: web.Request, counts: Sequence[Count]) -> int:
+    limits = request.app[WORKSPACE].throttle
+    return await request.app[CONTEXT].writer.run(
+        lambda connection: limits.attempt(connection, counts, now())
+    )
+
+
+async def _not_made(request: web.Request, counts: Sequence[Count]) -> None:
+    limits = request.app[WORKSPACE].throttle
+    await request.app[CONTEXT].writer.run(lambda connection: limits.not_made(connection, counts))
+
+
+async def begin(
+    request: web.Request,
+    staff_id: int,
+    password_hash: str,
+    path: str,
+    counts: Sequence[Count] = (),
+) -> web.Response:
+    """The browser becomes that staff member's. A token that it had before is none of theirs.
+
+    `counts`: for what the attempt that has succeeded was counted, first of all as that staff member's.
+    """
     token = sessions.new_token()
     row = partial(
         sessions.begin,
@@ -95,46 +123,73 @@ async def begin(request: web.Request, staff_id: int, path: str) -> web.Response:
         address=request[REMOTE],
         agent=request.headers.get("User-Agent", ""),
     )
-    await request.app[CONTEXT].writer.run(row)
+    limits = request.app[WORKSPACE].throttle
+
+    def enter(connection: Connection) -> None:
+        row(connection)
+        if counts:
+            limits.succeeded(connection, *counts)
+
+    await request.app[CONTEXT].writer.run(enter)
     answer = redirect(path)
     give_cookie(request, answer, token)
+    _make_known(request, answer, staff_id, password_hash)
     return answer
+
+
+def _make_known(
+    request: web.Request, answer: web.StreamResponse, staff_id: int, password_hash: str
+) -> None:
+    browser = _known(request, staff_id, password_hash) or secrets.token_hex(KNOWN_OCTETS)
+    proof = _proof(request.app[CONTEXT], "known", staff_id, browser, password_hash)
+    give_cookie(request, answer, f"{staff_id}.{browser}.{proof}", KNOWN, KNOWN_LIFETIME)
+
+
+def _known(request: web.Request, staff_id: int, password_hash: str) -> str:
+    """Which browser it is, "" if that staff member has not signed in there with this password."""
+    cookie = request.cookies.get(cookie_name(request, KNOWN), "")
+    whose, _, rest = cookie.partition(".")
+    browser, _, proof = rest.partition(".")
+    right = _proof(request.app[CONTEXT], "known", staff_id, browser, password_hash)
+    same = compare_digest(right.encode(), sessions.octets(proof))
+    return browser if same and whose == str(staff_id) else ""
 
 
 class Pending(NamedTuple):
     """Whose password was right a moment ago."""
 
     staff_id: int
-    email: str
+    password_hash: str
 
 
 async def code_form(request: web.Request) -> web.StreamResponse:
+    path = request.query.get("next", "")
     if await _pending(request) is None:
-        return redirect(f"{root_of(request.app[CONTEXT])}/sign-in")
-    return _code_page(request, path=request.query.get("next", ""))
+        return _to_first_step(request, path)
+    return _code_page(request, path=path)
 
 
 async def second_step(request: web.Request) -> web.StreamResponse:
     """With a code of the authenticator, or one of those for whoever has lost it."""
-    context, workspace = request.app[CONTEXT], request.app[WORKSPACE]
-    try:
-        check_origin(request)
-        fields = await _form(request)
-    except ApiError as error:
-        return refused_openly(request, context, error)
+    context = request.app[CONTEXT]
+    check_origin(request)
+    fields = await _form(request)
+    path = _text(fields, "next")
     pending = await _pending(request)
     if pending is None:
-        return redirect(f"{root_of(context)}/sign-in")
-    path = _text(fields, "next")
-    address, account = request[REMOTE], throttle.account_of(pending.email)
-    if wait := workspace.throttle.attempt(address, account):
+        return _to_first_step(request, path)
+    staff_id, password_hash = pending
+    browser = _known(request, staff_id, password_hash)
+    counts = throttle.of_codes(staff_id, browser), throttle.of_address(request[REMOTE])
+    if wait := await _attempt(request, counts):
+        if wait == throttle.EVER:
+            return _code_page(request, 403, path=path, problem="locked")
         headers = {"Retry-After": str(wait)}
         minutes = wait // 60 + 1
         return _code_page(request, 429, headers, path, problem="throttled", minutes=minutes)
-    if not await _is_theirs(request, pending.staff_id, _text(fields, "code")):
+    if not await _is_theirs(request, staff_id, _text(fields, "code")):
         return _code_page(request, 403, path=path, problem="wrong")
-    workspace.throttle.succeeded(address, account)
-    answer = await begin(request, pending.staff_id, _inside(context, path))
+    answer = await begin(request, staff_id, password_hash, _inside(context, path), counts)
     take_cookie(request, answer, STEP)
     return answer
 
@@ -170,7 +225,8 @@ def _to_second_step(
     context, until = request.app[CONTEXT], now() + STEP_LIFETIME
     root = root_of(context)
     answer = redirect(f"{root}/sign-in/code?{urlencode({'next': path})}")
-    token = f"{staff_id}.{until}.{_proof(context, staff_id, until, password_hash)}"
+    proof = _proof(context, "step", staff_id, str(until), password_hash)
+    token = f"{staff_id}.{until}.{proof}"
     give_cookie(request, answer, token, STEP, STEP_LIFETIME // rendering.SECOND)
     return answer
 
@@ -185,19 +241,25 @@ async def _pending(request: web.Request) -> Pending | None:
     def query(connection: Connection, views: Views) -> Pending | None:
         row = staff.find(connection, views, int(staff_id))
         password_hash = sessions.password_of(connection, int(staff_id))
-        right = _proof(context, int(staff_id), int(until), password_hash)
+        right = _proof(context, "step", int(staff_id), until, password_hash)
         if not compare_digest(right.encode(), sessions.octets(proof)):
             return None
         if row is None or not row.active or not second_factor.is_on(connection, row.staff_id):
             return None
-        return Pending(row.staff_id, row.email)
+        return Pending(row.staff_id, password_hash)
 
     return await context.read(query)
 
 
-def _proof(context: Context, staff_id: int, until: int, password_hash: str) -> str:
-    """Void with another password."""
-    return context.stream_ids.keyed_hash(f"step/{staff_id}/{until}/{password_hash}").hex()
+def _proof(context: Context, of: str, staff_id: int, what: str, password_hash: str) -> str:
+    """That we said so; void with another password."""
+    text = f"{of}/{staff_id}/{what}/{password_hash}"
+    return context.stream_ids.keyed_hash(sessions.octets(text)).hex()
+
+
+def _to_first_step(request: web.Request, path: str) -> web.Response:
+    asked = f"?{urlencode({'next': path})}" if path else ""
+    return redirect(f"{root_of(request.app[CONTEXT])}/sign-in{asked}")
 
 
 def _is_number(text: str) -> bool:
@@ -213,38 +275,37 @@ async def sign_out(visit: Visit) -> web.StreamResponse:
 
 
 async def joining(request: web.Request) -> web.StreamResponse:
-    context = request.app[CONTEXT]
     if not await _invited(request):
-        return refused_openly(request, context, _void())
+        raise _void()
     return _joining_page(request)
 
 
 async def join(request: web.Request) -> web.StreamResponse:
     context = request.app[CONTEXT]
+    check_origin(request)
+    staff_id = await _invited(request)
+    if not staff_id:
+        raise _void()
+    fields = await _form(request)
+    password = _text(fields, "password")
     try:
-        check_origin(request)
-        staff_id = await _invited(request)
-        if not staff_id:
-            raise _void()
-        fields = await _form(request)
-        password = _text(fields, "password")
         passwords.check_new(password, _text(fields, "again"))
-        hashed = await request.app[WORKSPACE].passwords.hashed(password)
     except ApiError as error:
-        if error.status == 400:
-            return _joining_page(request, 400, problem=error.code)
-        return refused_openly(request, context, error)
-
-    def keep(connection: Connection) -> None:
-        sessions.keep_password(connection, staff_id, hashed)
-        sessions.end_others(connection, staff_id)
-
-    await context.writer.run(keep)
+        return _joining_page(request, 400, problem=error.code)
+    hashed = await request.app[WORKSPACE].passwords.hashed(password)
+    accept = partial(
+        sessions.accept,
+        invitation_id=sessions.id_of(request.match_info["token"]),
+        staff_id=staff_id,
+        password_hash=hashed,
+    )
+    if not await context.writer.run(accept):
+        raise _void()
     home = root_of(context) + HOME
     if await context.read(lambda connection, _: second_factor.is_on(connection, staff_id)):
         # Whoever has the link has not the authenticator.
         return _to_second_step(request, staff_id, hashed, home)
-    return await begin(request, staff_id, home)
+    return await begin(request, staff_id, hashed, home)
 
 
 async def _form(request: web.Request) -> dict[str, Any]:
@@ -269,6 +330,7 @@ def _page(
     status: int = 200,
     headers: Mapping[str, str] = MappingProxyType({}),
     *,
+    path: str = "",
     email: str = "",
     problem: str = "",
     minutes: int = 0,
@@ -281,7 +343,7 @@ def _page(
         email=email,
         problem=problem,
         minutes=minutes,
-        next=request.query.get("next", ""),
+        next=path,
     )
 
 

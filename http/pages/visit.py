@@ -147,7 +147,8 @@ class Visit:
             if who is None:
                 raise SignedOut
             self._who = who
-            if self._lacks_second_step(who):
+            sets_up = self.request.path.startswith(WITHOUT_SECOND_STEP)
+            if self._needs_second_step(who) and not sets_up:
                 raise NoSecondStep
             self._check(who.scope)
             return query(connection, views.within(who.scope), *args, **kwargs)
@@ -175,9 +176,8 @@ class Visit:
         await self.read(lambda _, __: None)
         return self.who
 
-    def _lacks_second_step(self, who: SignedIn) -> bool:
-        needed = self.context.require_second_step and not who.second_factor
-        return needed and not self.request.path.startswith(WITHOUT_SECOND_STEP)
+    def _needs_second_step(self, who: SignedIn) -> bool:
+        return self.context.require_second_step and not who.second_factor
 
     def _note_seen(self, connection: Connection) -> None:
         address = self.request[REMOTE]
@@ -272,6 +272,7 @@ class Visit:
             "in_settings": settings_index.is_beneath(self.request.path),
             "done": self.request.query.get("done", ""),
             "steps_hidden": HIDDEN_STEPS in self.request.cookies,
+            "needs_second_step": self._needs_second_step(self.who),
         }
 
     def see(self, path: str, **query: str) -> web.Response:

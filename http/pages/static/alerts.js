@@ -15,7 +15,7 @@ let unseen = new Set();
 let soundedAt = 0;
 
 askBrowser();
-if (wanted.size && navigator.locks && "BroadcastChannel" in window && document.querySelector("meta[name=token]")) {
+if (wanted.size && !document.body.hasAttribute("data-still") && navigator.locks && "BroadcastChannel" in window && document.querySelector("meta[name=token]")) {
   const pages = new BroadcastChannel("kanal");
   pages.addEventListener("message", ({ data }) => {
     if (data.looked) {

@@ -10,11 +10,13 @@ const DRAFT_AFTER = 700;
 const TOAST_FOR = 5000;
 const DATE_AFTER = 2000;
 const TICK = 60000; // how long something is due is said in minutes
+const AGAIN = 5000; // after which a stream that was refused is asked for again, the next time twice as many
+const LAST_AGAIN = 60000;
 const GROWN = 360; // pixels up to which a text field grows with its text
 
 keepZone();
 if (token) {
-  live();
+  if (!body.hasAttribute("data-still")) live();
   forms();
   keyboard();
   menu();
@@ -59,6 +61,7 @@ function keepZone() {
 let refreshing = null;
 let again = false;
 let refreshedAt = 0;
+let shut = false; // signed out, or without the second step that is needed: told once, and asked again when somebody comes back
 
 function refresh() {
   if (refreshing) {
@@ -73,8 +76,9 @@ function refresh() {
     try {
       // What is long to make is not made anew; lists and counts beside it are another page's too.
       const answer = await fetch(body.dataset.asks || location.href, { headers: { "X-Kanal-Part": "1" } });
-      if (answer.status === 401) return gone();
-      if (answer.status === 403 || answer.status === 404) unseen(await answer.text());
+      shut = answer.status === 401;
+      if (shut) return gone();
+      if (answer.status === 403 || answer.status === 404) shut = unseen(await answer.text());
       else if (answer.ok && body.hasAttribute("data-unseen")) location.reload();
       else if (answer.ok) patch(await answer.text());
     } catch {
@@ -189,7 +193,7 @@ function toEnd() {
   if (main.scrollHeight > main.clientHeight) main.scrollTop = talk.offsetTop + talk.offsetHeight - main.offsetTop - main.clientHeight;
 }
 
-// What is not for this reader any more is not left on the screen.
+// What is not for this reader any more is not left on the screen. True where they are led elsewhere.
 function unseen(text) {
   const page = new DOMParser().parseFromString(text, "text/html");
   const words = document.createElement("p");
@@ -197,9 +201,12 @@ function unseen(text) {
   words.setAttribute("role", "alert");
   words.textContent = page.querySelector("[data-reason]")?.textContent.trim() || body.dataset.failed;
   const main = document.getElementById("main");
+  const way = page.querySelector("[data-way]");
+  if (way) words.append(" ", way);
   main.replaceChildren(...main.querySelectorAll("[data-toasts]"), words);
   body.setAttribute("data-unseen", "");
   document.title = page.title;
+  return Boolean(way);
 }
 
 function gone() {
@@ -214,6 +221,7 @@ function live() {
   let lost = null;
   let retry = null;
   let source = null;
+  let wait = AGAIN;
   const found = () => {
     clearTimeout(lost);
     lost = null;
@@ -230,13 +238,19 @@ function live() {
     if (document.hidden) return found();
     asked.set("after", body.dataset.position || "0");
     source = new EventSource(`${root}/live?${asked}`);
-    source.addEventListener("open", found);
-    source.addEventListener("error", () => {
+    source.addEventListener("open", () => {
+      wait = AGAIN;
+      found();
+    });
+    source.addEventListener("error", async () => {
       lost ??= setTimeout(() => (state.hidden = false), 1500);
       if (source?.readyState !== EventSource.CLOSED) return;
       // A refusal ends the stream for good; the page may still be signed in, so it asks, and tries again.
-      retry = setTimeout(connect, 5000);
-      refresh();
+      await refresh();
+      if (shut) return found();
+      clearTimeout(retry);
+      retry = setTimeout(connect, wait);
+      wait = Math.min(wait * 2, LAST_AGAIN);
     });
     source.addEventListener("change", (event) => {
       const { cases, everything } = JSON.parse(event.data);

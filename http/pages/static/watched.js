@@ -7,6 +7,7 @@ function watch() {
   setTimeout(async () => {
     try {
       const answer = document.hidden ? null : await fetch(location.href, { headers: { "X-Kanal-Part": "1" } });
+      if (answer?.status === 401 || answer?.status === 403) return location.reload();
       if (answer?.ok) put(new DOMParser().parseFromString(await answer.text(), "text/html"));
     } catch {
       // The connection is lost for a moment; the next time tells.

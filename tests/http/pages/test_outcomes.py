@@ -48,3 +48,4 @@ def test_reasons_are_said_sentence_by_sentence_and_others_left_as_they_are() -> 
     assert said("<Anna> is away.") == "&lt;Anna&gt; is away."
     assert said(f"{alone} Said by hand.") == f"{said(alone)} Said by hand."
     assert said("") == ""
+    assert said("Held by staff member 7. Not yet") == "Задержано, сотрудник: 7. Not yet"

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from served_api import PASSWORD, Api, serving
-from visiting import GOOD, Visitor, invited, join, visitor
+from visiting import GOOD, Seen, Visitor, invited, join, visitor
 
 from kanal.bootstrap import Store
 from kanal.http import second_factor
@@ -35,8 +35,12 @@ async def set_up(person: Visitor, password: str = GOOD) -> tuple[str, list[str]]
     stolen = await person.post(path, {"code": code, "current": "not hers"})
     assert (stolen.status, "not your password" in stolen.text) == (403, True)
     done = await person.post(path, {"code": code, "current": password})
-    [codes] = re.findall(r'id="recovery-codes"[^>]*>([^<]+)<', done.text)
-    return secret, codes.split("\n")[:-1]
+    return secret, codes_in(done)
+
+
+def codes_in(seen: Seen) -> list[str]:
+    [codes] = re.findall(r'id="recovery-codes"[^>]*>([^<]+)<', seen.text)
+    return str(codes).split("\n")[:-1]
 
 
 def used(store: Store, staff_id: int) -> int:
@@ -49,7 +53,10 @@ async def test_whoever_has_an_authenticator_is_asked_for_a_code(shared_api: Api)
     email = "stepper@example.com"
     async with visitor(api.address) as here, visitor(api.address) as there:
         staff_id = await join(api, here, email)
+        assert (await there.sign_in(email, GOOD)).path == "/inbox"
         secret, codes = await set_up(here)
+        # Whoever knew the password alone is signed out.
+        assert (await there.get("/inbox")).path.startswith("/sign-in?")
         assert "10 recovery codes are left" in (await here.get("/account")).text
         half = await there.sign_in(email, GOOD, next="/staff?x=1")
         assert half.path.startswith("/sign-in/code?next=")
@@ -62,7 +69,7 @@ async def test_whoever_has_an_authenticator_is_asked_for_a_code(shared_api: Api)
         code = code_in(secret)
         right = await there.post("/sign-in/code", {"code": code, "next": "/staff?x=1"})
         assert right.path == "/staff?x=1"
-        assert {cookie.key for cookie in there.session.cookie_jar} == {"kanal"}
+        assert {cookie.key for cookie in there.session.cookie_jar} == {"kanal", "kanal-known"}
     async with visitor(api.address) as again:
         await again.sign_in(email, GOOD)
         assert (await again.post("/sign-in/code", {"code": code})).status == 403
@@ -70,16 +77,26 @@ async def test_whoever_has_an_authenticator_is_asked_for_a_code(shared_api: Api)
         spelled = codes[0].upper().replace(" ", "-")
         assert (await again.post("/sign-in/code", {"code": spelled})).path == "/inbox"
         assert used(api.store, staff_id) == 9
+        await again.get("/account")
+        renew = partial(again.post, "/account/second-factor/codes")
+        refused = await renew({"current": "not hers"})
+        assert (refused.status, "not your password" in refused.text) == (403, True)
+        renewed = codes_in(await renew({"current": GOOD}))
+        assert (len(renewed), set(renewed) & set(codes)) == (10, set())
+        assert used(api.store, staff_id) == 10
     async with visitor(api.address) as once_more:
         await once_more.sign_in(email, GOOD)
-        assert (await once_more.post("/sign-in/code", {"code": codes[0]})).status == 403
+        for void in codes[:2]:
+            assert (await once_more.post("/sign-in/code", {"code": void})).status == 403
+        assert (await once_more.post("/sign-in/code", {"code": renewed[0]})).path == "/inbox"
         # Nobody gets round it by a link for a new password.
         link = await invited(api, staff_id)
         joined = await once_more.post(link, {"password": GOOD, "again": GOOD})
         assert joined.path.startswith("/sign-in/code")
         assert (await once_more.get("/inbox")).path.startswith("/sign-in?")
     names = [each["type"] for each in await api.items("events.json?order=desc", "event")]
-    assert {"staff.second_factor_turned_on.1", "staff.recovery_code_used.1"} <= set(names)
+    told = ("second_factor_turned_on", "recovery_code_used", "recovery_codes_renewed")
+    assert {f"staff.{each}.1" for each in told} <= set(names)
 
 
 async def test_half_of_the_way_is_nobodys_session_and_guesses_are_counted(shared_api: Api) -> None:
@@ -100,7 +117,9 @@ async def test_half_of_the_way_is_nobodys_session_and_guesses_are_counted(shared
         assert statuses == [403] * 10 + [429]
         held = await thief.post("/sign-in/code", {"code": code_in(secret)})
         assert (held.status, "Too many attempts" in held.text) == (429, True)
-        assert (await thief.sign_in(email, GOOD)).status == 429
+        # However often the right password is typed.
+        assert (await thief.sign_in(email, GOOD)).path.startswith("/sign-in/code")
+        assert (await thief.post("/sign-in/code", {"code": code_in(secret)})).status == 429
         # What says whose turn it is is signed.
         url = f"{api.address}/sign-in/code"
         for forged in ("1.99999999999999999.00", "1", "x.y.z", "1.2.3.4", "\xff"):
@@ -114,9 +133,19 @@ async def test_where_everybody_needs_it_nothing_is_seen_before(tmp_path: Path) -
         assert (asked.path, "Everybody here needs it" in asked.text) == ("/account", True)
         assert (await anna.get("/settings")).path == "/account"
         assert (await anna.post("/keys", {"name": "x"})).status == 403
+        # What a script asks for is refused, with the way; a page that is open asks for nothing by itself.
+        streamed = await anna.get("/live", headers={"Accept": "text/event-stream"})
+        part = await anna.get("/inbox", headers={"X-Kanal-Part": "1"})
+        for refused in (streamed, part):
+            assert (refused.status, refused.path in ("/live", "/inbox")) == (403, True)
+            assert 'data-refused="second_step_required"' in refused.text
+            assert 'href="/account#second-factor" data-way' in refused.text
+        assert " data-still" in asked.text
         await set_up(anna, PASSWORD)
         assert (await anna.get("/settings")).path == "/settings"
-        assert "Everybody here needs it" not in (await anna.get("/account")).text
+        shown = await anna.get("/account")
+        assert "Everybody here needs it" not in shown.text
+        assert " data-still" not in shown.text
 
 
 async def test_it_is_taken_away_by_its_owner_or_whoever_manages_staff(shared_api: Api) -> None:
