@@ -125,6 +125,7 @@ REASONS: Final = {
     "throttled": N_("Too many attempts. Try again in some minutes."),
     "busy": N_("Too many people are signing in at the moment. Try again soon."),
     # What was sent
+    "refused": N_("This has changed meanwhile. Look at it again."),
     "invalid_parameters": N_("Something in this form is not as it should be."),
     "too_long": N_("Something in this form is too long."),
     "content_too_long": N_("This text is too long."),
