@@ -58,6 +58,7 @@ TEXT = {"content": "x"}
 FORMS: dict[str, dict[str, Any]] = {
     "POST /inbox/change": {"case": "$case", "action": "open"},
     "POST /cases/new": {"user": "$user", "content": "x"},
+    "POST /cases/new/draft": {"person": "$user", "content": "x"},
     "POST /cases/{case}/say": {"content": "x", "kind": "note"},
     "POST /cases/{case}/change": {"action": "take"},
     "POST /cases/{case}/chat": {"action": "complete"},
