@@ -106,6 +106,9 @@ REASONS: Final = {
     "too_many_business_hours": N_("There are as many business hours as there may be."),
     "too_many_response_targets": N_("There are as many targets as there may be."),
     "field_data_required": N_("A choice needs at least one option."),
+    "field_data_key_taken": N_(
+        "An option that was taken away meanwhile comes back as it was called, or as a further one."
+    ),
     "replacement_required": N_(
         "There are cases in this group that are not closed: say which group gets them."
     ),
@@ -327,6 +330,7 @@ def _pattern(sentence: str) -> re.Pattern[str]:
 BESIDE: Final = frozenset(
     {
         *("invalid_parameters", "incorrect_rule", "incorrect_custom_fields", "too_long"),
+        "field_data_key_taken",
         *("content_too_long", "wrong_email", "wrong_phone", "wrong_date"),
     }
 )
