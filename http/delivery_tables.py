@@ -18,7 +18,7 @@ def show(answer: Mapping[str, Any]) -> None:
         console = Console(highlight=False, width=PIPED_WIDTH)
     if "total_count" in answer:
         rows = [next(iter(each.values())) for key, each in answer.items() if key != "total_count"]
-        replayed = any("replay_id" in row for row in rows)
+        replayed = any("replay" in each for key, each in answer.items() if key != "total_count")
         console.print(_replays(rows) if replayed else _deliveries(rows))
         console.print(f"{len(rows)} of {answer['total_count']}")
     elif "replay" in answer:
