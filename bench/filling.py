@@ -61,6 +61,7 @@ NOTE_EVERY = 4
 CLOSED_EVERY = 2
 PART_OF_A_LONG_CASE = 100
 """Messages that one command adds."""
+DAY = 24 * 3600 * 1_000_000
 STAFF_ID = 1
 """The first administrator."""
 MADE_BEFORE = {"channel", "staff"}
@@ -126,7 +127,8 @@ class Slot(NamedTuple):
 class Past:
     """The Work of many commands, in memory: the writer would look for each new stream in the log first."""
 
-    def __init__(self, database: Database, stream_ids: StreamIds) -> None:
+    def __init__(self, database: Database, stream_ids: StreamIds, now: int) -> None:
+        """`now`: microseconds; what is made happens then, until it is set to be later."""
         self._database = database
         self._stream_ids = stream_ids
         self._slots: dict[tuple[str, str], Slot] = {}
@@ -137,7 +139,7 @@ class Past:
             }
             self.events = database.head(connection)
             """In the log, when all of it is stored."""
-        self.now = time.time_ns() // 1000
+        self.now = now
 
     def load(self, aggregate: Aggregate[S], key: object) -> S:
         state: S = self._slot(aggregate, str(key)).state
@@ -169,7 +171,6 @@ class Past:
             rows = [{"name": name, "value": value} for name, value in self._counters.items()]
             connection.execute(insert(counters), rows)
         self._stored = []
-        self.now = max(self.now, time.time_ns() // 1000)
 
     def _slot(self, aggregate: Aggregate[Any], key: str) -> Slot:
         slot = self._slots.get((aggregate.kind, key))
@@ -192,9 +193,14 @@ def fill_with_conversations(past: Past, job: dict[str, Any], channel_id: int) ->
     """Until there are as many events and cases as asked for; returns how many cases it opened."""
     opened = 0
     make = varied if job.get("varied") else conversation
+    began, until = past.now, _now()
     while past.events < job.get("events", 0) or opened < job.get("cases", 0):
         make(past, at=opened, channel_id=channel_id, messages=job.get("messages", 5))
         opened += 1
+        if "days" in job:
+            past.now = began + (until - began) * opened // job["cases"]
+        else:
+            past.now = _now()
         past.store(at_least=BATCH)
     past.store()
     return opened
@@ -227,9 +233,14 @@ def make_long_case(writer: Writer, channel_id: int, messages: int) -> int:
 
 @contextmanager
 def writing(
-    database: Database, stream_ids: StreamIds, inline: Iterable[InlineProjection] = ()
+    database: Database,
+    stream_ids: StreamIds,
+    inline: Iterable[InlineProjection] = (),
+    at: int | None = None,
 ) -> Iterator[Writer]:
-    writer = Writer(database, stream_ids, inline)
+    """`at`: microseconds; what is written happens then, and not now."""
+    clock = partial(int, at) if at else _now
+    writer = Writer(database, stream_ids, inline, clock)
     writer.start()
     try:
         yield writer
@@ -237,7 +248,13 @@ def writing(
         writer.close()
 
 
+def _now() -> int:
+    return time.time_ns() // 1000
+
+
 def fill(job: dict[str, Any]) -> dict[str, Any]:
+    """`days` and `cases`: so many cases one after the other until now; without, all of it happens as it is made."""
+    first = _now() - job.get("days", 0) * DAY
     settings = Settings.load(
         data_dir=Path(job["data_dir"]),
         database_url=job["database_url"],
@@ -251,15 +268,15 @@ def fill(job: dict[str, Any]) -> dict[str, Any]:
         links = FileLinks("https://desk.example")
         outbox = Outbox(settings.timezone, stream_ids, links, clean_html)
         began = time.perf_counter()
-        with writing(database, stream_ids, [outbox]) as writer:
+        with writing(database, stream_ids, [outbox], first) as writer:
             store = Store(settings, database, stream_ids, writer, inline, outbox, Bell(), links)
             appoint_first_administrator(store)
             channel_type = job.get("channel_type", "sync")
             channel_id = make_channel(writer, job.get("webhook_url", DEFAULT_URL), channel_type)
         # From here on without the outbox: what was written long ago is not to be sent.
-        with writing(database, stream_ids) as writer:
+        with writing(database, stream_ids, at=first) as writer:
             long = [make_long_case(writer, channel_id, each) for each in job.get("long", [])]
-        past = Past(database, stream_ids)
+        past = Past(database, stream_ids, first)
         cases = fill_with_conversations(past, job, channel_id)
         filled = time.perf_counter()
         with writing(database, stream_ids) as writer:
