@@ -260,6 +260,7 @@ async def test_what_customers_write_neither_runs_nor_breaks_the_page(desk: Desk)
             assert got.headers["content-disposition"].startswith("attachment")
 
 
+@pytest.mark.timeout(300)
 async def test_axe_finds_no_barrier_light_or_dark(desk: Desk) -> None:
     api = desk.api
     case = await api.case(user_custom_id="a1", user_full_name="Maria", subject="Barriers")
@@ -427,9 +428,8 @@ async def test_without_a_script_one_reads_and_answers(desk: Desk) -> None:
 
 async def _barriers(page: Page, rules: list[str]) -> list[Any]:
     await page.evaluate(AXE)
-    found = await page.evaluate(
-        "(rules) => axe.run(document, {runOnly: rules, resultTypes: ['violations']})", rules
-    )
+    options = {"runOnly": rules, "resultTypes": ["violations"], "preload": {"assets": ["media"]}}
+    found = await page.evaluate("(options) => axe.run(document, options)", options)
     return [
         (each["id"], [(node["target"], node["failureSummary"]) for node in each["nodes"]])
         for each in found["violations"]
