@@ -87,7 +87,7 @@ from kanal.projections.read_model import (
 from kanal.projections.search import between
 from kanal.projections.totals import counted_once
 from kanal.projections.trigrams import containing, searchable
-from kanal.projections.words import cases_with
+from kanal.projections.words import FEW, cases_with
 
 Sort = Literal[
     "updated_at_desc",
@@ -614,8 +614,10 @@ def _gathered(
     """The places of all that are found, in order, if they are few: one statement instead of a count and a long walk."""
     cases = search.views.cases["cases"].c
     query = search._replace(by_facets=by_facets).select(cases[order.by], cases.case_id)
-    found = connection.execute(query.limit(GATHERED + 1)).all()
-    if len(found) > GATHERED:
+    # Of those with words there are never very many, and to look for them is most of the work.
+    few = SORTED if search.wanted.words else GATHERED
+    found = connection.execute(query.limit(few + 1)).all()
+    if len(found) > few:
         return None
     ranks = RANKS.get(order.by)
     places = [After(ranks.index(value) if ranks else value, key) for value, key in found]
@@ -891,7 +893,10 @@ def _search(connection: Connection, views: Views, wanted: CaseFilter) -> Search:
         amounts = views.cases["case_amounts"].c
         within = _facets(amounts, wanted, views.scope)
         most = connection.scalar(select(func.sum(amounts.amount)).where(*within)) or 0
-        having_words = cases_with(connection, views, wanted.words, besides, most)
+        few = Search(views, wanted, conditions, common, by_facets=True).select(c.case_id)
+        having_words = cases_with(
+            connection, views, wanted.words, besides, few if most <= FEW else None
+        )
         conditions.append(false() if having_words is None else among(c.case_id, having_words))
     return Search(views, wanted, conditions, common)
 

@@ -22,6 +22,7 @@ from sqlalchemy import (
     Integer,
     MetaData,
     Select,
+    Subquery,
     Table,
     Text,
     TypeDecorator,
@@ -50,7 +51,7 @@ from kanal.domain.plain_text import plain_text
 from kanal.domain.stream import Recorded
 from kanal.domain.users import UserChanged, UserRegistered, UserWasDeleted
 from kanal.eventlog.projection import IN_ORDER, Changes, Tables
-from kanal.projections.read_model import Names, ReadModel, Views, number
+from kanal.projections.read_model import Names, ReadModel, Views, among, number
 from kanal.projections.trigrams import TOKENIZER
 
 WORD: Final = re.compile(r"[^\W_]+")
@@ -74,8 +75,10 @@ FEW: Final = 5000
 """Cases whose texts are read rather than that all with a common word are asked whose they are. Of more cases the newest NEWEST
 texts are found before so many were asked.
 """
-SAMPLE, COMMON = 1000, 30
-"""If so many of the newest messages have the words, very many have."""
+SAMPLE, COMMON = 1000, 100
+"""If so many of the newest texts have the words, reading from the newest on finds NEWEST of them soon. The index would first
+gather all that have them: 0.1 s for a word in a million texts, 2 s for twelve million beginnings.
+"""
 AROUND: Final = 70
 """Characters of a message that are shown on either side of a word."""
 
@@ -226,53 +229,74 @@ def cases_with(
     views: Views,
     query: str,
     met: Sequence[ColumnElement[bool]],
-    amount: int,
+    few: Select[Any] | None,
 ) -> Select[Any] | None:
     """Ids of cases whose subject, one of whose messages, or whose user's name has all of these words; None if it has no words.
 
-    `met`: what else is asked of them, conditions on their rows; `amount`: how many meet the facets among these, about.
+    `met`: what else is asked of them, conditions on their rows; `few`: the ids of those that meet it, if these are few.
     Of the newest NEWEST subjects, messages and people of such cases that have the words.
     """
     asked = beginnings(query)
     if not asked:
         return None
-    if amount <= FEW and _is_common(connection, views, asked):
-        return _cases_read(connection, views, asked, met)
+    tables = [views.words[f"words_{each}"] for each in ("said", "subjects", "people")]
+    common = [_is_common(connection, table, asked) for table in tables]
+    if few is not None and any(common):
+        return _cases_read(connection, views, asked, few)
     messages, cases = views.messages["messages"], views.cases["cases"]
     of_messages = messages.join(cases, cases.c.case_id == messages.c.case_id)
     said, subjects, people = (
-        select(table.c.rowid)
-        .where(
-            _Found(table.c.words, *_queries(asked)),
-            select(literal(1))
-            .select_from(rows)
-            .where(key == table.c.rowid, *met)
-            .correlate(table)
-            .exists(),
+        _newest(connection, table, asked, rows, key, met, is_common=is_common)
+        for table, is_common, rows, key in zip(
+            tables,
+            common,
+            (of_messages, cases, cases),
+            (messages.c.message_id, cases.c.case_id, cases.c.user_id),
+            strict=True,
         )
-        .order_by(table.c.rowid.desc())
-        .limit(NEWEST)
-        .subquery()
-        for plain, rows, key in (
-            ("said", of_messages, messages.c.message_id),
-            ("subjects", cases, cases.c.case_id),
-            ("people", cases, cases.c.user_id),
-        )
-        for table in [views.words[f"words_{plain}"]]
     )
     found = union_all(
-        select(messages.c.case_id).where(messages.c.message_id.in_(select(said.c.rowid))),
-        select(subjects.c.rowid),
-        select(cases.c.case_id).where(cases.c.user_id.in_(select(people.c.rowid))),
+        select(messages.c.case_id).where(messages.c.message_id.in_(select(said.c[0]))),
+        select(subjects.c[0]),
+        select(cases.c.case_id).where(cases.c.user_id.in_(select(people.c[0]))),
     ).subquery()
     return select(found.c[0])
+
+
+def _newest(
+    connection: Connection,
+    table: Table,
+    asked: list[Beginning],
+    rows: FromClause,
+    key: ColumnElement[int],
+    met: Sequence[ColumnElement[bool]],
+    *,
+    is_common: bool,
+) -> Subquery:
+    """Ids of the newest texts with these words that belong to rows that meet what is asked of them."""
+    if is_common:
+        texts = _texts(connection, table)
+        having = [_has(connection, texts, asked)]
+    else:
+        texts, having = _Texts.of(table), [_Found(table.c.words, *_queries(asked))]
+        if connection.dialect.name == "postgresql":
+            # Which guesses how many there are: for a page of few it would rather read all texts than ask the index.
+            gathered = select(texts.rowid).where(*having).order_by(texts.rowid.desc()).offset(0)
+            fenced = gathered.subquery()
+            texts, having = _Texts(fenced, fenced.c.rowid, texts.words), []
+    # One text after the other, and none once there are enough: a join would first look at all. PostgreSQL takes it for granted
+    # that nearly all are not null, so it does not expect to go far.
+    whose = select(literal(1)).select_from(rows).where(key == texts.rowid, *met).limit(1)
+    belongs = whose.correlate(texts.table).scalar_subquery().is_not(None)
+    newest = select(texts.rowid).where(*having, belongs).order_by(texts.rowid.desc())
+    return newest.limit(NEWEST).subquery()
 
 
 def _cases_read(
     connection: Connection,
     views: Views,
     asked: list[Beginning],
-    met: Sequence[ColumnElement[bool]],
+    few: Select[Any],
 ) -> Select[Any]:
     """As `cases_with`, by the texts of each of these cases: all of them that have the words."""
     cases, messages = views.cases["cases"], views.messages["messages"]
@@ -293,12 +317,12 @@ def _cases_read(
             (people, people.table, people.rowid, cases.c.user_id),
         )
     ]
-    found = select(cases.c.case_id).where(*met, or_(*having)).subquery()
+    found = select(cases.c.case_id).where(among(cases.c.case_id, few), or_(*having)).subquery()
     return select(found.c.case_id)
 
 
-def _is_common(connection: Connection, views: Views, asked: list[Beginning]) -> bool:
-    texts = _texts(connection, views.words["words_said"])
+def _is_common(connection: Connection, table: Table, asked: list[Beginning]) -> bool:
+    texts = _texts(connection, table)
     newest = select(texts.words.label("content")).order_by(texts.rowid.desc()).limit(SAMPLE)
     sampled = newest.subquery()
     having = _has(connection, texts._replace(words=sampled.c.content), asked)
@@ -331,11 +355,15 @@ class _Texts(NamedTuple):
     rowid: ColumnElement[int]
     words: ColumnElement[str]
 
+    @classmethod
+    def of(cls, table: Table) -> "_Texts":
+        return cls(table, table.c.rowid, table.c.words)
+
 
 def _texts(connection: Connection, table: Table) -> _Texts:
     """On SQLite the table in which FTS5 keeps them."""
     if connection.dialect.name != "sqlite":
-        return _Texts(table, table.c.rowid, table.c.words)
+        return _Texts.of(table)
     kept = table_clause(f"{table.name}_content", column("id", Integer), column("c0", Text))
     return _Texts(kept, kept.c.id, kept.c.c0)
 

@@ -57,6 +57,7 @@ CASES: list[dict[str, Any]] = [
     {"custom_fields": {"cf_1": ["order"], "cf_2": ["true"], "cf_3": ["x"]}},
     {"subject": "order"},
     {"subject": "^order^"},
+    {"words": "orders"},
     {"user_email": ["example"]},
     {"user_phone": ["7916", "^+7916"]},
     {"user_custom_id": ["1"]},

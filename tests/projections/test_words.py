@@ -147,7 +147,7 @@ def test_cases_are_found_by_words_of_subjects_messages_and_names(
     for few in (words.FEW, 0):
         # Both ways: the texts of few cases are read, and those of many found by the index.
         monkeypatch.setattr(words, "COMMON", 0)
-        monkeypatch.setattr(words, "FEW", few)
+        monkeypatch.setattr(cases, "FEW", few)
         for query, expected in words_of_all.items():
             assert found(models, query) == expected, (query, few)
 
@@ -197,7 +197,7 @@ def test_only_what_may_be_seen_and_is_listed_counts_among_the_newest(
     models = folded_at_once(connection, log.events)
     monkeypatch.setattr(words, "NEWEST", 1)
     for few, common in ((0, 0), (words.FEW, 0), (words.FEW, words.COMMON)):
-        monkeypatch.setattr(words, "FEW", few)
+        monkeypatch.setattr(cases, "FEW", few)
         monkeypatch.setattr(words, "COMMON", common)
         # The newest message, the newest subject and the newest person, of those that are theirs.
         for query in ("заказ", "товар", "ивановна"):
