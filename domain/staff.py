@@ -162,6 +162,21 @@ class StaffRecoveryCodesRenewed(Event, frozen=True):
     staff_id: int
 
 
+class StaffInvited(Event, frozen=True):
+    """A link was made under which they choose a password: whoever has it can be them."""
+
+    NAME = "staff.invited.1"
+    staff_id: int
+
+
+class StaffPasswordChanged(Event, frozen=True):
+    """By themselves, by such a link, or on the command line. The password is in no event, nor its hash."""
+
+    NAME = "staff.password_changed.1"
+    staff_id: int
+    by_link: bool = False
+
+
 class StaffEmailClaimed(Event, frozen=True):
     """In the e-mail's stream, where nobody has it."""
 
@@ -492,6 +507,20 @@ def renew_recovery_codes(work: Work, *, staff_id: int) -> int:
     """Raises StaffNotFound."""
     existing_staff(work, staff_id)
     work.record(STAFF, staff_id, StaffRecoveryCodesRenewed(staff_id))
+    return staff_id
+
+
+def invite_staff(work: Work, *, staff_id: int) -> int:
+    """Raises StaffNotFound."""
+    existing_staff(work, staff_id)
+    work.record(STAFF, staff_id, StaffInvited(staff_id))
+    return staff_id
+
+
+def note_password(work: Work, *, staff_id: int, by_link: bool = False) -> int:
+    """Raises StaffNotFound, StaffNotActive."""
+    active_staff(work, staff_id)
+    work.record(STAFF, staff_id, StaffPasswordChanged(staff_id, by_link))
     return staff_id
 
 

@@ -7,6 +7,7 @@ from typing import Any, Literal, NamedTuple
 from aiohttp import web
 from sqlalchemy import Connection
 
+from kanal.domain.staff import note_password
 from kanal.http import second_factor, sessions
 from kanal.http.errors import ApiError
 from kanal.http.fields import Fields, Flag, Text
@@ -142,11 +143,11 @@ async def change_password(visit: Visit) -> web.StreamResponse:
     await prove(visit, given.current)
     hashed = await visit.request.app[WORKSPACE].passwords.hashed(given.password)
 
-    def keep(connection: Connection) -> None:
+    def keep(connection: Connection, _: int) -> None:
         sessions.keep_password(connection, who.staff_id, hashed)
         sessions.end_others(connection, who.staff_id, who.session_id)
 
-    await visit.keep(keep)
+    await visit.submit(partial(note_password, staff_id=who.staff_id), beside=keep)
     return visit.see("/account", done="saved")
 
 

@@ -140,6 +140,8 @@ SENTENCES: Final[Mapping[str, str]] = {
     "staff.second_factor_turned_off.1": N_(
         "The second step of signing in of %(staff_id)s was turned off"
     ),
+    "staff.invited.1": N_("%(staff_id)s got a link for a new password"),
+    "staff.password_changed.1": N_("%(staff_id)s has a new password"),
     "staff.recovery_code_used.1": N_("%(staff_id)s signed in with a recovery code"),
     "staff.recovery_codes_renewed.1": N_("%(staff_id)s made new recovery codes"),
     "administrators.appointed.1": N_("%(staff_id)s administers"),

@@ -8,7 +8,7 @@ from typing import Any, Final
 import argon2
 from sqlalchemy import Connection
 
-from kanal.domain.staff import turn_off_second_factor
+from kanal.domain.staff import note_password, turn_off_second_factor
 from kanal.eventlog.database import Database
 from kanal.eventlog.writer import Writer
 from kanal.http import contacts, second_factor, sessions
@@ -45,13 +45,14 @@ def resetting(
         yield {"refused": "there is no active staff member with this e-mail."}
         return
     password = secrets.token_urlsafe(PASSWORD_OCTETS)
-    writer.run_and_wait(partial(_keep, staff_id=staff_id, password_hash=hasher.hash(password)))
+    hashed = hasher.hash(password)
+
+    def keep(connection: Connection, _: int) -> None:
+        sessions.keep_password(connection, staff_id, hashed)
+        sessions.end_others(connection, staff_id)
+
+    writer.submit_and_wait(partial(note_password, staff_id=staff_id), beside=keep)
     if second_factor_too:
         turn_off = partial(turn_off_second_factor, staff_id=staff_id)
         writer.submit_and_wait(turn_off, beside=second_factor.forget)
     yield {"password": password}
-
-
-def _keep(connection: Connection, staff_id: int, password_hash: str) -> None:
-    sessions.keep_password(connection, staff_id, password_hash)
-    sessions.end_others(connection, staff_id)

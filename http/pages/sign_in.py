@@ -13,7 +13,7 @@ from aiohttp import web
 from sqlalchemy import Connection
 
 from kanal.domain.errors import DomainError
-from kanal.domain.staff import note_recovery_code
+from kanal.domain.staff import note_password, note_recovery_code
 from kanal.http import second_factor, sessions
 from kanal.http.body import KB, Limits, read_body
 from kanal.http.context import CONTEXT, Context
@@ -51,6 +51,10 @@ FORM_KB: Final = 32
 
 class WrongCode(Exception):
     """Neither of the authenticator nor for recovery."""
+
+
+class VoidLink(Exception):
+    """Somebody else was quicker, or it was taken back."""
 
 
 async def form(request: web.Request) -> web.StreamResponse:
@@ -293,14 +297,22 @@ async def join(request: web.Request) -> web.StreamResponse:
     except ApiError as error:
         return _joining_page(request, 400, problem=error.code)
     hashed = await request.app[WORKSPACE].passwords.hashed(password)
-    accept = partial(
-        sessions.accept,
-        invitation_id=sessions.id_of(request.match_info["token"]),
-        staff_id=staff_id,
-        password_hash=hashed,
-    )
-    if not await context.writer.run(accept):
-        raise _void()
+
+    def accept(connection: Connection, _: int) -> None:
+        link = sessions.id_of(request.match_info["token"])
+        if not sessions.accept(connection, link, staff_id, hashed):
+            raise VoidLink
+
+    try:
+        await context.writer.submit(
+            partial(note_password, staff_id=staff_id, by_link=True),
+            who=f"staff:{staff_id}",
+            origin="page",
+            request=request[REQUEST_ID],
+            beside=accept,
+        )
+    except (VoidLink, DomainError):
+        raise _void() from None
     home = root_of(context) + HOME
     if await context.read(lambda connection, _: second_factor.is_on(connection, staff_id)):
         # Whoever has the link has not the authenticator.

@@ -9,7 +9,6 @@ from sqlalchemy import Connection
 
 from kanal.domain import staff as domain
 from kanal.domain.errors import StaffNotFound
-from kanal.domain.work import Work
 from kanal.http import second_factor, sessions
 from kanal.http.api.staff import NewStaff, add_staff, submit_for_colleague
 from kanal.http.fields import Fields
@@ -42,9 +41,10 @@ async def show_all(visit: Visit) -> web.StreamResponse:
 async def create(visit: Visit) -> web.StreamResponse:
     given = await visit.given(NewStaff)
     added = await add_staff(visit, given)
-    url = await _invitation(visit, added.staff_id)
+    token = sessions.new_token()
+    await visit.keep(partial(_keep, token=token, staff_id=added.staff_id))
     name = given.staff_full_name or given.staff_email.given
-    return await _page(visit, Link(name, url, added.api_key))
+    return await _page(visit, Link(name, _address(visit, token), added.api_key))
 
 
 async def invite(visit: Visit) -> web.StreamResponse:
@@ -53,11 +53,14 @@ async def invite(visit: Visit) -> web.StreamResponse:
     found = await visit.read(staff.find, staff_id)
     if found is None:
         raise StaffNotFound(staff_id)
+    token = sessions.new_token()
+
+    def keep(connection: Connection, _: int) -> None:
+        _keep(connection, token, staff_id)
+
     # Whoever has the link can be that colleague.
-    await submit_for_colleague(visit, staff_id, _nothing)
-    return await _page(
-        visit, Link(found.full_name or found.email, await _invitation(visit, staff_id), "")
-    )
+    await submit_for_colleague(visit, staff_id, domain.invite_staff, keep)
+    return await _page(visit, Link(found.full_name or found.email, _address(visit, token), ""))
 
 
 async def change_state(visit: Visit) -> web.StreamResponse:
@@ -75,16 +78,12 @@ async def change_state(visit: Visit) -> web.StreamResponse:
     return visit.see("/staff", done="saved")
 
 
-async def _invitation(visit: Visit, staff_id: int) -> str:
-    token = sessions.new_token()
-    await visit.keep(
-        partial(sessions.invite, invitation_id=sessions.id_of(token), staff_id=staff_id, now=now())
-    )
+def _keep(connection: Connection, token: str, staff_id: int) -> None:
+    sessions.invite(connection, sessions.id_of(token), staff_id, now())
+
+
+def _address(visit: Visit, token: str) -> str:
     return f"{visit.context.links.public_url}{JOIN}{token}"
-
-
-def _nothing(_: Work, *, staff_id: int) -> int:
-    return staff_id
 
 
 async def _page(visit: Visit, link: Link | None = None) -> web.StreamResponse:

@@ -285,7 +285,8 @@ class Visit:
         came_from = str(self.request.headers.get("Referer", ""))
         parts = urlsplit(came_from)
         inside = parts.path.removeprefix(self.root)
-        if parts.netloc == self.request.host and parts.path.startswith(f"{self.root}/"):
+        ours = parts.path.startswith(f"{self.root}/") and not inside.startswith("//")
+        if parts.netloc == self.request.host and ours:
             kept = [
                 pair for pair in parts.query.split("&") if pair and not pair.startswith("done=")
             ]

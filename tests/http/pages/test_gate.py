@@ -182,6 +182,8 @@ async def test_a_colleague_joins_by_a_link_that_is_good_once_and_leaves_when_dis
         joined = await vera.post(link, {"password": OTHER, "again": OTHER})
         assert joined.path == "/inbox"
         assert (await vera.get(link)).status == 404
+        [changed] = await shared_api.items("events.json?order=desc&limit=1", "event")
+        assert (changed["type"], changed["data"]["by_link"]) == ("staff.password_changed.1", True)
         await vera.get("/inbox")
         assert (await vera.post("/channels", {"title": "x", "channel_type": "sync"})).status == 403
         assert (await vera.get("/system")).status == 403
@@ -190,6 +192,20 @@ async def test_a_colleague_joins_by_a_link_that_is_good_once_and_leaves_when_dis
             for each in await shared_api.items("staff.json", "staff")
             if each["staff_email"] == "vera@example.com"
         )
+        # Whoever makes a link for a colleague's password leaves word of it; it is good once, whoever is quicker.
+        again = INVITATION.findall((await anna.post(f"/staff/{staff_id}/invitation")).text)[0]
+        [made_link] = await shared_api.items("events.json?order=desc&limit=1", "event")
+        assert (made_link["type"], made_link["data"]) == (
+            "staff.invited.1",
+            {"staff_id": int(staff_id)},
+        )
+        fields = {"password": OTHER, "again": OTHER}
+        both = await asyncio.gather(*(vera.post(again, fields) for _ in range(2)))
+        assert sorted(seen.status for seen in both) == [200, 404]
+        # A referer of this host leads nowhere else.
+        hostile = {"Referer": f"{shared_api.address}//evil.example/x"}
+        led = await anna.post("/inbox/change", headers=hostile, allow_redirects=False)
+        assert (led.status, led.headers["Location"]) == (303, "/inbox?done=changed")
         await anna.post(f"/staff/{staff_id}/state", {"action": "disable"})
         assert (await vera.get("/inbox")).path.startswith("/sign-in")
         assert (await vera.sign_in("vera@example.com", OTHER)).status == 403
