@@ -21,7 +21,6 @@ from kanal.domain.rules import create_rule, disable_rule, enable_rule
 from kanal.domain.staff import create_staff
 from kanal.eventlog.follower import Follower
 from kanal.projections import deadlines, runner
-from kanal.projections.read_model import Page
 from kanal.projections.registry import CORE, FOLLOWED
 from kanal.settings import Settings
 
@@ -92,13 +91,15 @@ async def test_a_rule_runs_once_for_each_wait_when_its_target_comes_near_or_is_o
         await at(store, 20, duty)
         assert fired(store)[5:] == [(1, 4), (2, 4)]
         with store.database.reading() as connection:
-            views, page = runner.views(connection, CORE + FOLLOWED), Page(limit=2)
+            views = runner.views(connection, CORE + FOLLOWED)
             later = time.time_ns() // 1000 + 100 * MINUTE
-            late = deadlines.violated(connection, views, later, page)
+            late = deadlines.violated(connection, views, later, 2)
             assert (late.rows, late.total) == ([4, 1], 4)
+            further = deadlines.violated(connection, views, later, 2, late.end)
+            assert (further.rows, further.total, further.end) == ([3, 2], 4, None)
             own = views.within(Scope(groups=frozenset({1})))
-            assert deadlines.violated(connection, own, later, page) == ([4], 1)
-            assert deadlines.violated(connection, own, later - 99 * MINUTE, page) == ([], 0)
+            assert deadlines.violated(connection, own, later, 2) == ([4], 1, None)
+            assert deadlines.violated(connection, own, later - 99 * MINUTE, 2) == ([], 0, None)
             first = deadlines.of_cases(connection, views, [1, 4])
             assert {each.measure for each in first.values()} == {"first_response"}
         await at(store, 71, duty)
