@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Final, NamedTuple
 
@@ -63,11 +63,9 @@ class Rebuilds:
                 await self._task
 
     async def _rebuild(self, names: tuple[str, ...]) -> None:
-        began, failed = time.monotonic(), None
-        differences: Sequence[Difference] = ()
+        began, failed, work = time.monotonic(), None, None
         try:
             work = self._make(names)
-            differences = work.differences
             steps = work.run()
             while (step := await asyncio.to_thread(next, steps, None)) and not self._ending:
                 self.under_way = UnderWay(names, step)
@@ -79,7 +77,7 @@ class Rebuilds:
             names,
             time.monotonic() - began,
             progress.head if progress else 0,
-            tuple(differences),
+            tuple(work.differences) if work else (),
             failed,
         )
         self.under_way = None
