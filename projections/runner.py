@@ -135,10 +135,11 @@ class Inline:
         beginning: Beginning,
         changes: Changes,
     ) -> None:
-        if beginning.live is not None:
-            self._follow_pointers(_active(beginning.live, self._models))
-        elif not self._settled:
+        if not self._settled:
+            # Perhaps they changed behind the beginning: the switch may stand in this very batch.
             self._follow_pointers(active_generations(connection, self._models))
+        elif beginning.live is not None:
+            self._follow_pointers(_active(beginning.live, self._models))
         for generation in self._live or ():
             if self._database.shared and generation.position < beginning.head:
                 self._close_gap(connection, changes, generation, beginning.head)

@@ -252,6 +252,28 @@ async def test_a_step_that_is_rolled_back_for_a_neighbour_s_failure_is_done_agai
     assert desk.generations()["groups"] == [(1, False), (2, True)]
 
 
+async def test_writes_of_the_batch_that_switches_go_to_the_new_tables(desk: Desk) -> None:
+    loop = asyncio.get_running_loop()
+    log = desk.log
+    await asyncio.to_thread(play, log.do, 40)
+
+    async def among_others(task: runner.Task) -> Any:
+        before, result, after = await in_one_batch(
+            log.writer,
+            log.submit(create_group, title="before"),
+            log.writer.run(task),
+            log.submit(create_group, title="after"),
+        )
+        assert after.result == before.result + 1
+        return result
+
+    def write(task: runner.Task) -> Any:
+        return asyncio.run_coroutine_threadsafe(among_others(task), loop).result(DEADLINE)
+
+    await asyncio.to_thread(lambda: list(desk.rebuild(write).run()))
+    assert desk.rows(2, CORE_NAMES) == desk.expected(CORE_NAMES)
+
+
 def test_an_unfinished_rebuild_is_begun_anew(desk: Desk) -> None:
     play(desk.log.do, steps=40)
     unfinished = desk.rebuild().run()
