@@ -348,7 +348,8 @@ class Recovery:
                 found = self._stray(connection, next_ones.where(deliveries.c.position <= last))
             position, stray = last, stray + len(found)
             if found and not dry_run:
-                self._run(partial(_remove, delivery_ids=found))
+                now = self._writer.clock()
+                self._outbox.changed(self._run(partial(_remove, delivery_ids=found, now=now)))
 
     # -- deciding ----------------------------------------------------------------------------------
 
@@ -499,9 +500,17 @@ _MARK: Final = select(installation.c.value).where(installation.c.name == MARK)
 _UNDECIDED: Final = (OPEN, deliveries.c.state == "held", deliveries.c.reason == LOST)
 
 
-def _remove(connection: Connection, delivery_ids: Sequence[str]) -> None:
+def _remove(connection: Connection, delivery_ids: Sequence[str], now: int) -> set[int]:
+    """Returns the channels that they were on. What stood behind them is next."""
+    query = select(deliveries.c.channel_id, deliveries.c.queue).distinct()
+    stood = connection.execute(query.where(deliveries.c.delivery_id.in_(delivery_ids))).all()
     for table in (attempts, deliveries):
         connection.execute(delete(table).where(table.c.delivery_id.in_(delivery_ids)))
+    channel_ids = {each.channel_id for each in stood}
+    promote(connection, [each.queue for each in stood], now)
+    wake(connection, dict.fromkeys(channel_ids, now))
+    notify(connection, channel_ids)
+    return channel_ids
 
 
 def _known(connection: Connection, delivery_ids: Collection[str]) -> set[str]:

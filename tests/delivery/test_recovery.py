@@ -208,7 +208,7 @@ async def test_a_log_that_is_behind_its_deliveries_is_noticed_and_they_can_be_re
     desk: Desk,
 ) -> None:
     """There is one of a message that the log does not have, as after a restore of the log's table alone."""
-    await correspondence(desk, "http://127.0.0.1:9/hook")
+    (_, case_id) = await correspondence(desk, "http://127.0.0.1:9/hook")
     assert (await look(desk)).strays == 0
     kept = await desk.deliveries()
     last = {**kept[-1], "delivery_id": "msg_stray", "message_id": 999, "sequence": 999}
@@ -220,8 +220,16 @@ async def test_a_log_that_is_behind_its_deliveries_is_noticed_and_they_can_be_re
     assert (await recover(desk, "now", dry_run=True))["strays"] == 1
     assert (await recover(desk, "now"))["strays"] == 1
     assert seen(await desk.deliveries()) == seen([*kept, last])
+    # Its turn has come, and what is said now stands behind it.
+    for row in kept:
+        await desk.decide(skip, row["delivery_id"])
+    await desk.say(case_id, "Behind it")
+    waiting = (await desk.deliveries())[-2]
+    assert waiting["due_at"] is None
     assert (await recover(desk, "now", drop_strays=True))["strays"] == 1
-    assert seen(await desk.deliveries()) == seen(kept)
+    rows = await desk.deliveries()
+    assert seen(rows) == seen([*kept, waiting])
+    assert rows[-1]["due_at"] is not None
     assert (await look(desk)).strays == 0
 
 
