@@ -206,7 +206,7 @@ def _flag(value: object) -> bool:
     raise wrong("must be true or false")
 
 
-def _many(value: object) -> object:
+def several(value: object) -> list[Any]:
     """`1`, `[1, 2]`, `1,2`, `{"1": 1, "3": 2}`, as which PHP writes a list with gaps: a list."""
     if isinstance(value, dict) and all(map(str.isdecimal, value)):
         value = list(value.values())
@@ -295,7 +295,7 @@ Addresses = Annotated[
     BeforeValidator(_addresses),
     WithJsonSchema({"type": "array", "items": {"type": "string", "format": "uri"}}),
 ]
-Many = BeforeValidator(_many)
+Many = BeforeValidator(several)
 """Annotated[list[Id], Many]"""
 Email = Annotated[
     Contact,

@@ -1,6 +1,5 @@
 """/fields: what an account wants to know of its customers and cases."""
 
-from collections.abc import Iterable
 from functools import partial
 from typing import Any, Final, get_args
 
@@ -50,12 +49,12 @@ async def create(visit: Visit) -> web.StreamResponse:
 
 async def edit(visit: Visit) -> web.StreamResponse:
     row = await _row(visit)
-    return await _form(visit, NO_FAULTS, row, {"title": row.title, "field_data": row.options})
+    return await _form(visit, NO_FAULTS, row, {"title": row.title, "options": row.options})
 
 
 async def change(visit: Visit) -> web.StreamResponse:
     row = await _row(visit)
-    typed = await _typed(visit, row.retired)
+    typed = await _typed(visit, row)
     with Faults() as faults:
         wanted = {"title": typed["title"], "field_data": typed["field_data"]}
         given = CustomFieldChanges.read(wanted, visit.context)
@@ -82,16 +81,20 @@ async def change_state(visit: Visit) -> web.StreamResponse:
     return visit.see("/fields", done="deleted" if action == "delete" else "saved")
 
 
-async def _typed(visit: Visit, retired: Iterable[str] = ()) -> dict[str, Any]:
-    """As callers of the API write it. Further options have the next numbers as their keys that no option ever had."""
+async def _typed(visit: Visit, row: CustomFieldRow | None = None) -> dict[str, Any]:
+    """As callers of the API write it. Further options have the next numbers as their keys that no option ever had.
+
+    What the page did not show was added meanwhile, and stays.
+    """
     fields = (await visit.body()).fields
     there = {
         key.removeprefix(OPTION): word(title).strip()
         for key, title in mapping(fields.get("options")).items()
     }
-    options = {key: title for key, title in there.items() if title}
+    known = row.options if row else {}
+    options = there | {key: title for key, title in known.items() if key not in there}
     more = [line.strip() for line in word(fields.get("more")).splitlines() if line.strip()]
-    keys = (*there, *retired)
+    keys = (*options, *(row.retired if row else ()))
     numbers = [int(key) for key in keys if key.isdecimal() and len(key) <= MAX_ID_DIGITS]
     for number, title in enumerate(more, start=max(numbers, default=0) + 1):
         options[str(number)] = title
@@ -99,7 +102,8 @@ async def _typed(visit: Visit, retired: Iterable[str] = ()) -> dict[str, Any]:
         "title": word(fields.get("title")).strip(),
         "field_type": word(fields.get("field_type")),
         "field_level": word(fields.get("field_level")),
-        "field_data": options,
+        "options": options,
+        "field_data": {key: title for key, title in options.items() if title},
     }
 
 

@@ -12,7 +12,8 @@ from kanal.domain.filters import Conditions
 from kanal.domain.roles import Right
 from kanal.http.api.filters import NewFilter, checked
 from kanal.http.chosen_filter import ME
-from kanal.http.ids import id_in
+from kanal.http.fields import several
+from kanal.http.ids import MAX_ID_DIGITS, id_in
 from kanal.http.pages.form_errors import NO_FAULTS, Faults
 from kanal.http.pages.form_values import word, words
 from kanal.http.pages.settings_forms import shown
@@ -100,7 +101,7 @@ def _given(visit: Visit, typed: dict[str, Any], before: Conditions) -> NewFilter
     chosen: Conditions = {name: list(typed[name]) for name in CHOSEN if typed[name]}
     for name in ("staff_id", "group_id", "labels"):
         if name in chosen:
-            chosen[name] = [int(v) if v.isdecimal() else v for v in chosen[name]]
+            chosen[name] = [int(v) if _is_number(v) else v for v in chosen[name]]
     if typed["subject"]:
         chosen["subject"] = typed["subject"]
     kept_ = {name: v for name, v in before.items() if name not in (*CHOSEN, "subject")}
@@ -127,9 +128,18 @@ def _typed_of(title: str, conditions: Conditions) -> dict[str, Any]:
         "shared": False,
     }
     for name in CHOSEN:
-        value = conditions.get(name, ())
-        typed[name] = tuple(map(str, value if isinstance(value, list | tuple) else (value,)))
+        # As a program may have written them: `open,waiting`, 5.0.
+        given = several(conditions.get(name, []))
+        typed[name] = tuple(_typed_as(each) for each in given)
     return typed
+
+
+def _typed_as(value: object) -> str:
+    return str(int(value) if isinstance(value, float) else value).strip()
+
+
+def _is_number(text: str) -> bool:
+    return text.isdecimal() and len(text) <= MAX_ID_DIGITS
 
 
 async def _row(visit: Visit) -> FilterRow:

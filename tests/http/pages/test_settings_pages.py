@@ -62,6 +62,14 @@ async def test_a_choice_has_options_that_keep_their_keys(shared_api: Api, anna: 
     await anna.post("/fields/1", {**given, "options[o3]": "", "more": "Silver"})
     field = await last(shared_api, "custom_fields", "custom_field")
     assert field["field_data"] == {"1": "Basic", "4": "Silver"}
+    # What was added since a page was loaded stays, and what that page adds gets another key.
+    given = form_in(await anna.get("/fields/1"), "/fields/1")
+    for more in ("Bronze", "Iron"):
+        await anna.post("/fields/1", {**given, "more": more})
+    mistaken = await anna.post("/fields/1", {**given, "options[o4]": "", "title": " "})
+    await anna.post("/fields/1", {**form_in(mistaken, "/fields/1"), "title": "Tariff"})
+    field = await last(shared_api, "custom_fields", "custom_field")
+    assert field["field_data"] == {"1": "Basic", "5": "Bronze", "6": "Iron"}
     await anna.post("/fields/1/state", {"action": "disable"})
     assert not (await last(shared_api, "custom_fields", "custom_field"))["active"]
     await anna.post("/fields/1/state", {"action": "delete"})
@@ -216,19 +224,22 @@ async def test_a_filter_is_made_by_what_is_chosen_and_stands_beside_the_inbox(
     [path] = set(re.findall(r"/filters/\d+", made.text))
     filter_id = path.rpartition("/")[2]
     # What a program has set stays when the page changes the rest.
-    conditions = {"status": "open", "staff_id": "me", "from_time": "2018-01-01"}
+    conditions = {"status": "open,waiting", "staff_id": "me", "from_time": "2018-01-01"}
+    conditions |= {"group_id": {"1": 0.0}}
     await api.put(f"filters/{filter_id}.json", {"filter": {"conditions": conditions}})
     shown = await anna.get(path)
     assert "from_time" in shown.words
     given = form_in(shown, path)
-    assert (given["status[]"], given["staff_id[]"]) == (["open"], ["me"])
+    assert (given["status[]"], given["staff_id[]"]) == (["open", "waiting"], ["me"])
+    assert given.pop("group_id[]") == ["0"]
     refused = await anna.post(path, {**given, "filter_name": " "})
     assert (refused.status, "This is needed." in refused.words) == (400, True)
+    assert (await anna.post(path, {**given, "staff_id[]": ["9" * 5000]})).status == 400
     await anna.post(path, {**given, "filter_name": "Nobody’s", "staff_id[]": ["0"]})
     row = (await api.get(f"filters/{filter_id}.json"))["filter"]
     assert (row["filter_name"], row["conditions"]) == (
         "Nobody’s",
-        {"status": ["open"], "staff_id": [0], "from_time": "2018-01-01"},
+        {"status": ["open", "waiting"], "staff_id": [0], "from_time": "2018-01-01"},
     )
     assert path not in (await anna.post(f"{path}/delete")).text
     assert (await anna.get(path)).status == 404
