@@ -128,6 +128,7 @@ drafts = Table(
     Column("content", Text, nullable=False),
     Column("updated_at", BigInteger, nullable=False),
 )
+"""What a staff member has begun to write in a case and not sent: a reply or a note."""
 
 begun_cases = Table(
     "begun_cases",
@@ -139,7 +140,7 @@ begun_cases = Table(
     Column("content", Text, nullable=False),
     Column("updated_at", BigInteger, nullable=False),
 )
-"""What a staff member has begun to write in a case and not sent: a reply or a note."""
+"""What a staff member has begun to write to somebody and not sent, which would begin a case."""
 
 invitations = Table(
     "invitations",
