@@ -147,13 +147,17 @@ def set_up(data_dir: Path, database_url: str) -> None:
 
 @contextlib.asynccontextmanager
 async def serving(
-    data_dir: Path, database_url: str = "", role: Role = "api", **settings: Any
+    data_dir: Path,
+    database_url: str = "",
+    role: Role = "api",
+    hasher: argon2.PasswordHasher = QUICK_HASHER,
+    **settings: Any,
 ) -> AsyncIterator[Api]:
     """The first administrator calls; nothing else is there yet. `settings`: other than those of all tests."""
     with opened(settings_of(data_dir, database_url).model_copy(update=settings)) as store:
         appoint_first_administrator(store, QUICK_HASHER)
         async with (
-            running(store, role, QUICK_HASHER) as kanal,
+            running(store, role, hasher) as kanal,
             caller(kanal.address, store) as api,
         ):
             yield api

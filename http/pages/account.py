@@ -11,8 +11,7 @@ from kanal.domain.staff import note_password
 from kanal.http import second_factor, sessions
 from kanal.http.errors import ApiError
 from kanal.http.fields import Fields, Flag, Text
-from kanal.http.middleware import REMOTE
-from kanal.http.pages import passwords, sidebar, throttle, wording
+from kanal.http.pages import passwords, sidebar, sign_in, throttle, wording
 from kanal.http.pages.sidebar import Sidebar
 from kanal.http.pages.visit import Visit, now
 from kanal.http.pages.workspace import WORKSPACE
@@ -117,8 +116,7 @@ async def prove(visit: Visit, password: str) -> None:
     """That it is the person's own hand, not only their browser. Raises ApiError."""
     who, workspace = visit.who, visit.request.app[WORKSPACE]
     limits = workspace.throttle
-    own = throttle.of_session(who.session_id)
-    counts = own, throttle.of_address(visit.request[REMOTE])
+    counts = (throttle.of_session(who.session_id),)
     if await visit.keep(lambda connection: limits.attempt(connection, counts, now())):
         raise ApiError(429, "throttled", "Too many attempts. Try again in some minutes.")
 
@@ -148,7 +146,9 @@ async def change_password(visit: Visit) -> web.StreamResponse:
         sessions.end_others(connection, who.staff_id, who.session_id)
 
     await visit.submit(partial(note_password, staff_id=who.staff_id), beside=keep)
-    return visit.see("/account", done="saved")
+    answer = visit.see("/account", done="saved")
+    sign_in.make_known(visit.request, answer, who.staff_id, hashed)
+    return answer
 
 
 async def end_session(visit: Visit) -> web.StreamResponse:

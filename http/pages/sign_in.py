@@ -3,6 +3,7 @@
 import secrets
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from functools import partial
 from hmac import compare_digest
 from types import MappingProxyType
@@ -13,7 +14,8 @@ from aiohttp import web
 from sqlalchemy import Connection
 
 from kanal.domain.errors import DomainError
-from kanal.domain.staff import note_password, note_recovery_code
+from kanal.domain.staff import active_staff, note_password, note_recovery_code
+from kanal.domain.work import Work
 from kanal.http import second_factor, sessions
 from kanal.http.body import KB, Limits, read_body
 from kanal.http.context import CONTEXT, Context
@@ -70,10 +72,9 @@ async def sign_in(request: web.Request) -> web.StreamResponse:
     fields = await _form(request)
     given, password, path = (_text(fields, name) for name in ("email", "password", "next"))
     found = await context.read(sessions.account_of, throttle.account_of(given))
-    own = throttle.of_account(given)
+    counts: Sequence[Count] = throttle.of_account(given), throttle.of_address(request[REMOTE])
     if found and (browser := _known(request, found.staff_id, found.password_hash)):
-        own = throttle.of_browser(found.staff_id, browser)
-    counts = own, throttle.of_address(request[REMOTE])
+        counts = (throttle.of_browser(found.staff_id, browser),)
     if wait := await _attempt(request, counts):
         headers = {"Retry-After": str(wait)}
         minutes = wait // 60 + 1
@@ -113,12 +114,18 @@ async def begin(
     password_hash: str,
     path: str,
     counts: Sequence[Count] = (),
+    *,
+    with_code: bool = False,
 ) -> web.Response:
     """The browser becomes that staff member's. A token that it had before is none of theirs.
+
+    Comparing takes its time: whoever has got another password, a second step, or was disabled meanwhile begins anew,
+    since what ended their sessions was behind this one's beginning.
 
     `counts`: for what the attempt that has succeeded was counted, first of all as that staff member's.
     """
     token = sessions.new_token()
+    entered = False
     row = partial(
         sessions.begin,
         session_id=sessions.id_of(token),
@@ -129,21 +136,40 @@ async def begin(
     )
     limits = request.app[WORKSPACE].throttle
 
-    def enter(connection: Connection) -> None:
-        row(connection)
-        if counts:
-            limits.succeeded(connection, *counts)
+    def command(work: Work) -> int:
+        nonlocal entered
+        entered = False  # also when it is run again
+        return active_staff(work, staff_id).staff_id
 
-    await request.app[CONTEXT].writer.run(enter)
+    def enter(connection: Connection, _: int) -> None:
+        nonlocal entered
+        same = sessions.password_of(connection, staff_id) == password_hash
+        entered = same and (with_code or not second_factor.is_on(connection, staff_id))
+        if entered:
+            row(connection)
+            if counts:
+                limits.succeeded(connection, *counts)
+
+    with suppress(DomainError):
+        await request.app[CONTEXT].writer.submit(
+            command,
+            who=f"staff:{staff_id}",
+            origin="page",
+            request=request[REQUEST_ID],
+            beside=enter,
+        )
+    if not entered:
+        return _to_first_step(request, path)
     answer = redirect(path)
     give_cookie(request, answer, token)
-    _make_known(request, answer, staff_id, password_hash)
+    make_known(request, answer, staff_id, password_hash)
     return answer
 
 
-def _make_known(
+def make_known(
     request: web.Request, answer: web.StreamResponse, staff_id: int, password_hash: str
 ) -> None:
+    """With the password that they have from now on."""
     browser = _known(request, staff_id, password_hash) or secrets.token_hex(KNOWN_OCTETS)
     proof = _proof(request.app[CONTEXT], "known", staff_id, browser, password_hash)
     give_cookie(request, answer, f"{staff_id}.{browser}.{proof}", KNOWN, KNOWN_LIFETIME)
@@ -184,7 +210,9 @@ async def second_step(request: web.Request) -> web.StreamResponse:
         return _to_first_step(request, path)
     staff_id, password_hash = pending
     browser = _known(request, staff_id, password_hash)
-    counts = throttle.of_codes(staff_id, browser), throttle.of_address(request[REMOTE])
+    counts: Sequence[Count] = (throttle.of_codes(staff_id, browser),)
+    if not browser:
+        counts = *counts, throttle.of_address(request[REMOTE])
     if wait := await _attempt(request, counts):
         if wait == throttle.EVER:
             return _code_page(request, 403, path=path, problem="locked")
@@ -193,7 +221,8 @@ async def second_step(request: web.Request) -> web.StreamResponse:
         return _code_page(request, 429, headers, path, problem="throttled", minutes=minutes)
     if not await _is_theirs(request, staff_id, _text(fields, "code")):
         return _code_page(request, 403, path=path, problem="wrong")
-    answer = await begin(request, staff_id, password_hash, _inside(context, path), counts)
+    path = _inside(context, path)
+    answer = await begin(request, staff_id, password_hash, path, counts, with_code=True)
     take_cookie(request, answer, STEP)
     return answer
 

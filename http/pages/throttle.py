@@ -1,7 +1,7 @@
 """How often a password or a code may be tried in vain; kept rows (eventlog/tables.py), so that all processes count together.
 
 Nobody can lock somebody else out: a browser in which one has signed in before, and a session, are counted for themselves
-(OWASP, device cookies). A try counts as failed from its beginning, so that many at once are no more than many in a row.
+alone (OWASP, device cookies), whatever else comes from their address. A try counts as failed from its beginning, so that many at once are no more than many in a row.
 """
 
 from collections.abc import Iterable

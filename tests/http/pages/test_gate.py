@@ -2,20 +2,27 @@
 
 import asyncio
 import re
+import threading
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import aiohttp
+import argon2
+import argon2.profiles
 import pytest
 from delivering import LOOPBACK
 from open_log import DEADLINE
 from served_api import EMAIL, PASSWORD, Api, serving
-from visiting import form_in, visitor
+from visiting import GOOD, form_in, join, visitor
 
-from kanal.http import sessions
+from kanal.domain.staff import disable_staff
+from kanal.http import second_factor, sessions
 from kanal.http.pages.rendering import POLICY
+from kanal.http.pages.resetting import resetting
 from kanal.http.pages.routes import PAGES
+from kanal.http.pages.throttle import OF_ADDRESS
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -228,6 +235,62 @@ async def test_a_new_password_needs_the_old_one_and_ends_other_sessions(shared_a
         assert (await here.post("/account/password", back)).status == 200
 
 
+class Deliberate(argon2.PasswordHasher):
+    """Says that it compares, and does so when it is told."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.comparing, self.go = threading.Event(), threading.Event()
+        self.go.set()
+
+    def verify(self, *args: Any, **kwargs: Any) -> Any:
+        self.comparing.set()
+        assert self.go.wait(DEADLINE)
+        return super().verify(*args, **kwargs)
+
+
+async def test_what_ends_sessions_ends_those_that_are_just_being_begun(tmp_path: Path) -> None:
+    hasher = Deliberate.from_parameters(argon2.profiles.CHEAPEST)
+    assert isinstance(hasher, Deliberate)
+    async with serving(tmp_path, hasher=hasher) as api, visitor(api.address) as thief:
+        email, writer = "robbed@example.com", api.store.writer
+        async with visitor(api.address) as robbed:
+            staff_id = await join(api, robbed, email)
+        forget = partial(sessions.end_others, staff_id=staff_id)
+        await writer.run(forget)
+
+        async def tried(meanwhile: Callable[[], object]) -> str:
+            hasher.comparing.clear()
+            hasher.go.clear()
+            trying = asyncio.create_task(thief.sign_in(email, GOOD))
+            assert await asyncio.to_thread(hasher.comparing.wait, DEADLINE)
+            await asyncio.to_thread(meanwhile)
+            hasher.go.set()
+            return (await trying).path
+
+        def second_step() -> None:
+            begin = partial(second_factor.begin, staff_id=staff_id, secret="A" * 32)
+            confirm = partial(second_factor.confirm, staff_id=staff_id, step=0, codes=["a"])
+            for task in (begin, confirm, forget):
+                writer.run_and_wait(task)
+
+        def disabled() -> None:
+            writer.submit_and_wait(partial(disable_staff, staff_id=staff_id))
+            writer.run_and_wait(partial(sessions.end_all, staff_id=staff_id))
+
+        def another_password() -> None:
+            assert list(resetting(api.store.database, writer, hasher, email))
+
+        begins_anew = "/sign-in?next="
+        assert (await tried(second_step)).startswith(begins_anew)
+        await writer.run(partial(second_factor.forget, staff_id=staff_id))
+        assert (await tried(disabled)).startswith(begins_anew)
+        await api.put(f"staff/{staff_id}/enable.json")
+        assert (await tried(another_password)).startswith(begins_anew)
+        with api.store.database.reading() as connection:
+            assert sessions.of_staff(connection, staff_id, 0) == []
+
+
 async def test_who_guesses_is_made_to_wait(shared_api: Api) -> None:
     async with visitor(shared_api.address) as guesser:
         statuses = [
@@ -237,6 +300,29 @@ async def test_who_guesses_is_made_to_wait(shared_api: Api) -> None:
         assert statuses == [403] * 10 + [429]
         held = await guesser.sign_in(email="Guessed@Example.com", password="x")
         assert (held.status, int(held.headers["Retry-After"]) > 600) == (429, True)
+
+
+async def test_who_guesses_keeps_nobody_out_who_shares_their_address(tmp_path: Path) -> None:
+    async with (
+        serving(tmp_path) as api,
+        visitor(api.address) as anna,
+        visitor(api.address) as guesser,
+    ):
+        await anna.sign_in()
+        for number in range(OF_ADDRESS.tries):
+            assert (await guesser.sign_in(f"guess{number}@example.com", "x")).status == 403
+        assert (await guesser.sign_in()).status == 429
+        # In a browser in which one has been, and where one is signed in.
+        await anna.get("/account")
+        await anna.post("/sign-out")
+        assert (await anna.sign_in()).status == 200
+        await anna.get("/account")
+        fields = {"current": PASSWORD, "password": OTHER, "again": OTHER}
+        changed = await anna.post("/account/password", fields)
+        assert changed.path == "/account?done=saved"
+        await anna.get("/account")
+        await anna.post("/sign-out")
+        assert (await anna.sign_in(password=OTHER)).status == 200
 
 
 async def test_guesses_at_once_are_no_more_than_guesses_in_a_row(shared_api: Api) -> None:
