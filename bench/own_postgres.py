@@ -10,7 +10,9 @@ sys.path.append(str(Path(__file__).parents[1] / "tests"))
 
 import postgres_server
 
-postgres_server.OPTIONS.update(autovacuum="on", fsync="on", full_page_writes="on")
+postgres_server.OPTIONS.update(
+    autovacuum="on", fsync="on", full_page_writes="on", max_wal_size="4GB"
+)
 
 if __name__ == "__main__":
     try:
