@@ -69,7 +69,6 @@ from kanal.eventlog.stream_ids import StreamIds
 CHANNEL_DELETED: Final = "The channel was deleted before the message could be delivered."
 WRITTEN_AFTER_DELETION: Final = "The channel was deleted before the message was written."
 PAUSED_BY_STAFF: Final = "Staff paused the channel's delivery"
-
 Told = MessageAdded | MessageEdited | MessageDeleted | CaseStatusChanged
 """What a channel's receiver is told of."""
 Outgoing = Told | RuleWebhookCalled

@@ -125,6 +125,11 @@ class PostgresLeadership(Leadership):
     def release(self) -> None:
         with self._door:
             self._over = True
+            if self._connection is not None:
+                with suppress(
+                    psycopg.Error
+                ):  # the server would notice the end of the connection a moment later
+                    self._connection.execute("SELECT pg_advisory_unlock_all()")
             self._disconnect()
 
     def _ask(self) -> None:

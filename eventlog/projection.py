@@ -205,7 +205,7 @@ class _TableChanges:
     def _copy(self, connection: Connection, rows: Iterable[Row]) -> None:
         names = self._names
         quoted = ", ".join(f'"{name}"' for name in names)
-        pick = itemgetter(*names)
+        pick = _picking(names)
         psycopg: Any = connection.connection.driver_connection
         with (
             psycopg.cursor() as cursor,

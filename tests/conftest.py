@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import urlsplit
 
 import pytest
+from hypothesis import HealthCheck, settings
 from postgres_server import NoPostgres, new_database, running_server
 
 if TYPE_CHECKING:
@@ -19,6 +20,11 @@ POSTGRES_URL = os.environ.get("KANAL_TEST_POSTGRES_URL", "")
 REQUIRE = os.environ.get("KANAL_TEST_REQUIRE", "")
 
 Report = TypeVar("Report", pytest.TestReport, pytest.CollectReport)
+
+
+# How long an example takes says how busy the machine is, and nothing of what is tested.
+settings.register_profile("kanal", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("kanal")
 
 
 def pytest_configure() -> None:

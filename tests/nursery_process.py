@@ -13,6 +13,7 @@ import selectors
 import signal
 import sys
 import time
+import traceback
 from typing import Any, NoReturn
 
 from kanal.__main__ import main
@@ -68,6 +69,8 @@ def _become(job: dict[str, Any]) -> NoReturn:
         main(job["arguments"])
     except SystemExit as end:
         code = end.code or 0
+    except BaseException:  # noqa: BLE001 the process ends here, whatever it was
+        traceback.print_exc()
     finally:
         sys.stdout.flush()
         sys.stderr.flush()

@@ -28,6 +28,7 @@ from webhook_receiver import (
 from kanal.delivery.lanes import FIRST_WIDTH
 from kanal.delivery.outbox import CHANNEL_DELETED
 from kanal.delivery.resolver import Resolver
+from kanal.delivery.schedule import SECOND
 from kanal.delivery.sender import Sender
 from kanal.delivery.tables import NEVER, lanes
 from kanal.delivery.verdict import Delivery
@@ -502,7 +503,9 @@ async def test_on_an_idle_healthy_channel_the_intent_is_in_the_events_own_commit
         (row,) = [row for row in await desk.deliveries() if row["state"] == "pending"]
         (attempt,) = [row for row in await desk.attempts() if not row["ended_at"]]
         assert attempt["delivery_id"] == row["delivery_id"]
-        assert attempt["started_at"] == row["created_at"]
+        assert attempt["started_at"] == row["due_at"]
+        # It is due from the beginning of the batch on, which is a moment before its event.
+        assert 0 <= row["created_at"] - row["due_at"] < SECOND
         await receiver.wait_for(2)
     (lane,) = await desk.lanes()
     assert lane["owner"] == ""

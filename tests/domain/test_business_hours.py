@@ -142,7 +142,7 @@ def shown_open(calendar: Calendar, moment: int) -> bool:
     return False
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(calendars, moments, st.integers(0, 3 * DAY))
 def test_business_time_is_what_the_clock_on_the_wall_says(
     calendar: Calendar, moment: int, minutes: int
@@ -154,7 +154,7 @@ def test_business_time_is_what_the_clock_on_the_wall_says(
     assert is_open(calendar, since) == shown_open(calendar, since)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(calendars, moments, st.integers(0, 20 * DAY * MINUTE), st.integers(0, 20 * DAY * MINUTE))
 def test_business_time_adds_up_and_is_found_again(
     calendar: Calendar, first: int, more: int, most: int

@@ -272,7 +272,7 @@ def three() -> Iterator[list[Connection]]:
         connection.close()
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(commands, max_size=25), st.lists(st.integers(0, 60), max_size=4))
 def test_rows_do_not_depend_on_how_events_fall_into_batches(
     three: list[Connection], steps: list[tuple[Any, dict[str, Any]]], cuts: list[int]
