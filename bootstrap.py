@@ -294,43 +294,15 @@ async def running(
         ending.append(rebuilds.close)
         delivery_metrics, agenda = None, None
         if role != "api":
-            sender = Sender(
-                store.database,
-                store.writer,
-                store.outbox,
-                client,
-                in_flight=settings.webhook_concurrency,
-                per_channel=settings.webhook_per_channel,
-                timeout=settings.webhook_timeout,
-                horizon_days=settings.webhook_horizon_days,
-                clock=clock,
-                meter=meter,
-            )
+            sender = _sender(store, client, meter)
             delivery_metrics = DeliveryMetrics(
                 registry, meter, lambda: sender.posting, settings.webhook_concurrency
             )
-            _check_notice_url(settings, guard)
-            await store.writer.run(
-                partial(
-                    notices.set_up,
-                    url=settings.notice_url,
-                    secret=settings.notice_secret,
-                    now=clock(),
-                )
-            )
+            await _set_up_notices(store, guard)
             await sender.start()
             ending.append(partial(sender.close, settings.shutdown_seconds))
             fetcher = await stack.enter_async_context(FileFetcher(guard, version=__version__))
-            hand = Hand(store.writer, FetchFiles.name)
-            fetching = FetchFiles(fetcher.fetch, hand, store.database.files, uploads, clock)
-            watching = FailingChannels(
-                store.database, store.writer, settings.webhook_pause_days * DAY
-            )
-            rules = RuleRunner(store.database, store.stream_ids, store.writer, CORE, clock=clock)
-            await rules.begin()
-            forgetting = OldAttempts(store.database, store.writer, settings.attempt_days * DAY)
-            coming_due = [*duties(store), fetching, watching, forgetting]
-            agenda = Agenda(store.database, CORE + store.followed, coming_due, [rules], clock=clock)
+            agenda = await _agenda(store, fetcher, uploads)
             agenda.start()
             store.bell.attach(agenda.wake, lambda: agenda.leads)
             ending.append(partial(agenda.close, settings.shutdown_seconds))
@@ -392,10 +364,43 @@ async def running(
         yield Running(address, store)
 
 
-def _check_notice_url(settings: Settings, guard: AddressGuard) -> None:
+def _sender(store: Store, client: WebhookClient, meter: Meter) -> Sender:
+    settings = store.settings
+    return Sender(
+        store.database,
+        store.writer,
+        store.outbox,
+        client,
+        in_flight=settings.webhook_concurrency,
+        per_channel=settings.webhook_per_channel,
+        timeout=settings.webhook_timeout,
+        horizon_days=settings.webhook_horizon_days,
+        clock=store.writer.clock,
+        meter=meter,
+    )
+
+
+async def _set_up_notices(store: Store, guard: AddressGuard) -> None:
     """Raises SettingsError."""
-    if settings.notice_url and (refused := guard.check_url(settings.notice_url)):
+    url, secret = store.settings.notice_url, store.settings.notice_secret
+    if url and (refused := guard.check_url(url)):
         raise SettingsError(f"KANAL_NOTICE_URL cannot be called: {refused.reason}")
+    now = store.writer.clock()
+    await store.writer.run(partial(notices.set_up, url=url, secret=secret, now=now))
+
+
+async def _agenda(store: Store, fetcher: FileFetcher, uploads: Path) -> Agenda:
+    database, writer, settings = store.database, store.writer, store.settings
+    rules = RuleRunner(database, store.stream_ids, writer, CORE, clock=writer.clock)
+    await rules.begin()
+    hand = Hand(writer, FetchFiles.name)
+    coming_due = [
+        *duties(store),
+        FetchFiles(fetcher.fetch, hand, database.files, uploads, writer.clock),
+        FailingChannels(database, writer, settings.webhook_pause_days * DAY),
+        OldAttempts(database, writer, settings.attempt_days * DAY),
+    ]
+    return Agenda(database, CORE + store.followed, coming_due, [rules], clock=writer.clock)
 
 
 def _own_address(settings: Settings, port: int) -> str:
