@@ -21,7 +21,7 @@ REASONS: Final = {
     "user_not_found": N_("There is no such person any more."),
     "staff_not_found": N_("There is no such staff member any more."),
     "group_not_found": N_("There is no such group any more."),
-    "filter_not_found": N_("There is no such list."),
+    "filter_not_found": N_("There is no such filter any more."),
     "company_not_found": N_("There is no such company any more."),
     "macro_not_found": N_("There is no such macro any more, or it is somebody else's."),
     "rule_not_found": N_("There is no such rule any more."),
@@ -29,8 +29,8 @@ REASONS: Final = {
     "event_not_found": N_("There is no such event, or it is not for you."),
     "label_not_found": N_("There is no such label any more."),
     "incorrect_labels": N_("There is no such label any more."),
-    "delivery_not_found": N_("There is no such webhook, or it is not for you."),
-    "shadow_not_found": N_("The channel has no second address."),
+    "delivery_not_found": N_("There is no such delivery, or it is not for you."),
+    "shadow_not_found": N_("The channel has no second receiver."),
     "secret_not_found": N_("There is no such secret any more."),
     "replay_not_found": N_("There is no such replay."),
     "custom_field_not_found": N_("There is no such field any more."),
@@ -201,7 +201,7 @@ FAULTS: Final = {
         "Grouped like this, a period has up to %(n)s days."
     ),
     "is still to come": N_("This time is still to come."),
-    "must have 1 to %(n)s actions": N_("There must be at least one action, and at most fifty."),
+    "must have 1 to %(n)s actions": N_("There must be at least one action, and at most %(n)s."),
     "may be nested up to %(n)s deep": N_("Groups may stand within each other up to %(n)s deep."),
     "content is required": N_("Write the text of the note."),
     "value must be a text": N_("Say with what it is compared."),
@@ -238,7 +238,7 @@ FAULTS: Final = {
     "action_destination must be the text of the reply": N_("Write the text of the message."),
     "action_destination may have up to %(n)s octets of UTF-8": N_("This text is too long."),
     "action_destination must be a text of up to %(n)s characters": N_(
-        "Write a subject of up to 255 characters."
+        "Write a subject of up to %(n)s characters."
     ),
     "action_destination must be an id, 0 for nobody": N_("Choose one of them."),
     "action_destination must be 1 %(rest)s": N_("Choose at least one."),
