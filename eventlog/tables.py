@@ -140,7 +140,9 @@ begun_cases = Table(
     Column("content", Text, nullable=False),
     Column("updated_at", BigInteger, nullable=False),
 )
-"""What a staff member has begun to write to somebody and not sent, which would begin a case."""
+"""What a staff member has begun to write to somebody and not sent, which would begin a case: `user_id` is who was chosen,
+`profile_id` the one of their profiles that it goes to, 0 if that is not chosen.
+"""
 
 invitations = Table(
     "invitations",
@@ -181,7 +183,8 @@ guesses = Table(
     Index("guesses_until", "until"),
 )
 """Passwords and codes that were tried in vain, a row for whom or what they are counted (http/pages/throttle.py): a keyed hash, since what
-people type as their e-mail is anything; when the last of them is forgiven; and of codes how many there were since one was right.
+people type as their e-mail is anything; `until` when the last of them is forgiven; `failed` of codes how many there were since one was
+right; `staff_id` who gets them back with a new password, 0 for nobody.
 """
 
 snapshots = Table(

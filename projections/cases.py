@@ -207,8 +207,8 @@ class CaseFilter(NamedTuple):
     subject: str = ""
     """A part of it, with the search marks, without regard to case."""
     words: str = ""
-    """Of the subject, a message, or the user's name (words.py); of very many the newest, of what else is asked for. Unlike the others it follows
-    the log a moment later."""
+    """Of the subject, a message, or the user's name (words.py); of very many the newest that meet all else. Unlike the others it
+    follows the log a moment later."""
     from_time: int | None = None
     """Of creation; all times in microseconds."""
     to_time: int | None = None

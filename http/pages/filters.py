@@ -77,9 +77,7 @@ async def change(visit: Visit) -> web.StreamResponse:
 
 async def delete(visit: Visit) -> web.StreamResponse:
     filter_id = _filter_id(visit)
-    await visit.submit(
-        partial(domain.delete_filter, by=visit.who.staff_id, filter_id=filter_id),
-    )
+    await visit.submit(partial(domain.delete_filter, by=visit.who.staff_id, filter_id=filter_id))
     return visit.see("/filters", done="deleted")
 
 
@@ -104,10 +102,10 @@ def _given(visit: Visit, typed: dict[str, Any], before: Conditions) -> NewFilter
             chosen[name] = [int(v) if _is_number(v) else v for v in chosen[name]]
     if typed["subject"]:
         chosen["subject"] = typed["subject"]
-    kept_ = {name: v for name, v in before.items() if name not in (*CHOSEN, "subject")}
+    stays = {name: v for name, v in before.items() if name not in (*CHOSEN, "subject")}
     fields = {
         "filter_name": typed["filter_name"],
-        "conditions": kept_ | chosen,
+        "conditions": stays | chosen,
         "shared": typed["shared"],
     }
     return NewFilter.read(fields, visit.context)

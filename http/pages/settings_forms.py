@@ -1,4 +1,4 @@
-"""What the pages of labels, fields, groups, hours, targets and macros share: their templates name what there is to choose from."""
+"""What the pages of filters, labels, fields, groups, hours, targets and macros share: their templates name what there is to choose from."""
 
 from typing import Any
 
