@@ -4,6 +4,7 @@ A completed chat has no row, so that what is asked all the time stays small.
 """
 
 from collections.abc import Iterable, Sequence
+from functools import partial
 from typing import NamedTuple
 
 from sqlalchemy import (
@@ -34,7 +35,7 @@ from kanal.domain.chat_events import (
 from kanal.domain.stream import Recorded
 from kanal.eventlog.projection import Changes, Row, Tables
 from kanal.projections.access import about_cases_seen
-from kanal.projections.keyset import After, Listed
+from kanal.projections.keyset import After, Listed, ids_at
 from kanal.projections.read_model import (
     Found,
     Names,
@@ -193,10 +194,7 @@ def longest(
         query = query.where(tuple_(chats.since, chats.case_id) > tuple_(*after))
     rows = connection.execute(query.order_by(chats.since, chats.case_id).limit(limit + 1))
     places = [After(*row) for row in rows]
-    whole = not after and len(places) <= limit
-    total = len(places) if whole else amount(connection, views)
-    end = places[limit - 1] if len(places) > limit else None
-    return Listed([place.id for place in places[:limit]], total, end)
+    return ids_at(places, limit, after, partial(amount, connection, views))
 
 
 def amount(connection: Connection, views: Views) -> int:

@@ -1,13 +1,14 @@
 """By when cases are to be answered or closed: the running deadlines that the statistics keep, for rules and for the inbox."""
 
 from collections.abc import Collection
+from functools import partial
 from typing import NamedTuple
 
 from sqlalchemy import ColumnElement, Connection, Select, func, select, tuple_
 
 from kanal.domain.response_targets import Measure
 from kanal.projections.access import cases_seen
-from kanal.projections.keyset import After, Listed
+from kanal.projections.keyset import After, Listed, ids_at
 from kanal.projections.read_model import Views, columns_of, counted
 
 
@@ -101,10 +102,7 @@ def violated(
     if after:
         ordered = ordered.having(tuple_(first, case_id) > tuple_(*after))
     places = [After(deadline, key) for key, deadline in connection.execute(ordered)]
-    whole = not after and len(places) <= limit
-    total = len(places) if whole else counted_violated(connection, views, now)
-    end = places[limit - 1] if len(places) > limit else None
-    return Listed([place.id for place in places[:limit]], total, end)
+    return ids_at(places, limit, after, partial(counted_violated, connection, views, now))
 
 
 def counted_violated(connection: Connection, views: Views, now: int) -> int:

@@ -1,5 +1,6 @@
 """Pages that go on where the one before ended: rows that come and go meanwhile move nothing."""
 
+from collections.abc import Callable, Sequence
 from typing import Generic, NamedTuple, TypeVar
 
 R = TypeVar("R")
@@ -33,3 +34,13 @@ class Listed(NamedTuple, Generic[R]):
     """How many there are on all pages."""
     end: After | None = None
     """Where the page ends, if there is one behind it."""
+
+
+def ids_at(
+    places: Sequence[After], limit: int, after: After | None, count: Callable[[], int]
+) -> Listed[int]:
+    """The page behind `after`. `places`: its own and that of the first row behind it; `count`: of all pages, if these do not tell."""
+    whole = not after and len(places) <= limit
+    end = places[limit - 1] if len(places) > limit else None
+    total = len(places) if whole else count()
+    return Listed([place.id for place in places[:limit]], total, end)
