@@ -576,7 +576,7 @@ async def test_the_demo_is_filled_once_and_what_it_prints_works(tmp_path: Path) 
     first, second = seen
     # What the first start made is there, with one more case of the visitor's.
     assert second["cases"] == first["cases"] + 1
-    assert first["rules"] > 0
+    assert first["rules"] == second["rules"] > 0
     assert first["answered"] > 0
     assert first["failing"] > 0
     assert first["held"] > 0
@@ -604,10 +604,8 @@ async def looked_at(address: str, login: str) -> dict[str, int]:
         return {
             "cases": cases["total_count"],
             "answered": figures["stats"]["first_response"]["count"],
-            "rules": len(
-                (await total("cases/1/changelog.json?show_chat_activation=1"))["changelog"]
-            )
-            + figures["stats"]["rule_messages"],
+            # Whether one of them runs for so few cases depends on the day.
+            "rules": (await total("rules.json"))["total_count"],
             "failing": (await total("deliveries.json?state=pending&channel=cch5"))["total_count"],
             "held": (await total("deliveries.json?state=held&limit=1"))["total_count"],
         }
