@@ -7,6 +7,7 @@ decided, and a success counts. Each effect asks the row as it is, so that carryi
 from collections.abc import Callable, Iterable
 from typing import Any, Final
 
+from msgspec.structs import replace
 from sqlalchemy import Connection, Row, Select, and_, exists, func, select, update
 
 from kanal.delivery.ledger import promote, wake
@@ -33,7 +34,7 @@ UNDER_WAY: Final = exists().where(
 )
 
 
-def look(
+def look_to_decide(
     connection: Connection,
     delivery_id: str,
     now: int,
@@ -41,7 +42,15 @@ def look(
     database: Database,
     stream_ids: StreamIds,
 ) -> DeliveryNow | None:
-    """What there is to decide on."""
+    """As `look`, with how many decisions there were, so that an equal one made meanwhile is noticed."""
+    seen = look(connection, delivery_id, now)
+    if seen is None:
+        return None
+    return replace(seen, decided=_decided_before(connection, delivery_id, database, stream_ids))
+
+
+def look(connection: Connection, delivery_id: str, now: int) -> DeliveryNow | None:
+    """The delivery as it is."""
     d = deliveries.c
     columns = (d.channel_id, d.case_id, d.message_id, d.state, d.queue, d.due_at)
     lane = (lanes.c.state.label("lane"), lanes.c.paused_until, lanes.c.options)
@@ -62,7 +71,6 @@ def look(
         imminent=row.under_way or sendable or (due and row.lane in ("disabled", "paused")),
         removed=row.lane == "deleted",
         polled=webhook_options.read(row.options).polling,
-        decided=_decided_before(connection, delivery_id, database, stream_ids),
     )
 
 

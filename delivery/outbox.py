@@ -61,7 +61,7 @@ from kanal.domain.rule_webhook_secrets import RuleWebhookSecretMade, RuleWebhook
 from kanal.domain.rule_webhooks import RuleWebhookCalled
 from kanal.domain.stream import Recorded
 from kanal.domain.webhook_options import Format
-from kanal.eventlog.database import Beginning
+from kanal.eventlog.database import BatchStart
 from kanal.eventlog.files import FileLinks
 from kanal.eventlog.projection import Changes
 from kanal.eventlog.stream_ids import StreamIds
@@ -69,6 +69,7 @@ from kanal.eventlog.stream_ids import StreamIds
 CHANNEL_DELETED: Final = "The channel was deleted before the message could be delivered."
 WRITTEN_AFTER_DELETION: Final = "The channel was deleted before the message was written."
 PAUSED_BY_STAFF: Final = "Staff paused the channel's delivery"
+
 Told = MessageAdded | MessageEdited | MessageDeleted | CaseStatusChanged
 """What a channel's receiver is told of."""
 Outgoing = Told | RuleWebhookCalled
@@ -133,6 +134,8 @@ class Outbox:
         self._clock = clock
         self._now = 0
         """When the batch began, by the clock that senders go by: on PostgreSQL not this process' own, which may be wrong."""
+        self._changed_at = 0
+        """What that clock said when the first of the batch's changes of lanes was carried out."""
         # It must differ between installations and move with one: so does the secret that this is made from.
         self._installation = stream_ids.keyed_hash("webhook-id").hex()
         self._restored = [
@@ -159,12 +162,13 @@ class Outbox:
         self,
         connection: Connection,
         events: Sequence[Recorded],
-        beginning: Beginning,
+        beginning: BatchStart,
         changes: Changes,
     ) -> None:
         # A batch that was rolled back is applied again: nothing of it may be left.
         self._fresh, self._changed, self._others, self._arrived = [], set(), set(), set()
         self._now = beginning.at or self._clock()
+        self._changed_at = 0
         messages: list[Recorded] = []
         """And what else goes out."""
         told: list[Recorded] = []
@@ -193,8 +197,9 @@ class Outbox:
         notify(connection, self._others | self._changed)
 
     def _time(self, connection: Connection, recorded: Recorded) -> int:
-        """Of a change of lanes. Not behind the clock that senders go by, which the log's time may be ahead of."""
-        return min(recorded.envelope.at, database_now(connection, self._clock()))
+        """Of a change of lanes. Not ahead of the clock that senders go by, as the log's time may be; asked for once a batch."""
+        self._changed_at = self._changed_at or database_now(connection, self._clock())
+        return min(recorded.envelope.at, self._changed_at)
 
     def committed(self, events: Sequence[Recorded]) -> None:
         if self._dispatcher and (self._fresh or self._changed):

@@ -7,7 +7,7 @@ from sqlalchemy import Connection, func, select
 
 from kanal.domain.event import Event
 from kanal.domain.stream import Recorded
-from kanal.eventlog.database import Beginning
+from kanal.eventlog.database import BatchStart
 from kanal.eventlog.projection import Changes
 
 NOTICE: Final = "kanal_log"
@@ -37,7 +37,7 @@ class Bell:
         self,
         connection: Connection,
         events: Sequence[Recorded],
-        beginning: Beginning,
+        beginning: BatchStart,
         changes: Changes,
     ) -> None:
         if connection.dialect.name != "postgresql" or self._heard_here():

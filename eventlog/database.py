@@ -83,7 +83,7 @@ class LiveTables(NamedTuple):
     position: int
 
 
-class Beginning(NamedTuple):
+class BatchStart(NamedTuple):
     """What a batch begins from, as the lock found it."""
 
     head: int
@@ -251,10 +251,10 @@ class Database(ABC):
     def lock(self, connection: Connection) -> None:
         """From here to the commit nobody else appends."""
 
-    def begin(self, connection: Connection, known: int) -> Beginning:
+    def begin(self, connection: Connection, known: int) -> BatchStart:
         """First of a batch: takes the lock. `known`: position of the last event that this process has seen."""
         self.lock(connection)
-        return Beginning(known)
+        return BatchStart(known)
 
     @abstractmethod
     def append(self, connection: Connection, events: Sequence[StoredEvent]) -> Sequence[int]:

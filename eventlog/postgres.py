@@ -22,7 +22,7 @@ from sqlalchemy.exc import DBAPIError
 
 from kanal.eventlog.database import (
     READER_THREADS,
-    Beginning,
+    BatchStart,
     Database,
     Leadership,
     LiveTables,
@@ -126,9 +126,8 @@ class PostgresLeadership(Leadership):
         with self._door:
             self._over = True
             if self._connection is not None:
-                with suppress(
-                    psycopg.Error
-                ):  # the server would notice the end of the connection a moment later
+                # The server would notice the end of the connection a moment later.
+                with suppress(psycopg.Error):
                     self._connection.execute("SELECT pg_advisory_unlock_all()")
             self._disconnect()
 
@@ -202,14 +201,14 @@ class PostgresDatabase(Database):
         with driver.pipeline():  # with its BEGIN in one round trip
             _lock(driver)
 
-    def begin(self, connection: Connection, known: int) -> Beginning:
+    def begin(self, connection: Connection, known: int) -> BatchStart:
         """In one round trip: each batch waits for it while everybody else waits for the batch."""
         driver: Any = connection.connection.driver_connection
         with driver.cursor() as cursor, driver.pipeline():
             _lock(driver)
             cursor.execute(BEGINNING)
             head, at, live = cursor.fetchone()
-        return Beginning(head, at, [LiveTables(*each) for each in live])
+        return BatchStart(head, at, [LiveTables(*each) for each in live])
 
     def append(self, connection: Connection, events: Sequence[StoredEvent]) -> Sequence[int]:
         driver: Any = connection.connection.driver_connection

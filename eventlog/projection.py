@@ -12,7 +12,7 @@ from sqlalchemy.dialects import sqlite
 from kanal.domain.event import Event
 from kanal.domain.stream import Recorded
 from kanal.eventlog.amounts import KEPT, Amount, Amounts
-from kanal.eventlog.database import Beginning
+from kanal.eventlog.database import BatchStart
 
 Row = dict[str, Any]
 Key = tuple[Any, ...]
@@ -25,7 +25,7 @@ class InlineProjection(Protocol):
         self,
         connection: Connection,
         events: Sequence[Recorded],
-        beginning: Beginning,
+        beginning: BatchStart,
         changes: "Changes",
     ) -> None:
         """`beginning`: of the batch, before these events. `changes`: for rows that nobody reads again before the commit; all

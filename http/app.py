@@ -147,7 +147,9 @@ async def _readyz(request: web.Request) -> web.Response:
             "the log was rolled back behind its deliveries: kanal recover-deliveries --drop-strays"
         )
     ready: dict[str, Any] = {"status": "ready", "position": context.writer.position}
-    return answer({**ready, "warnings": warnings} if warnings else ready)
+    if warnings:
+        ready["warnings"] = warnings
+    return answer(ready)
 
 
 def _trial_write(connection: Connection) -> None:

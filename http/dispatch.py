@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 import msgspec
 from sqlalchemy import Connection
 
-from kanal.delivery.decisions import look, unchanged
+from kanal.delivery.decisions import look_to_decide, unchanged
 from kanal.domain import deliveries as domain
 from kanal.domain.errors import DecidedMeanwhile, DeliveryNotFound, DomainError
 from kanal.eventlog.database import Database
@@ -84,7 +84,7 @@ class Dispatch:
         while True:
             now = self._writer.clock()
             find = partial(
-                look,
+                look_to_decide,
                 delivery_id=given.delivery,
                 now=now,
                 database=self._database,
@@ -105,12 +105,7 @@ class Dispatch:
         if given.delivery:
             delivery_id, now = given.delivery, self._writer.clock()
             choose = partial(
-                replays.chosen_of_one,
-                self._database,
-                given=given,
-                delivery_id=delivery_id,
-                now=now,
-                stream_ids=self._writer.stream_ids,
+                replays.chosen_of_one, self._database, given=given, delivery_id=delivery_id, now=now
             )
         while True:
             chosen = self._read(choose)

@@ -13,7 +13,7 @@ from sqlalchemy import Connection, delete, func, insert, inspect, select, update
 
 from kanal.domain.event import Event
 from kanal.domain.stream import Recorded
-from kanal.eventlog.database import Beginning, Database, LiveTables
+from kanal.eventlog.database import BatchStart, Database, LiveTables
 from kanal.eventlog.follower import Following
 from kanal.eventlog.postgres import PostgresDatabase
 from kanal.eventlog.projection import Changes, Fold, Projection, Tables
@@ -132,7 +132,7 @@ class Inline:
         self,
         connection: Connection,
         events: Sequence[Recorded],
-        beginning: Beginning,
+        beginning: BatchStart,
         changes: Changes,
     ) -> None:
         if not self._settled:

@@ -162,7 +162,7 @@ class Desk:
         return {"database": self.database, "stream_ids": self.writer.stream_ids}
 
     async def look(self, delivery_id: str, now: int) -> DeliveryNow | None:
-        return await self.database.read(decisions.look, delivery_id, now, **self.log)
+        return await self.database.read(decisions.look_to_decide, delivery_id, now, **self.log)
 
     async def decide(self, command: Callable[..., Any], delivery_id: str, reason: str = "") -> int:
         """As the API and the command line do it; how many events it made."""
@@ -190,7 +190,7 @@ class Desk:
             upto = self.database.head(connection)
             wanted = Wanted(**named, delivery_id=delivery_id, upto=upto)
             one = (
-                decisions.look(connection, delivery_id, self.writer.clock(), **self.log)
+                decisions.look(connection, delivery_id, self.writer.clock())
                 if delivery_id
                 else None
             )

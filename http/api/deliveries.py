@@ -9,7 +9,7 @@ from msgspec import Struct, field, structs
 from sqlalchemy import ColumnElement, Connection, select
 
 from kanal.delivery import overview
-from kanal.delivery.decisions import look, unchanged
+from kanal.delivery.decisions import look_to_decide, unchanged
 from kanal.delivery.overview import AttemptRow, DeliveryRow, Filter, State
 from kanal.delivery.tables import Kind
 from kanal.delivery.tables import deliveries as delivery_rows
@@ -157,7 +157,7 @@ async def decide(
     def now(connection: Connection, views: Views) -> DeliveryNow | None:
         check_seen(connection, views, delivery_id)
         context = call.context
-        return look(
+        return look_to_decide(
             connection,
             delivery_id,
             context.writer.clock(),

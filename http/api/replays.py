@@ -23,7 +23,6 @@ from kanal.domain.errors import (
 )
 from kanal.domain.work import Work
 from kanal.eventlog.database import Database
-from kanal.eventlog.stream_ids import StreamIds
 from kanal.http.answers import Date, answer, listing
 from kanal.http.api.deliveries import check_seen
 from kanal.http.api.users import ChannelId
@@ -112,13 +111,7 @@ async def ask(call: Call) -> web.Response:
 async def ask_for_one(call: Call) -> web.Response:
     given = await call.given(ReplayOptions)
     delivery_id, now = call.path("delivery"), call.context.writer.clock()
-    find = partial(
-        chosen_of_one,
-        given=given,
-        delivery_id=delivery_id,
-        now=now,
-        stream_ids=call.context.stream_ids,
-    )
+    find = partial(chosen_of_one, given=given, delivery_id=delivery_id, now=now)
     return await _ask(call, given, find, delivery_id)
 
 
@@ -218,15 +211,10 @@ def chosen_of_many(database: Database, connection: Connection, given: ReplayOfMa
 
 
 def chosen_of_one(
-    database: Database,
-    connection: Connection,
-    given: ReplayOptions,
-    delivery_id: str,
-    now: int,
-    stream_ids: StreamIds,
+    database: Database, connection: Connection, given: ReplayOptions, delivery_id: str, now: int
 ) -> Chosen:
     """Raises DeliveryNotFound, DeliveryHasNotEnded."""
-    delivery = look(connection, delivery_id, now, database=database, stream_ids=stream_ids)
+    delivery = look(connection, delivery_id, now)
     if delivery is None:
         raise DeliveryNotFound(delivery_id)
     if delivery.state in ("pending", "held"):

@@ -221,13 +221,7 @@ async def replay_one(visit: Visit) -> web.StreamResponse:
     delivery_id, options = visit.path("delivery"), ReplayOptions()
     with Faults() as faults:
         now = visit.context.writer.clock()
-        find = partial(
-            chosen_of_one,
-            given=options,
-            delivery_id=delivery_id,
-            now=now,
-            stream_ids=visit.context.stream_ids,
-        )
+        find = partial(chosen_of_one, given=options, delivery_id=delivery_id, now=now)
         replay_id = await begin(visit, options, find, delivery_id)
     if faults:
         return await _single(visit, faults)

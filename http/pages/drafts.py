@@ -23,8 +23,8 @@ class Draft(Fields):
     content: Content = ""
 
 
-class Beginning(Fields):
-    """Of a case."""
+class BegunCase(Fields):
+    """What somebody has written so far."""
 
     person: Id = 0
     """Who was chosen."""
@@ -65,16 +65,16 @@ def forget(connection: Connection, *, staff_id: int, case_id: int) -> None:
     connection.execute(delete(drafts).where(_own(staff_id, case_id)))
 
 
-def beginning(connection: Connection, staff_id: int, person: int) -> Beginning:
+def beginning(connection: Connection, staff_id: int, person: int) -> BegunCase:
     b = begun_cases.c
     query = select(b.profile_id, b.subject, b.content).where(_to(staff_id, person))
     row = connection.execute(query).first()
     if row is None:
-        return Beginning(person=person)
-    return Beginning(person=person, user=row.profile_id, subject=row.subject, content=row.content)
+        return BegunCase(person=person)
+    return BegunCase(person=person, user=row.profile_id, subject=row.subject, content=row.content)
 
 
-def keep_beginning(connection: Connection, *, staff_id: int, begun: Beginning) -> None:
+def keep_beginning(connection: Connection, *, staff_id: int, begun: BegunCase) -> None:
     """As `keep`."""
     forget_beginning(connection, staff_id=staff_id, person=begun.person)
     if begun.subject.strip() or begun.content.strip():

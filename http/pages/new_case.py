@@ -19,7 +19,7 @@ from kanal.http.attachments import LIMITS, submit_with_files
 from kanal.http.errors import ApiError, refusal
 from kanal.http.fields import Fields, Id, Line, Text
 from kanal.http.pages import drafts, people, sidebar
-from kanal.http.pages.drafts import Beginning, Begun
+from kanal.http.pages.drafts import Begun, BegunCase
 from kanal.http.pages.people import Matches
 from kanal.http.pages.sidebar import Sidebar
 from kanal.http.pages.visit import Visit
@@ -63,7 +63,7 @@ class Shown(NamedTuple):
     matches: Matches
     begun: list[Begun]
     """What was begun and not sent, while nobody is chosen."""
-    draft: Beginning
+    draft: BegunCase
     sidebar: Sidebar
 
 
@@ -91,7 +91,7 @@ async def begin(visit: Visit) -> web.StreamResponse:
 
 
 async def keep_draft(visit: Visit) -> web.StreamResponse:
-    given = await visit.given(Beginning)
+    given = await visit.given(BegunCase)
     drafts.check_length(given.content)
     if not await visit.read(users.of_ids, [given.person]):
         raise UserNotFound(given.person)
@@ -135,7 +135,7 @@ def _shown(connection: Connection, views: Views, visit: Visit, words: str, user_
     if not user_id:
         begun = drafts.begun_by(connection, views, staff_id)
         matches = people.look_for(connection, views, words)
-        return Shown("", [], matches, begun, Beginning(), beside)
+        return Shown("", [], matches, begun, BegunCase(), beside)
     person = links.linked_users(connection, views, [user_id])[user_id] or [user_id]
     profiles = users.of_ids(connection, views, person)
     chosen = next((row for row in profiles if row.user_id == user_id), None)

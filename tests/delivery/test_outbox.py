@@ -10,7 +10,7 @@ from kanal.delivery.outbox import CHANNEL_DELETED, WRITTEN_AFTER_DELETION
 from kanal.domain import channels, conversation
 from kanal.domain.links import Contact
 from kanal.domain.staff import create_staff
-from kanal.eventlog.database import Beginning
+from kanal.eventlog.database import BatchStart
 from kanal.eventlog.projection import Changes
 
 URL = "http://127.0.0.1:9/hook"
@@ -131,7 +131,7 @@ async def test_ids_hold_no_dot_and_come_from_the_event(desk: Desk) -> None:
 
     def apply_again(connection: Connection) -> None:
         outgoing = [each for each in events if getattr(each.event, "outgoing", 0)]
-        desk.outbox.apply(connection, outgoing, Beginning(0), changes := Changes())
+        desk.outbox.apply(connection, outgoing, BatchStart(0), changes := Changes())
         changes.flush(connection)
 
     await desk.writer.run(apply_again)

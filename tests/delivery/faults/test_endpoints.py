@@ -37,7 +37,7 @@ from kanal.delivery.lanes import FIRST_WIDTH, PROBES
 from kanal.delivery.resolver import Resolver
 from kanal.delivery.schedule import next_attempt_at
 from kanal.domain.stream import Recorded
-from kanal.eventlog.database import Beginning
+from kanal.eventlog.database import BatchStart
 from kanal.eventlog.postgres import PostgresDatabase
 from kanal.eventlog.projection import Changes
 
@@ -273,7 +273,7 @@ async def test_events_that_come_again_or_in_another_order_enqueue_nothing(
 
 def _enqueue_again(desk: Desk, messages: list[Recorded], connection: Connection) -> None:
     changes = Changes()
-    desk.outbox.apply(connection, messages, Beginning(messages[-1].position), changes)
+    desk.outbox.apply(connection, messages, BatchStart(messages[-1].position), changes)
     changes.flush(connection)
 
 
